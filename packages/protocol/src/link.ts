@@ -1,0 +1,68 @@
+import { z } from 'zod';
+
+/**
+ * The link: one WebSocket from a gateway to a worker for each admitted session.
+ *
+ * Text frames are the JSON messages below. A binary frame is PCM16 LE mono 16 kHz of the utterance opened by the last
+ * `start`; it carries no header, since frames of one link keep their order. All sample numbers are on the session clock:
+ * sample 0 is the first audio sample the gateway ever accepted in the session.
+ */
+export const LINK_PATH = '/link';
+export const LINK_VERSION = 1;
+
+/** How often a worker tells what it has consumed, at the most. */
+export const LINK_ACK_INTERVAL_MS = 100;
+
+export const LinkHello = z.strictObject({
+  type: z.literal('hello'),
+  version: z.literal(LINK_VERSION),
+  session: z.string().min(1).max(200),
+  lease: z.strictObject({ token: z.string().min(1).max(200), epoch: z.int().positive() }),
+});
+
+/** Gateway to worker. `utterance` numbers an utterance within its session, from 1. */
+export const LinkCommand = z.discriminatedUnion('type', [
+  LinkHello,
+  z.strictObject({ type: z.literal('start'), utterance: z.int().positive(), fromSample: z.int().nonnegative() }),
+  z.strictObject({ type: z.literal('finish'), utterance: z.int().positive() }),
+  z.strictObject({ type: z.literal('cancel'), utterance: z.int().positive() }),
+]);
+export type LinkCommand = z.infer<typeof LinkCommand>;
+
+/** A recognised word on the session clock. `text` keeps its own leading white space. */
+export const LinkWord = z.strictObject({
+  text: z.string(),
+  startSample: z.int().nonnegative(),
+  endSample: z.int().nonnegative(),
+  confidence: z.number().min(0).max(1).optional(),
+});
+export type LinkWord = z.infer<typeof LinkWord>;
+
+export const LinkRefusal = z.enum(['bad_hello', 'lease_unknown', 'stale_epoch', 'full', 'not_ready', 'draining']);
+export type LinkRefusal = z.infer<typeof LinkRefusal>;
+
+/** Worker to gateway. */
+export const LinkEvent = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('ready'), epoch: z.int().positive(), model: z.string() }),
+  z.strictObject({ type: z.literal('refused'), reason: LinkRefusal }),
+  /** `frames`: frames of this link consumed so far (text and binary, hello not counted); `sample`: audio before it need not be replayed. */
+  z.strictObject({ type: z.literal('ack'), frames: z.int().nonnegative(), sample: z.int().nonnegative() }),
+  /** `words` are settled for good; `tail` is the engine's present guess at what follows them. */
+  z.strictObject({ type: z.literal('partial'), utterance: z.int().positive(), words: z.array(LinkWord), tail: z.string() }),
+  z.strictObject({
+    type: z.literal('final'),
+    utterance: z.int().positive(),
+    /** Words settled since the last partial. */
+    words: z.array(LinkWord),
+    promptTokens: z.int().nonnegative(),
+    completionTokens: z.int().nonnegative(),
+  }),
+  z.strictObject({
+    type: z.literal('dropped'),
+    utterance: z.int().positive(),
+    samples: z.int().positive(),
+    maxBacklogSamples: z.int().nonnegative(),
+  }),
+  z.strictObject({ type: z.literal('failed'), utterance: z.int().positive(), reason: z.string() }),
+]);
+export type LinkEvent = z.infer<typeof LinkEvent>;
