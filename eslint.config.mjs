@@ -20,20 +20,46 @@ export default [
       '@typescript-eslint/no-misused-promises': 'error',
       '@typescript-eslint/await-thenable': 'error',
       '@typescript-eslint/only-throw-error': 'error',
-      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': [
+        'error',
+        { considerDefaultExhaustiveForUnions: true },
+      ],
       'max-lines': ['error', { max: 350 }],
     },
   },
   { files: ['**/*.spec.ts'], rules: { 'max-lines': ['error', { max: 500 }] } },
-  { files: ['packages/{protocol,speech}/src/**/*.ts'], rules: forbid('@voice-fleet/*', '@nestjs/*', 'ioredis', 'ws') },
-  { files: ['packages/{runtime,telemetry}/src/**/*.ts'], rules: forbid('@voice-fleet/*', '@nestjs/*', 'ioredis') },
-  { files: ['packages/{fleet,client,testkit}/src/**/*.ts'], rules: forbid('@nestjs/*', '@voice-fleet/gateway/*', '@voice-fleet/asr-worker/*') },
-  { files: ['services/gateway/src/**/*.ts'], rules: forbid('@voice-fleet/asr-worker/*', '@voice-fleet/testkit/*') },
-  { files: ['services/asr-worker/src/**/*.ts'], rules: forbid('@voice-fleet/gateway/*', '@voice-fleet/testkit/*') },
+  {
+    files: ['packages/{protocol,speech}/src/**/*.ts'],
+    rules: forbid('@voice-fleet/*', '@nestjs/*', 'ioredis', 'ws'),
+  },
+  {
+    files: ['packages/{runtime,telemetry}/src/**/*.ts'],
+    rules: forbid('@voice-fleet/*', '@nestjs/*', 'ioredis'),
+  },
+  {
+    files: ['packages/{fleet,client,testkit}/src/**/*.ts'],
+    rules: forbid('@nestjs/*', '@voice-fleet/gateway/*', '@voice-fleet/asr-worker/*'),
+  },
+  {
+    files: ['services/gateway/src/**/*.ts'],
+    rules: forbid('@voice-fleet/asr-worker/*', '@voice-fleet/testkit/*'),
+  },
+  {
+    files: ['services/asr-worker/src/**/*.ts'],
+    rules: forbid('@voice-fleet/gateway/*', '@voice-fleet/testkit/*'),
+  },
   {
     files: ['services/gateway/src/dialects/**/*.ts'],
     ignores: ['**/*.spec.ts'],
-    rules: forbid('ws', 'ioredis', '@nestjs/*', '@voice-fleet/fleet/*', '**/session/*', '**/routing/*', 'node:timers*'),
+    rules: forbid(
+      'ws',
+      'ioredis',
+      '@nestjs/*',
+      '@voice-fleet/fleet/*',
+      '**/session/*',
+      '**/routing/*',
+      'node:timers*',
+    ),
   },
   {
     files: ['services/gateway/src/session/**/*.ts'],

@@ -14,25 +14,95 @@ interface ErrorSpec {
  * `fatal` errors close the connection; all others leave it open.
  */
 export const ERRORS = {
-  authentication_failed: { tier: 'fatal', status: 401, message: 'Missing or wrong API key. Pass it as ?api_key= or in the X-API-Key header.' },
-  at_capacity: { tier: 'fatal', status: 503, message: 'All transcription slots are taken. Try again shortly.' },
-  fleet_unavailable: { tier: 'fatal', status: 503, message: 'The fleet cannot admit sessions right now. Try again shortly.' },
-  shutting_down: { tier: 'fatal', status: 503, message: 'This gateway is shutting down. Reconnect now.' },
+  authentication_failed: {
+    tier: 'fatal',
+    status: 401,
+    message: 'Missing or wrong API key. Pass it as ?api_key= or in the X-API-Key header.',
+  },
+  at_capacity: {
+    tier: 'fatal',
+    status: 503,
+    message: 'All transcription slots are taken. Try again shortly.',
+  },
+  fleet_unavailable: {
+    tier: 'fatal',
+    status: 503,
+    message: 'The fleet cannot admit sessions right now. Try again shortly.',
+  },
+  shutting_down: {
+    tier: 'fatal',
+    status: 503,
+    message: 'This gateway is shutting down. Reconnect now.',
+  },
   invalid_message: { tier: 'client_mistake', status: 400, message: 'The message is not valid.' },
   unknown_message_type: { tier: 'client_mistake', status: 400, message: 'Unknown message type.' },
-  binary_not_supported: { tier: 'client_mistake', status: 400, message: 'This endpoint takes JSON text frames only; send audio as base64 in payload.audio.' },
-  message_too_large: { tier: 'client_mistake', status: 413, message: 'The message is too large. Send audio in smaller pieces (80 ms is usual).' },
-  unsupported_model: { tier: 'client_mistake', status: 400, message: 'This model is not served here.' },
-  missing_audio: { tier: 'client_mistake', status: 400, message: 'payload.audio must be a non-empty base64 string.' },
-  invalid_audio: { tier: 'client_mistake', status: 400, message: 'Audio must be base64 of PCM16 little-endian mono at 16 kHz (an even number of bytes).' },
-  no_active_request: { tier: 'client_mistake', status: 409, message: 'No utterance is open. Send input_audio_buffer.commit with final=false first.' },
-  request_id_mismatch: { tier: 'client_mistake', status: 409, message: 'request_id is not that of the open utterance.' },
-  message_rate_limited: { tier: 'client_mistake', status: 429, message: 'Too many messages; this one was dropped.' },
-  cancel_rate_limited: { tier: 'client_mistake', status: 429, message: 'Too many cancels; this one was dropped.' },
-  inbound_queue_full: { tier: 'fatal', status: 503, message: 'The transcription engine does not keep up and the inbound queue is full. Reconnect later.' },
-  worker_lost: { tier: 'recoverable', status: 503, message: 'The worker transcribing this utterance was lost. Start the utterance again.' },
-  worker_unavailable: { tier: 'recoverable', status: 503, message: 'No worker could be reached for this utterance. Start it again shortly.' },
-  engine_failed: { tier: 'recoverable', status: 502, message: 'The transcription engine failed on this utterance. Start it again.' },
+  binary_not_supported: {
+    tier: 'client_mistake',
+    status: 400,
+    message: 'This endpoint takes JSON text frames only; send audio as base64 in payload.audio.',
+  },
+  message_too_large: {
+    tier: 'client_mistake',
+    status: 413,
+    message: 'The message is too large. Send audio in smaller pieces (80 ms is usual).',
+  },
+  unsupported_model: {
+    tier: 'client_mistake',
+    status: 400,
+    message: 'This model is not served here.',
+  },
+  missing_audio: {
+    tier: 'client_mistake',
+    status: 400,
+    message: 'payload.audio must be a non-empty base64 string.',
+  },
+  invalid_audio: {
+    tier: 'client_mistake',
+    status: 400,
+    message:
+      'Audio must be base64 of PCM16 little-endian mono at 16 kHz (an even number of bytes).',
+  },
+  no_active_request: {
+    tier: 'client_mistake',
+    status: 409,
+    message: 'No utterance is open. Send input_audio_buffer.commit with final=false first.',
+  },
+  request_id_mismatch: {
+    tier: 'client_mistake',
+    status: 409,
+    message: 'request_id is not that of the open utterance.',
+  },
+  message_rate_limited: {
+    tier: 'client_mistake',
+    status: 429,
+    message: 'Too many messages; this one was dropped.',
+  },
+  cancel_rate_limited: {
+    tier: 'client_mistake',
+    status: 429,
+    message: 'Too many cancels; this one was dropped.',
+  },
+  inbound_queue_full: {
+    tier: 'fatal',
+    status: 503,
+    message:
+      'The transcription engine does not keep up and the inbound queue is full. Reconnect later.',
+  },
+  worker_lost: {
+    tier: 'recoverable',
+    status: 503,
+    message: 'The worker transcribing this utterance was lost. Start the utterance again.',
+  },
+  worker_unavailable: {
+    tier: 'recoverable',
+    status: 503,
+    message: 'No worker could be reached for this utterance. Start it again shortly.',
+  },
+  engine_failed: {
+    tier: 'recoverable',
+    status: 502,
+    message: 'The transcription engine failed on this utterance. Start it again.',
+  },
   internal: { tier: 'fatal', status: 500, message: 'Internal error.' },
 } as const satisfies Record<string, ErrorSpec>;
 

@@ -23,7 +23,11 @@ export const LinkHello = z.strictObject({
 /** Gateway to worker. `utterance` numbers an utterance within its session, from 1. */
 export const LinkCommand = z.discriminatedUnion('type', [
   LinkHello,
-  z.strictObject({ type: z.literal('start'), utterance: z.int().positive(), fromSample: z.int().nonnegative() }),
+  z.strictObject({
+    type: z.literal('start'),
+    utterance: z.int().positive(),
+    fromSample: z.int().nonnegative(),
+  }),
   z.strictObject({ type: z.literal('finish'), utterance: z.int().positive() }),
   z.strictObject({ type: z.literal('cancel'), utterance: z.int().positive() }),
 ]);
@@ -38,7 +42,14 @@ export const LinkWord = z.strictObject({
 });
 export type LinkWord = z.infer<typeof LinkWord>;
 
-export const LinkRefusal = z.enum(['bad_hello', 'lease_unknown', 'stale_epoch', 'full', 'not_ready', 'draining']);
+export const LinkRefusal = z.enum([
+  'bad_hello',
+  'lease_unknown',
+  'stale_epoch',
+  'full',
+  'not_ready',
+  'draining',
+]);
 export type LinkRefusal = z.infer<typeof LinkRefusal>;
 
 /** Worker to gateway. */
@@ -46,9 +57,18 @@ export const LinkEvent = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('ready'), epoch: z.int().positive(), model: z.string() }),
   z.strictObject({ type: z.literal('refused'), reason: LinkRefusal }),
   /** `frames`: frames of this link consumed so far (text and binary, hello not counted); `sample`: audio before it need not be replayed. */
-  z.strictObject({ type: z.literal('ack'), frames: z.int().nonnegative(), sample: z.int().nonnegative() }),
+  z.strictObject({
+    type: z.literal('ack'),
+    frames: z.int().nonnegative(),
+    sample: z.int().nonnegative(),
+  }),
   /** `words` are settled for good; `tail` is the engine's present guess at what follows them. */
-  z.strictObject({ type: z.literal('partial'), utterance: z.int().positive(), words: z.array(LinkWord), tail: z.string() }),
+  z.strictObject({
+    type: z.literal('partial'),
+    utterance: z.int().positive(),
+    words: z.array(LinkWord),
+    tail: z.string(),
+  }),
   z.strictObject({
     type: z.literal('final'),
     utterance: z.int().positive(),

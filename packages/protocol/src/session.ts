@@ -17,7 +17,13 @@ export type SessionEvent =
   | { kind: 'configured'; session: SessionInfo }
   | { kind: 'partial'; utteranceId: string; text: string; tail: string }
   | { kind: 'final'; utteranceId: string; text: string; usage: Usage }
-  | { kind: 'dropped'; utteranceId: string; samples: number; maxBacklogSamples: number; source: DropSource }
+  | {
+      kind: 'dropped';
+      utteranceId: string;
+      samples: number;
+      maxBacklogSamples: number;
+      source: DropSource;
+    }
   | { kind: 'cancelled'; reason: string }
   | { kind: 'pong' }
   | { kind: 'ended' }

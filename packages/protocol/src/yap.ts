@@ -11,6 +11,7 @@ export const YapEnvelope = z.object({
   request_id: trimmed,
   payload: z.record(z.string(), z.unknown()).nullish(),
 });
+export type YapEnvelope = z.infer<typeof YapEnvelope>;
 
 /** The types a client may send. */
 export const YAP_CLIENT_TYPES = [
@@ -29,15 +30,35 @@ const empty = z.strictObject({});
 
 /** Frames the server sends. */
 export const YapServerFrame = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('session.created'), ...ids, payload: z.strictObject({ id: z.string(), created: z.int(), model: z.string() }) }),
-  z.strictObject({ type: z.literal('session.updated'), ...ids, payload: z.strictObject({ id: z.string(), created: z.int(), model: z.string() }) }),
-  z.strictObject({ type: z.literal('token'), ...ids, payload: z.strictObject({ text: z.string() }) }),
-  z.strictObject({ type: z.literal('final'), ...ids, payload: z.strictObject({ normalized_text: z.string() }) }),
+  z.strictObject({
+    type: z.literal('session.created'),
+    ...ids,
+    payload: z.strictObject({ id: z.string(), created: z.int(), model: z.string() }),
+  }),
+  z.strictObject({
+    type: z.literal('session.updated'),
+    ...ids,
+    payload: z.strictObject({ id: z.string(), created: z.int(), model: z.string() }),
+  }),
+  z.strictObject({
+    type: z.literal('token'),
+    ...ids,
+    payload: z.strictObject({ text: z.string() }),
+  }),
+  z.strictObject({
+    type: z.literal('final'),
+    ...ids,
+    payload: z.strictObject({ normalized_text: z.string() }),
+  }),
   z.strictObject({
     type: z.literal('done'),
     ...ids,
     payload: z.strictObject({
-      usage: z.strictObject({ prompt_tokens: z.int(), completion_tokens: z.int(), total_tokens: z.int() }),
+      usage: z.strictObject({
+        prompt_tokens: z.int(),
+        completion_tokens: z.int(),
+        total_tokens: z.int(),
+      }),
     }),
   }),
   z.strictObject({
@@ -59,7 +80,11 @@ export const YapServerFrame = z.discriminatedUnion('type', [
       details: z.looseObject({ reason_code: z.string() }),
     }),
   }),
-  z.strictObject({ type: z.literal('cancelled'), ...ids, payload: z.strictObject({ reason: z.string() }) }),
+  z.strictObject({
+    type: z.literal('cancelled'),
+    ...ids,
+    payload: z.strictObject({ reason: z.string() }),
+  }),
   z.strictObject({ type: z.literal('pong'), ...ids, payload: empty }),
   z.strictObject({ type: z.literal('session_end'), ...ids, payload: empty }),
 ]);

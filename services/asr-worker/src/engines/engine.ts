@@ -1,14 +1,9 @@
-/** One recognised unit. Sample numbers count from the first sample written to the stream. */
-export interface Word {
-  /** Keeps its own leading white space, so that joined texts are the transcript. */
-  readonly text: string;
-  readonly startSample: number;
-  readonly endSample: number;
-  /** Posterior in 0..1 where the engine has one. */
-  readonly confidence?: number;
-}
+import type { Word } from '@voice-fleet/speech/words';
 
-/** What an engine makes of one segment of audio. Settled words are never taken back; `tail` may change at will. */
+/**
+ * What an engine makes of one segment of audio. Sample numbers of words count from the first sample written. Settled words are never taken back;
+ * `tail` may change at will.
+ */
 export type EngineEvent =
   | { readonly kind: 'words'; readonly words: readonly Word[]; readonly tail: string }
   | { readonly kind: 'end'; readonly promptTokens: number; readonly completionTokens: number };

@@ -1,0 +1,45 @@
+import {
+  YapConnectionClosed,
+  YapProtocolError,
+  YapRejected,
+  YapServerError,
+  YapTimeout,
+  YapUnreachable,
+} from '../yap-errors.ts';
+
+/** One sentence or two for a person at a shell: what happened and what to do next. */
+export function explain(error: unknown, server: string): string {
+  if (error instanceof YapRejected) {
+    return error.reason === 'auth'
+      ? `${server} did not accept the API key: pass the right one with --voxtral-key or VOXTRAL_API_KEY.`
+      : `${server} has no free slot: try again shortly, or with less concurrency.`;
+  }
+  if (error instanceof YapServerError) {
+    return `${server} answered with the error ${error.code}/${error.reasonCode}: ${error.message}`;
+  }
+  if (error instanceof YapUnreachable) return explainUnreachable(error, server);
+  if (error instanceof YapTimeout) {
+    return `${error.message} Is ${server} a voice-fleet gateway, and is it healthy? Ask its /healthz.`;
+  }
+  if (error instanceof YapConnectionClosed) {
+    return `${error.message} The server or something between ended the session; run again, with --debug to see its last frames.`;
+  }
+  if (error instanceof YapProtocolError) {
+    return `${error.message} Check that ${server} points at /api/asr-streaming.`;
+  }
+  return error instanceof Error ? error.message : String(error);
+}
+
+function explainUnreachable(error: YapUnreachable, server: string): string {
+  const code = (error.cause as NodeJS.ErrnoException | undefined)?.code;
+  if (code === 'ECONNREFUSED') {
+    return `Nothing listens at ${server}: start the fleet with \`npm start\`, or name another address with --server.`;
+  }
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
+    return `The host of ${server} is not known: check the address given with --server or VOXTRAL_SERVER.`;
+  }
+  if (error.httpStatus !== undefined) {
+    return `${error.message} Check the path of ${server}; it should be /api/asr-streaming.`;
+  }
+  return `Cannot connect to ${server} (${error.message}): check the address, and --secure if the server speaks TLS.`;
+}

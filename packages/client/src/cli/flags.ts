@@ -1,0 +1,154 @@
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+import type { Clock } from '@voice-fleet/runtime/clock';
+import { loadPcm } from '../audio-source.ts';
+import { findSamples } from '../samples.ts';
+import { parseServerUrl } from '../server-url.ts';
+import type { YapConnectOptions } from '../yap-client.ts';
+
+/** What a command needs from the process around it. */
+export interface CliIo {
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+  /** stderr is a terminal: progress may overwrite its line. */
+  readonly isTty: boolean;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  /** Aborted by Ctrl+C. */
+  readonly signal: AbortSignal;
+  readonly connectTimeoutMs?: number;
+  readonly sessionTimeoutMs?: number;
+}
+
+export interface Command {
+  readonly summary: string;
+  readonly help: string;
+  readonly run: (args: readonly string[], io: CliIo) => Promise<number>;
+}
+
+/** Wrong flags or values: exit code 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+type Options = NonNullable<ParseArgsConfig['options']>;
+
+const CONNECTION = {
+  server: { type: 'string' },
+  secure: { type: 'boolean', default: false },
+  'voxtral-key': { type: 'string' },
+  'key-in': { type: 'string', default: 'header' },
+  json: { type: 'boolean', default: false },
+  debug: { type: 'boolean', default: false },
+} as const satisfies Options;
+
+export const AUDIO = {
+  file: { type: 'string' },
+  speed: { type: 'string', default: '1' },
+  'full-text': { type: 'boolean', default: false },
+} as const satisfies Options;
+
+export const CONNECTION_HELP = `Connection:
+  --server ADDRESS     host:port, ws(s)://… or http(s)://…; a missing path becomes
+                       /api/asr-streaming (default: $VOXTRAL_SERVER or localhost:8000)
+  --secure             use wss even when the address does not say so
+  --voxtral-key KEY    API key (default: $VOXTRAL_API_KEY)
+  --key-in PLACE       header (default) or query
+
+Output:
+  --json               one JSON object on stdout and nothing else there
+  --debug              every frame received and full error stacks, on stderr
+  --help               this text`;
+
+export const AUDIO_HELP = `Audio:
+  --file PATH          recording to send; 16 kHz mono WAV needs no ffmpeg
+                       (default: a LibriVox sample of pocketsphinx-testdata)
+  --speed FACTOR       1 is real time (default), 2 twice as fast
+  --full-text          print whole transcripts instead of 80 characters`;
+
+export function parseFlags<const T extends Options>(args: readonly string[], own: T) {
+  const options = { ...CONNECTION, ...own };
+  try {
+    return parseArgs({ args: [...args], options, strict: true }).values;
+  } catch (error) {
+    const [sentence = ''] = String(error instanceof Error ? error.message : error).split('\n');
+    throw new UsageError(sentence);
+  }
+}
+
+export interface ConnectionFlags {
+  readonly server?: string | undefined;
+  readonly secure: boolean;
+  readonly 'voxtral-key'?: string | undefined;
+  readonly 'key-in': string;
+  readonly debug: boolean;
+}
+
+export function connectOptions(flags: ConnectionFlags, io: CliIo) {
+  const keyIn = flags['key-in'];
+  if (keyIn !== 'header' && keyIn !== 'query') {
+    throw new UsageError(`--key-in takes "header" or "query", not "${keyIn}".`);
+  }
+  return {
+    url: serverUrl(flags, io),
+    apiKey: flags['voxtral-key'] ?? io.env['VOXTRAL_API_KEY'],
+    keyIn,
+    clock: io.clock,
+    signal: io.signal,
+    connectTimeoutMs: io.connectTimeoutMs,
+    ...(flags.debug
+      ? { onFrame: (frame: unknown) => io.stderr(`< ${JSON.stringify(frame)}\n`) }
+      : {}),
+  } satisfies YapConnectOptions;
+}
+
+export function positive(text: string, flag: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value) || value <= 0) {
+    throw new UsageError(`--${flag} takes a number above 0, not "${text}".`);
+  }
+  return value;
+}
+
+export function positiveInteger(text: string, flag: string): number {
+  const value = positive(text, flag);
+  if (!Number.isSafeInteger(value)) {
+    throw new UsageError(`--${flag} takes a whole number, not "${text}".`);
+  }
+  return value;
+}
+
+/** Zero allowed: a pause or a grace may be nothing. */
+export function seconds(text: string, flag: string): number {
+  return text.trim() !== '' && Number(text) === 0 ? 0 : positive(text, flag);
+}
+
+export interface Recording {
+  readonly path: string;
+  readonly pcm: Buffer;
+  /** What is said in it, where that is known. */
+  readonly reference: string | undefined;
+}
+
+/** The named file, or the sample at `sampleIndex` (counted round). */
+export async function loadRecording(
+  path: string | undefined,
+  io: CliIo,
+  sampleIndex = 0,
+): Promise<Recording> {
+  if (path !== undefined) {
+    return { path, pcm: await loadPcm(path, { signal: io.signal }), reference: undefined };
+  }
+  const samples = await findSamples();
+  const sample = samples[sampleIndex % samples.length] ?? samples[0];
+  const pcm = await loadPcm(sample.path, { signal: io.signal });
+  return { path: sample.path, pcm, reference: sample.transcript || undefined };
+}
+
+function serverUrl(flags: ConnectionFlags, io: CliIo): URL {
+  const server = flags.server ?? (io.env['VOXTRAL_SERVER'] || 'localhost:8000');
+  try {
+    return parseServerUrl(server, flags.secure);
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}

@@ -1,0 +1,103 @@
+import type { YapServerFrame } from '@voice-fleet/protocol/yap';
+
+export type YapErrorFrame = Extract<YapServerFrame, { type: 'error' }>;
+
+/** The server would not admit the session. */
+export class YapRejected extends Error {
+  override readonly name = 'YapRejected';
+  readonly reason: 'auth' | 'capacity';
+
+  constructor(reason: 'auth' | 'capacity', message: string) {
+    super(message);
+    this.reason = reason;
+  }
+}
+
+/** The server answered with an error frame. */
+export class YapServerError extends Error {
+  override readonly name = 'YapServerError';
+  readonly frame: YapErrorFrame;
+
+  constructor(frame: YapErrorFrame) {
+    super(frame.payload.message);
+    this.frame = frame;
+  }
+
+  get code(): string {
+    return this.frame.payload.code;
+  }
+
+  get reasonCode(): string {
+    return this.frame.payload.details.reason_code;
+  }
+}
+
+/** Nothing came within the time allowed. */
+export class YapTimeout extends Error {
+  override readonly name = 'YapTimeout';
+  readonly awaited: string;
+
+  constructor(awaited: string, timeoutMs: number) {
+    super(`Timed out after ${timeoutMs / 1000} s waiting for ${awaited}.`);
+    this.awaited = awaited;
+  }
+}
+
+/** The connection ended while something was awaited. */
+export class YapConnectionClosed extends Error {
+  override readonly name = 'YapConnectionClosed';
+  readonly code: number;
+  readonly reason: string;
+
+  constructor(code: number, reason: string) {
+    super(`The connection closed with code ${code}${reason ? ` (${reason})` : ''}.`);
+    this.code = code;
+    this.reason = reason;
+  }
+}
+
+/** No WebSocket came about: refused, unknown host, TLS, or an HTTP answer instead of an upgrade. */
+export class YapUnreachable extends Error {
+  override readonly name = 'YapUnreachable';
+  readonly httpStatus: number | undefined;
+
+  constructor(message: string, options: { httpStatus?: number; cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
+    this.httpStatus = options.httpStatus;
+  }
+}
+
+/** The server sent something that is not the yap dialect. */
+export class YapProtocolError extends Error {
+  override readonly name = 'YapProtocolError';
+}
+
+/** The utterance was given up by this client, by `cancel` or by starting another. */
+export class YapCancelled extends Error {
+  override readonly name = 'YapCancelled';
+}
+
+export function failureOfFrame(frame: YapErrorFrame): YapRejected | YapServerError {
+  const { code, message } = frame.payload;
+  if (code === 'authentication_failed') return new YapRejected('auth', message);
+  if (code === 'server_at_capacity') return new YapRejected('capacity', message);
+  return new YapServerError(frame);
+}
+
+/** A close before `session.created` by 1008 or 1013 is a rejection even without an error frame. */
+export function failureOfClose(
+  code: number,
+  reason: string,
+  admitted: boolean,
+): YapRejected | YapConnectionClosed {
+  if (!admitted && code === 1008) return new YapRejected('auth', reason || 'Closed with 1008.');
+  if (!admitted && code === 1013) return new YapRejected('capacity', reason || 'Closed with 1013.');
+  return new YapConnectionClosed(code, reason);
+}
+
+export function failureOfHttpStatus(status: number): YapRejected | YapUnreachable {
+  const message = `The server answered HTTP ${status} instead of opening a WebSocket.`;
+  if (status === 401 || status === 403) return new YapRejected('auth', message);
+  if (status === 429 || status === 503) return new YapRejected('capacity', message);
+  return new YapUnreachable(message, { httpStatus: status });
+}

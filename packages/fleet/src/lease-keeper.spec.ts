@@ -1,0 +1,144 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { FakeClock } from '@voice-fleet/testkit/fake-clock';
+import type { Lease, Renewal } from './lease.ts';
+import { LeaseKeeper } from './lease-keeper.ts';
+import { RedisUnavailable } from './redis.ts';
+
+const TTL_MS = 9_000;
+
+function lease(token: string): Lease {
+  return { token, workerId: 'w', address: 'ws://w', model: 'm', epoch: 1, ttlMs: TTL_MS };
+}
+
+/** Answers what the test says; `away` stands for a Redis that cannot be asked. */
+class FakeStore {
+  readonly ttlMs = TTL_MS;
+  readonly asked: string[][] = [];
+  readonly released: string[] = [];
+  answer: Renewal | 'away' | 'broken' = 'renewed';
+  beforeAnswer: () => void = () => undefined;
+
+  async renew(leases: readonly Lease[]): Promise<Renewal[]> {
+    this.asked.push(leases.map(({ token }) => token));
+    this.beforeAnswer();
+    const { answer } = this;
+    if (answer === 'away') throw new RedisUnavailable(new Error('gone'));
+    if (answer === 'broken') throw new Error('bug');
+    return leases.map(() => answer);
+  }
+
+  async release({ token }: Pick<Lease, 'token' | 'epoch'>): Promise<boolean> {
+    if (this.answer === 'away') throw new RedisUnavailable(new Error('gone'));
+    this.released.push(token);
+    return true;
+  }
+}
+
+describe('LeaseKeeper', () => {
+  const errors: unknown[] = [];
+  const lost: string[] = [];
+  let clock: FakeClock;
+  let store: FakeStore;
+  let keeper: LeaseKeeper;
+
+  const onLost = ({ token }: Lease): void => void lost.push(token);
+  const pass = async (byMs: number): Promise<void> => {
+    clock.advance(byMs);
+    await turn();
+  };
+
+  beforeEach(() => {
+    errors.length = 0;
+    lost.length = 0;
+    clock = new FakeClock();
+    store = new FakeStore();
+    keeper = new LeaseKeeper({ store, clock, onError: (error) => errors.push(error) });
+    keeper.start();
+  });
+  afterEach(() => keeper.stop());
+
+  it('renews everything it holds in one call, every third of the TTL', async () => {
+    keeper.hold(lease('a'), onLost);
+    keeper.hold(lease('b'), onLost);
+    await pass(TTL_MS / 3);
+    await pass(TTL_MS / 3);
+    expect(store.asked).toEqual([
+      ['a', 'b'],
+      ['a', 'b'],
+    ]);
+  });
+
+  it('reports a lost lease once and renews it no more', async () => {
+    keeper.hold(lease('a'), onLost);
+    store.answer = 'lost';
+    await pass(TTL_MS / 3);
+    await pass(TTL_MS / 3);
+    expect(lost).toEqual(['a']);
+    expect(keeper.heldCount).toBe(0);
+  });
+
+  it('keeps an unknown lease and asks again', async () => {
+    keeper.hold(lease('a'), onLost);
+    store.answer = 'unknown';
+    await pass(TTL_MS / 3);
+    await pass(TTL_MS / 3);
+    expect(lost).toEqual([]);
+    expect(store.asked).toHaveLength(2);
+  });
+
+  it('keeps all leases while Redis is away and asks again soon', async () => {
+    keeper.hold(lease('a'), onLost);
+    store.answer = 'away';
+    await pass(TTL_MS / 3);
+    await pass(500);
+    await pass(500);
+    expect(store.asked).toHaveLength(3);
+    expect(lost).toEqual([]);
+    expect(errors).toEqual([]);
+  });
+
+  it('says nothing of a lease that was released while the answer was on its way', async () => {
+    keeper.hold(lease('a'), onLost);
+    store.answer = 'lost';
+    store.beforeAnswer = () => void keeper.release(lease('a'));
+    await pass(TTL_MS / 3);
+    expect(lost).toEqual([]);
+  });
+
+  it('goes on after a listener that throws', async () => {
+    keeper.hold(lease('a'), () => {
+      throw new Error('listener');
+    });
+    keeper.hold(lease('b'), onLost);
+    store.answer = 'lost';
+    await pass(TTL_MS / 3);
+    expect(lost).toEqual(['b']);
+    expect(errors).toHaveLength(1);
+  });
+
+  it('reports a fault that is not Redis being away, and goes on', async () => {
+    store.answer = 'broken';
+    await pass(TTL_MS / 3);
+    store.answer = 'renewed';
+    keeper.hold(lease('a'), onLost);
+    await pass(TTL_MS / 3);
+    expect(errors).toHaveLength(1);
+    expect(store.asked.at(-1)).toEqual(['a']);
+  });
+
+  it('gives back what it holds when it stops, and leaves no timer', async () => {
+    keeper.hold(lease('a'), onLost);
+    await keeper.stop();
+    expect(store.released).toEqual(['a']);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('stops quietly while Redis is away', async () => {
+    keeper.hold(lease('a'), onLost);
+    store.answer = 'away';
+    await keeper.stop();
+    expect(keeper.heldCount).toBe(0);
+    expect(errors).toEqual([]);
+  });
+});

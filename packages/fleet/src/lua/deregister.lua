@@ -1,0 +1,7 @@
+-- Takes a worker out of the pool. Its leases stay until they are released or end.
+-- KEYS    see includes/keys.lua
+-- ARGV    1 worker
+-- result  nothing
+-- @include workers
+
+remove_worker(ARGV[1])

@@ -1,0 +1,10 @@
+-- Ends a lease and gives its slot back.
+-- KEYS    see includes/keys.lua
+-- ARGV    1 token · 2 epoch
+-- result  1 | 0 when the lease had ended before or is of another epoch
+-- @include leases
+
+local lease = read_live_lease(ARGV[1])
+if not lease or lease.epoch ~= tonumber(ARGV[2]) then return 0 end
+drop_lease(ARGV[1])
+return 1

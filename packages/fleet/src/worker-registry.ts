@@ -1,0 +1,84 @@
+import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import { poolKeys } from './keys.ts';
+import { LEASE_TTL_MS } from './lease-store.ts';
+import { redisFault } from './redis.ts';
+import { PoolScripts } from './scripts.ts';
+import type { Capacity, ServedLease, WorkerRecord } from './worker.ts';
+
+export interface WorkerRegistryOptions {
+  readonly pool: string;
+  /** A worker that has not beaten for so long gets no leases and is removed. */
+  readonly beatTtlMs?: number;
+  /** TTL of re-adopted leases: the `ttlMs` of the gateways' LeaseStore. */
+  readonly leaseTtlMs?: number;
+}
+
+export const BEAT_TTL_MS = 3_000;
+
+const BeatReply = z.enum(['ok', 'unknown']);
+const CapacityReply = z.tuple([z.int(), z.int(), z.int(), z.int(), z.int()]);
+
+/** The workers of a pool. Every method may throw `RedisUnavailable`. */
+export class WorkerRegistry {
+  readonly #redis: Redis;
+  readonly #freeKey: string;
+  readonly #beatTtlMs: number;
+  readonly #leaseTtlMs: number;
+  readonly #scripts: PoolScripts;
+
+  constructor(redis: Redis, options: WorkerRegistryOptions) {
+    this.#redis = redis;
+    this.#freeKey = poolKeys(options.pool).free;
+    this.#beatTtlMs = options.beatTtlMs ?? BEAT_TTL_MS;
+    this.#leaseTtlMs = options.leaseTtlMs ?? LEASE_TTL_MS;
+    this.#scripts = new PoolScripts(redis, options.pool);
+  }
+
+  /** Keeps a registered worker alive and updates its record. `unknown`: nothing was done, `register` it. */
+  async beat(worker: WorkerRecord): Promise<'ok' | 'unknown'> {
+    return BeatReply.parse(await this.#scripts.run('heartbeat', ...this.#beatArgs(worker)));
+  }
+
+  /**
+   * Makes the worker known together with all leases it serves, so that a Redis that came back empty cannot give their
+   * slots away a second time. On a worker that is known already it is a plain beat.
+   */
+  async register(worker: WorkerRecord, leases: readonly ServedLease[]): Promise<void> {
+    const served = leases.flatMap(({ token, epoch, sessionId }) => [token, epoch, sessionId]);
+    await this.#scripts.run(
+      'heartbeat',
+      ...this.#beatArgs(worker),
+      'register',
+      this.#leaseTtlMs,
+      ...served,
+    );
+  }
+
+  /** Takes the worker out at once. Its leases stay valid until they are released or end. */
+  async deregister(workerId: string): Promise<void> {
+    await this.#scripts.run('deregister', workerId);
+  }
+
+  /** A snapshot for metrics and readiness. Costs Redis time in proportion to the workers: not for the request path. */
+  async capacity(): Promise<Capacity> {
+    const [workers, readyWorkers, slots, leased, free] = CapacityReply.parse(
+      await this.#scripts.run('capacity'),
+    );
+    return { workers, readyWorkers, slots, leased, free };
+  }
+
+  /** Whether an acquire would probably succeed. Cheap; may still count a worker that died within the beat TTL. */
+  async hasFreeSlot(): Promise<boolean> {
+    try {
+      return (await this.#redis.zcount(this.#freeKey, 1, '+inf')) > 0;
+    } catch (error) {
+      throw redisFault(error);
+    }
+  }
+
+  #beatArgs(worker: WorkerRecord): (string | number)[] {
+    const { workerId, ...record } = worker;
+    return [workerId, this.#beatTtlMs, JSON.stringify(record)];
+  }
+}

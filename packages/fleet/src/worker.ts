@@ -1,0 +1,32 @@
+/** Only `ready` workers get new leases; the others keep those they have. */
+export type WorkerState = 'ready' | 'draining' | 'loading';
+
+/** What a worker says of itself with every beat. */
+export interface WorkerRecord {
+  /** New for each process start: a restarted worker must not inherit the slots of its predecessor. */
+  readonly workerId: string;
+  readonly address: string;
+  readonly model: string;
+  readonly engine: string;
+  readonly slots: number;
+  readonly state: WorkerState;
+}
+
+/** A lease as the worker that serves it knows it. */
+export interface ServedLease {
+  readonly token: string;
+  readonly epoch: number;
+  readonly sessionId: string;
+}
+
+export interface Capacity {
+  /** Workers that beat, in any state. */
+  readonly workers: number;
+  readonly readyWorkers: number;
+  /** Slots of ready workers. */
+  readonly slots: number;
+  /** Live leases, those on draining workers included. */
+  readonly leased: number;
+  /** Slots a new lease could take now. */
+  readonly free: number;
+}

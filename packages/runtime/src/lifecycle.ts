@@ -1,0 +1,79 @@
+import { ConfigError } from './env.ts';
+
+/** A started service. `close` is called once and must settle. */
+export interface Running {
+  close(): Promise<void>;
+}
+
+/** `close` that takes longer than `closeTimeoutMs` ends the process anyway, with exit code 1. */
+export interface RunningService extends Running {
+  readonly closeTimeoutMs: number;
+}
+
+interface Options {
+  readonly name: string;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+function report(name: string, fields: Record<string, unknown>): void {
+  const line = { ts: new Date().toISOString(), level: 'error', service: name, ...fields };
+  process.stderr.write(`${JSON.stringify(line)}\n`);
+}
+
+/**
+ * Runs a service until SIGTERM or SIGINT, then closes it in bounded time. The only place that ends the process.
+ * With VF_EXIT_WITH_PARENT=1 the end of stdin counts as SIGTERM, so that a killed launcher leaves nothing behind.
+ */
+export async function runService(
+  options: Options,
+  start: () => Promise<RunningService>,
+): Promise<void> {
+  let running: RunningService;
+  try {
+    running = await start();
+  } catch (error) {
+    if (error instanceof ConfigError) {
+      for (const fault of error.faults) report(options.name, { event: 'config_invalid', ...fault });
+    } else {
+      report(options.name, {
+        event: 'start_failed',
+        message: error instanceof Error ? error.message : String(error),
+      });
+    }
+    process.exit(1);
+  }
+
+  let closing = false;
+  const shutDown = (cause: string, exitCode: number): void => {
+    if (closing) return;
+    closing = true;
+    setTimeout(() => {
+      report(options.name, { event: 'close_timed_out', cause });
+      process.exit(1);
+    }, running.closeTimeoutMs).unref();
+    running.close().then(
+      () => process.exit(exitCode),
+      (error: unknown) => {
+        report(options.name, { event: 'close_failed', message: String(error) });
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', () => shutDown('SIGTERM', 0));
+  process.on('SIGINT', () => shutDown('SIGINT', 0));
+  const onFault = (kind: string) => (error: unknown) => {
+    report(options.name, {
+      event: kind,
+      message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    });
+    shutDown(kind, 1);
+  };
+  process.on('uncaughtException', onFault('uncaught_exception'));
+  process.on('unhandledRejection', onFault('unhandled_rejection'));
+  if (options.env['VF_EXIT_WITH_PARENT'] === '1') {
+    process.stdin
+      .on('end', () => shutDown('parent gone', 0))
+      .on('error', () => shutDown('parent gone', 0));
+    process.stdin.resume();
+  }
+}

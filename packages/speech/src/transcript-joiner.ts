@@ -1,0 +1,139 @@
+import { msToSamples } from './pcm.ts';
+import { mergeSeam } from './seam.ts';
+import { splitWord, type Word } from './words.ts';
+
+export interface JoinerOptions {
+  /** Audio that two successive segments both hear; 0 only puts their words one behind the other. */
+  readonly overlapSamples: number;
+}
+
+/** A new word that starts this much behind the roll is no word of the overlap, even if its time is off. */
+const SLACK = msToSamples(250);
+/** Shown words this much before the overlap still help to find the place in it. */
+const CONTEXT = msToSamples(600);
+/** Bounds what an engine without usable times can make it hold. */
+const MAX_WORDS = 128;
+
+/**
+ * Makes one transcript of the words of successive segments, which overlap. What it returns is final: clients append.
+ * So words of the overlap wait for the next segment's version of them; all others pass at once.
+ */
+export class TranscriptJoiner {
+  readonly #overlapSamples: number;
+  /** The transcript's latest words, the first `#shown` of which were returned. */
+  #recent: Word[] = [];
+  #shown = 0;
+  /** The new segment's words while the seam behind `#recent` is undecided. */
+  #fresh: Word[] | undefined;
+  #rolledAt = 0;
+  #rollAt: number | undefined;
+
+  constructor({ overlapSamples }: JoinerOptions) {
+    this.#overlapSamples = overlapSamples;
+  }
+
+  /** Settled words of the current segment, in order. Returns the words that may be shown. */
+  words(words: readonly Word[]): Word[] {
+    const ready: Word[] = [];
+    // One by one, so that what is decided does not depend on how many come at once.
+    for (const word of words) for (const unit of splitWord(word)) ready.push(...this.#accept(unit));
+    return ready;
+  }
+
+  /** Where the current segment will be rolled, as far as known; words of the overlap before it wait from now on. */
+  expectRollAt(sample: number | undefined): Word[] {
+    this.#rollAt = sample;
+    return this.#show();
+  }
+
+  /** The current segment is complete and ended at `sample`; words now come from the next, begun an overlap earlier. */
+  roll(sample: number): Word[] {
+    this.#decide();
+    this.#rollAt = sample;
+    const ready = this.#show();
+    this.#rollAt = undefined;
+    this.#rolledAt = sample;
+    this.#fresh = [];
+    return ready;
+  }
+
+  /** The engine settled all words that start before `sample`. */
+  progress(sample: number): Word[] {
+    if (!this.#fresh || sample <= this.#rolledAt + SLACK) return [];
+    this.#decide();
+    return this.#show();
+  }
+
+  /** The utterance is over: returns all that waits and starts anew. */
+  end(): Word[] {
+    this.#decide();
+    this.#rollAt = undefined;
+    const ready = this.#show();
+    this.#recent = [];
+    this.#shown = 0;
+    return ready;
+  }
+
+  #accept(word: Word): Word[] {
+    if (!this.#fresh) {
+      this.#recent.push(word);
+      return this.#show();
+    }
+    this.#fresh.push(word);
+    const decided =
+      word.startSample > this.#rolledAt + SLACK ||
+      this.#fresh.length >= MAX_WORDS ||
+      this.#overlapSamples === 0;
+    if (!decided) return [];
+    this.#decide();
+    return this.#show();
+  }
+
+  #decide(): void {
+    if (!this.#fresh) return;
+    const fresh = this.#fresh;
+    this.#fresh = undefined;
+    this.#recent = mergeSeam({
+      old: this.#recent,
+      shown: this.#shown,
+      fresh,
+      overlap: { fromSample: this.#rolledAt - this.#overlapSamples, toSample: this.#rolledAt },
+    });
+  }
+
+  /** Returns the words that need not wait, and forgets those that no seam to come can be about. */
+  #show(): Word[] {
+    if (this.#fresh) return [];
+    const holdFrom = this.#holdFrom();
+    const from = this.#shown;
+    for (let word = this.#recent[from]; word; word = this.#recent[this.#shown]) {
+      if (word.endSample > holdFrom && this.#recent.length - this.#shown < MAX_WORDS) break;
+      const before = this.#recent[this.#shown - 1]?.startSample ?? word.startSample;
+      const startSample = Math.max(word.startSample, before);
+      const endSample = Math.max(word.endSample, startSample);
+      this.#recent[this.#shown] = { ...word, startSample, endSample };
+      this.#shown += 1;
+    }
+    const ready = this.#recent.slice(from, this.#shown);
+    this.#prune();
+    return ready;
+  }
+
+  #holdFrom(): number {
+    if (this.#rollAt === undefined || this.#overlapSamples === 0) return Number.POSITIVE_INFINITY;
+    // Words from behind a roll that did not come: it will be decided anew, and these must not wait for it.
+    const passed = (this.#recent.at(-1)?.startSample ?? 0) > this.#rollAt + SLACK;
+    return passed ? Number.POSITIVE_INFINITY : this.#rollAt - this.#overlapSamples;
+  }
+
+  #prune(): void {
+    const last = this.#recent[this.#shown - 1];
+    if (!last) return;
+    const oldest = last.startSample - this.#overlapSamples - CONTEXT;
+    let gone = 0;
+    while (gone < this.#shown - 1 && (this.#recent[gone]?.endSample ?? 0) < oldest) gone += 1;
+    gone = Math.max(gone, this.#shown - MAX_WORDS);
+    this.#recent.splice(0, gone);
+    this.#shown -= gone;
+  }
+}

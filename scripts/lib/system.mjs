@@ -1,0 +1,148 @@
+import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { delimiter, join, relative } from 'node:path';
+import { env } from 'node:process';
+import { canInstall, hasDebianTools, installPackages, unpackPackages } from './debian.mjs';
+import { tell } from './output.mjs';
+import { binFolder, unpackedRoot } from './paths.mjs';
+
+/**
+ * What the demonstration takes from the operating system, each with the Debian package that has it.
+ * Redis comes from redis-tools: its redis-check-rdb is the server's own binary, which goes by the name
+ * it is called with. redis-server would add only a system service on port 6379 that nobody asked for.
+ */
+const PARTS = {
+  redis: 'redis-tools',
+  libraries: 'libpocketsphinx3',
+  model: 'pocketsphinx-en-us',
+  samples: 'pocketsphinx-testdata',
+};
+
+const SAMPLES = 'usr/share/pocketsphinx/test/data/librivox';
+const ROOTS = ['/', unpackedRoot];
+
+/** Finds every part by looking at files only; takes a few milliseconds. */
+export function findSystem(roots = ROOTS) {
+  const find = (probe) =>
+    roots.map((root) => ({ root, path: probe(root) })).find((hit) => hit.path);
+  const found = {
+    redis: find(redisIn),
+    libraries: find(librariesIn),
+    model: find((root) => existing(root, 'usr/share/pocketsphinx/model/en-us/en-us.lm.bin')),
+    samples: find((root) => existing(root, SAMPLES)),
+  };
+  return { ...found, missing: Object.keys(PARTS).filter((part) => !found[part]) };
+}
+
+/**
+ * Makes sure that Redis, pocketsphinx, its model and its recordings are there, and says where.
+ * `env` is what a process that starts Redis or tests needs on top of its own environment.
+ */
+export async function ensureSystem({ rootless = false, needRedis = true } = {}) {
+  const roots = rootless ? [unpackedRoot] : ROOTS;
+  const wanted = ({ missing }) => missing.filter((part) => needRedis || part !== 'redis');
+  const packages = wanted(findSystem(roots)).map((part) => PARTS[part]);
+  if (packages.length > 0) await getPackages(packages, rootless);
+  const found = findSystem(roots);
+  const missing = wanted(found).map((part) => PARTS[part]);
+  if (missing.length > 0) {
+    throw new Error(
+      `${missing.join(', ')} is installed but not where expected. ${howToInstall(missing)}`,
+    );
+  }
+  return describe(found, packages);
+}
+
+async function getPackages(packages, rootless) {
+  if (!hasDebianTools()) throw new Error(withoutDebian());
+  try {
+    if (!rootless && canInstall()) {
+      tell('setup', `installing ${packages.join(', ')} with apt-get`, 'cyan');
+      await installPackages(packages);
+    } else {
+      tell(
+        'setup',
+        `no right to install packages: unpacking ${packages.join(', ')} into .cache/debian`,
+        'cyan',
+      );
+      await unpackPackages(packages);
+    }
+  } catch (error) {
+    throw new Error(`${error.message}\n${howToInstall(packages)}`, { cause: error });
+  }
+}
+
+function describe({ redis, samples }, installed) {
+  const needed = {};
+  if (redis?.root === unpackedRoot) {
+    needed.LD_LIBRARY_PATH = joinPaths(libraryFolders(unpackedRoot), env.LD_LIBRARY_PATH);
+  }
+  if (redis?.path.endsWith('-check-rdb')) {
+    needed.PATH = joinPaths([binFolder], env.PATH);
+  }
+  return {
+    redisServer: redis && asServer(redis.path),
+    sampleDir: samples.path,
+    unpackedRoot: existsSync(unpackedRoot) ? unpackedRoot : undefined,
+    installed,
+    env: needed,
+  };
+}
+
+function joinPaths(paths, rest) {
+  return [...paths, ...(rest ? [rest] : [])].join(delimiter);
+}
+
+function redisIn(root) {
+  const folders = root === '/' ? (env.PATH ?? '').split(delimiter) : [join(root, 'usr/bin')];
+  const names = ['redis-server', 'valkey-server', 'redis-check-rdb', 'valkey-check-rdb'];
+  return names
+    .flatMap((name) => folders.map((folder) => join(folder, name)))
+    .find((path) => !path.startsWith(binFolder) && existsSync(path));
+}
+
+/** redis-check-rdb under the name that makes it the server. */
+function asServer(path) {
+  if (!path.endsWith('-check-rdb')) return path;
+  const link = join(binFolder, 'redis-server');
+  mkdirSync(binFolder, { recursive: true });
+  rmSync(link, { force: true });
+  // Relative inside the repository, so that the folder can be moved.
+  symlinkSync(path.startsWith(unpackedRoot) ? relative(binFolder, path) : path, link);
+  return link;
+}
+
+function librariesIn(root) {
+  const folders = libraryFolders(root);
+  return folders.find((folder) =>
+    ['libsphinxbase.so.3', 'libpocketsphinx.so.3'].every((name) => existsSync(join(folder, name))),
+  );
+}
+
+/** The library folders of one root; Debian's carry the machine's triple, as in usr/lib/aarch64-linux-gnu. */
+function libraryFolders(root) {
+  return ['usr/lib', 'lib', 'usr/local/lib'].flatMap((name) => {
+    const folder = join(root, name);
+    if (!existsSync(folder)) return [];
+    const triples = readdirSync(folder).filter((entry) => entry.includes('-linux-'));
+    const own = triples.map((triple) => join(folder, triple));
+    const nested = (path) =>
+      [path, join(path, 'blas'), join(path, 'lapack')].filter((path) => existsSync(path));
+    return [...own.flatMap(nested), folder];
+  });
+}
+
+function existing(root, path) {
+  const full = join(root, path);
+  return existsSync(full) ? full : undefined;
+}
+
+function howToInstall(packages) {
+  return `Run \`sudo apt-get update && sudo apt-get install -y --no-install-recommends ${packages.join(' ')}\`, then the same npm command again.`;
+}
+
+/** The engine is Debian's build of pocketsphinx with Debian's model, so elsewhere a Debian container is the one way. */
+function withoutDebian() {
+  const command =
+    'docker run --rm -it -p 8000:8000 -e SERVER_BIND_HOST=0.0.0.0 -v "$PWD":/app -v /app/node_modules -w /app node:20-bookworm npm start';
+  return `This machine has no apt-get, and the demonstration engine is made of Debian packages: run \`${command}\`.`;
+}

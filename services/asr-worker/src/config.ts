@@ -1,0 +1,143 @@
+import { hostname } from 'node:os';
+import { booleanVar, enumVar, integerVar, numberVar, textVar } from '@voice-fleet/runtime/env';
+import { LOG_LEVELS } from '@voice-fleet/telemetry/logger';
+import { z } from 'zod';
+import { ENGINES } from './engines/engines.ts';
+import { segmentPlan } from './transcription/segment-plan.ts';
+
+const SECONDS = 1000;
+
+/** Every variable the asr-worker reads. `docs/configuration.md` is generated from it. */
+export const WorkerEnv = z
+  .object({
+    WORKER_BIND_HOST: textVar({ default: '0.0.0.0', doc: 'Address the link port listens on.' }),
+    WORKER_PORT: integerVar({
+      default: 8200,
+      min: 0,
+      max: 65_535,
+      doc: 'Port that gateways link to; 0 takes a free one.',
+    }),
+    WORKER_HOST: textVar({
+      default: '127.0.0.1',
+      doc: 'Host under which gateways reach this worker; in a cluster the pod address.',
+    }),
+    WORKER_NAME: textVar({
+      default: hostname(),
+      pattern: /^[\w.-]{1,200}$/,
+      doc: 'Name of this worker; a part that is new at each start is added. Default: the host name.',
+    }),
+    WORKER_SLOTS: integerVar({
+      default: 0,
+      min: 0,
+      max: 4096,
+      doc: 'Sessions served at once; 0: what the engine declares.',
+    }),
+    INTERNAL_PORT: integerVar({
+      default: 9200,
+      min: 0,
+      max: 65_535,
+      doc: 'Port of /metrics, /livez and /readyz for operators; 0 takes a free one.',
+    }),
+    INTERNAL_BIND_HOST: textVar({
+      default: '0.0.0.0',
+      doc: 'Address the internal port listens on.',
+    }),
+    LOG_LEVEL: enumVar(LOG_LEVELS, { default: 'info', doc: 'Least level that is logged.' }),
+    REDIS_URL: textVar({
+      default: 'redis://127.0.0.1:6379',
+      pattern: /^rediss?:\/\//,
+      secret: true,
+      doc: 'Redis or Valkey that holds leases and workers.',
+    }),
+    FLEET_POOL: textVar({
+      default: 'default',
+      pattern: /^[\w.-]{1,64}$/,
+      doc: 'Pool this worker belongs to.',
+    }),
+    LEASE_TTL_S: numberVar({
+      default: 10,
+      min: 0.2,
+      max: 300,
+      doc: 'The same as at the gateways.',
+    }),
+    ASR_ENGINE: enumVar(ENGINES, {
+      default: 'pocketsphinx',
+      doc: 'Engine that turns audio into words.',
+    }),
+    POCKETSPHINX_ROOT: textVar({
+      default: '',
+      doc: 'Folder with the unpacked Debian packages; empty: the system, then the project cache.',
+    }),
+    STT_INTERNAL_ROLL: booleanVar({ default: true, doc: 'Cut endless utterances into segments.' }),
+    STT_SEGMENT_SECONDS: numberVar({
+      default: 60,
+      min: 1,
+      max: 3600,
+      doc: 'Audio in a segment at the most.',
+    }),
+    STT_SEGMENT_OVERLAP_SECONDS: numberVar({
+      default: 0.8,
+      min: 0,
+      max: 10,
+      doc: 'Audio heard by two neighbouring segments; at most half a segment.',
+    }),
+    STT_MAX_BACKLOG_SECONDS: numberVar({
+      default: 5,
+      min: 0,
+      max: 600,
+      doc: 'Audio that may wait for the engine; older audio is dropped and told. 0 drops nothing.',
+    }),
+    STT_FINISH_TIMEOUT_S: numberVar({
+      default: 30,
+      min: 0.1,
+      max: 600,
+      doc: 'An engine that does not settle a segment within this time has failed.',
+    }),
+    VLLM_MAX_MODEL_LEN: integerVar({
+      default: 1024,
+      min: 256,
+      max: 131_072,
+      doc: 'No segment exceeds (this - 128) x 80 ms.',
+    }),
+    WORKER_HEARTBEAT_S: numberVar({
+      default: 5,
+      min: 0.05,
+      max: 3600,
+      doc: 'A gateway that answers no ping for this long is gone.',
+    }),
+    WORKER_DRAIN_S: numberVar({
+      default: 20,
+      min: 0,
+      max: 600,
+      doc: 'After SIGTERM utterances under way may finish within this time.',
+    }),
+  })
+  .transform((env) => ({
+    host: env.WORKER_BIND_HOST,
+    port: env.WORKER_PORT,
+    advertiseHost: env.WORKER_HOST,
+    name: env.WORKER_NAME,
+    slots: env.WORKER_SLOTS,
+    internalHost: env.INTERNAL_BIND_HOST,
+    internalPort: env.INTERNAL_PORT,
+    logLevel: env.LOG_LEVEL,
+    redisUrl: env.REDIS_URL,
+    pool: env.FLEET_POOL,
+    leaseTtlMs: env.LEASE_TTL_S * SECONDS,
+    engine: env.ASR_ENGINE,
+    pocketsphinxRoot: env.POCKETSPHINX_ROOT === '' ? undefined : env.POCKETSPHINX_ROOT,
+    heartbeatMs: env.WORKER_HEARTBEAT_S * SECONDS,
+    drainMs: env.WORKER_DRAIN_S * SECONDS,
+    transcription: {
+      plan: segmentPlan({
+        roll: env.STT_INTERNAL_ROLL,
+        segmentS: env.STT_SEGMENT_SECONDS,
+        overlapS: env.STT_SEGMENT_OVERLAP_SECONDS,
+        maxModelLen: env.VLLM_MAX_MODEL_LEN,
+      }),
+      maxBacklogSamples: Math.round(env.STT_MAX_BACKLOG_SECONDS * 16_000),
+      finishTimeoutMs: env.STT_FINISH_TIMEOUT_S * SECONDS,
+    },
+  }));
+
+export type WorkerConfig = z.infer<typeof WorkerEnv>;

@@ -1,0 +1,92 @@
+import { cpus } from 'node:os';
+import type { Clock, Timer } from '@voice-fleet/runtime/clock';
+import type { AsrEngine, EngineHealth, EngineStream, VoiceState } from '../engine.ts';
+import { locateSphinx } from './locate.ts';
+import { PocketsphinxStream } from './stream.ts';
+import { Supervisor } from './supervisor.ts';
+
+/** People talking without pause that one core decodes in real time: docs/adr/0006-embedded-engine.md. */
+const SLOTS_PER_CORE = 4;
+/** Bounds what a stream keeps in order to be decoded anew: 72 s. */
+const MAX_SEGMENT_SAMPLES = 1_152_000;
+const WATCH_INTERVAL_MS = 1_000;
+
+export interface PocketsphinxDeps {
+  readonly clock: Clock;
+  /** Streams decoded at the same time; each costs 91 MB from its first word on. */
+  readonly slots?: number;
+  readonly log?: (event: string, fields: Record<string, unknown>) => void;
+  /** The only place to look for the Debian packages, instead of the system and `.cache/debian/root`. */
+  readonly root?: string;
+}
+
+/** Debian's pocketsphinx in a forked process. When that dies, a fresh one starts all open streams over, unheard. */
+export class PocketsphinxEngine implements AsrEngine {
+  readonly name = 'pocketsphinx';
+  readonly model = 'pocketsphinx-en-us';
+  readonly maxSegmentSamples = MAX_SEGMENT_SAMPLES;
+  readonly slots: number;
+  readonly #deps: PocketsphinxDeps;
+  readonly #streams = new Map<number, PocketsphinxStream>();
+  #supervisor: Supervisor | undefined;
+  #watch: Timer | undefined;
+  #nextStream = 1;
+
+  constructor(deps: PocketsphinxDeps) {
+    this.#deps = deps;
+    this.slots = deps.slots ?? SLOTS_PER_CORE * cpus().length;
+  }
+
+  async start(): Promise<void> {
+    if (this.#supervisor) throw new Error('the engine is started once');
+    const { clock, root, log = () => {} } = this.#deps;
+    const files = locateSphinx(root === undefined ? undefined : [root]);
+    this.#supervisor = new Supervisor({
+      clock,
+      log,
+      load: { kind: 'load', files, decoders: this.slots },
+      onReady: () => {
+        for (const stream of this.#streams.values()) stream.replay();
+      },
+      onReply: (reply) => this.#streams.get(reply.stream)?.receive(reply),
+      onDown: (why) => {
+        for (const stream of this.#streams.values()) stream.onDown(why);
+      },
+    });
+    this.#watch = clock.every(WATCH_INTERVAL_MS, () => this.#replaceStuckChild());
+    await this.#supervisor.start();
+  }
+
+  health(): EngineHealth {
+    const reason = this.#supervisor ? this.#supervisor.reason : 'not started';
+    return reason === undefined ? { ready: true } : { ready: false, reason };
+  }
+
+  open(voice: VoiceState): EngineStream {
+    const id = this.#nextStream++;
+    const stream = new PocketsphinxStream({
+      id,
+      voice,
+      clock: this.#deps.clock,
+      maxSamples: MAX_SEGMENT_SAMPLES,
+      send: (message) => this.#supervisor?.send(message),
+      onClosed: () => this.#streams.delete(id),
+    });
+    this.#streams.set(id, stream);
+    stream.replay();
+    return stream;
+  }
+
+  async stop(): Promise<void> {
+    this.#watch?.cancel();
+    for (const stream of this.#streams.values()) stream.fail(new Error('the engine was stopped'));
+    await this.#supervisor?.stop();
+  }
+
+  #replaceStuckChild(): void {
+    if (!this.#supervisor?.isReady) return;
+    for (const stream of this.#streams.values()) {
+      if (stream.isStalled) return this.#supervisor.replace('it stalled');
+    }
+  }
+}

@@ -1,0 +1,23 @@
+import { Controller, Get, Inject, Res } from '@nestjs/common';
+import { WorkerHealth } from './worker-health.ts';
+
+/** The part of an HTTP response used here. */
+interface HttpResponse {
+  status(code: number): { json(body: unknown): void };
+}
+
+@Controller()
+export class HealthController {
+  readonly #health: WorkerHealth;
+
+  constructor(@Inject(WorkerHealth) health: WorkerHealth) {
+    this.#health = health;
+  }
+
+  /** Whether this worker can take a session, and if not, why. */
+  @Get(['/', '/healthz', '/readyz'])
+  ready(@Res() response: HttpResponse): void {
+    const readiness = this.#health.readiness();
+    response.status(readiness.ready ? 200 : 503).json(readiness);
+  }
+}

@@ -1,0 +1,203 @@
+import { SAMPLE_RATE } from '@voice-fleet/protocol/audio';
+import {
+  LINK_ACK_INTERVAL_MS,
+  LinkCommand,
+  type LinkEvent,
+  type LinkWord,
+} from '@voice-fleet/protocol/link';
+import type { Clock, Timer } from '@voice-fleet/runtime/clock';
+import type { Word } from '@voice-fleet/speech/words';
+import type { WebSocket } from 'ws';
+import type { AsrEngine, VoiceState } from '../engines/engine.ts';
+import type { WorkerMetrics } from '../metrics.ts';
+import {
+  type RunnerListener,
+  type RunnerSettings,
+  type RunnerUsage,
+  UtteranceRunner,
+} from '../transcription/utterance-runner.ts';
+
+export interface LinkSessionDeps {
+  readonly engine: AsrEngine;
+  readonly clock: Clock;
+  readonly settings: RunnerSettings;
+  readonly metrics: WorkerMetrics;
+  /** Called when an utterance has ended. */
+  readonly onIdle: () => void;
+}
+
+interface Current {
+  readonly utterance: number;
+  readonly runner: UtteranceRunner;
+  readonly startedMs: number;
+  finishedMs: number | undefined;
+  heardText: boolean;
+}
+
+/** A verified link: turns its frames into calls of one runner at a time, and the runner's words into events. */
+export class LinkSession {
+  readonly #socket: WebSocket;
+  readonly #deps: LinkSessionDeps;
+  readonly #voice: VoiceState = {};
+  /** Where the audio of frames that no engine has taken yet ends; used only when nothing may be dropped. */
+  readonly #untaken: number[] = [];
+  #current: Current | undefined;
+  #receivedSample = 0;
+  #settledSample = 0;
+  #frames = 0;
+  #ackTimer: Timer | undefined;
+
+  constructor(socket: WebSocket, deps: LinkSessionDeps) {
+    this.#socket = socket;
+    this.#deps = deps;
+  }
+
+  get busy(): boolean {
+    return this.#current !== undefined;
+  }
+
+  /** Throws when the frame is not one of the link's. */
+  onFrame(data: Buffer, isBinary: boolean): void {
+    if (isBinary) this.#audio(data);
+    else this.#command(LinkCommand.parse(JSON.parse(data.toString())));
+    this.#ackTimer ??= this.#deps.clock.after(LINK_ACK_INTERVAL_MS, () => this.#ack());
+  }
+
+  close(): void {
+    this.#cancel();
+    this.#ackTimer?.cancel();
+  }
+
+  #audio(pcm: Buffer): void {
+    const current = this.#current;
+    this.#receivedSample += pcm.length >> 1;
+    this.#frames += 1;
+    if (current === undefined) return;
+    this.#deps.metrics.audioSeconds.inc((pcm.length >> 1) / SAMPLE_RATE);
+    if (this.#deps.settings.maxBacklogSamples === 0) this.#untaken.push(this.#receivedSample);
+    current.runner.push(pcm);
+  }
+
+  #command(command: LinkCommand): void {
+    this.#frames += 1;
+    switch (command.type) {
+      case 'start':
+        this.#cancel();
+        this.#receivedSample = command.fromSample;
+        this.#settledSample = command.fromSample;
+        return this.#start(command.utterance, command.fromSample);
+      case 'finish':
+        if (this.#current?.utterance !== command.utterance) return;
+        this.#current.finishedMs = this.#deps.clock.now();
+        return this.#current.runner.finish();
+      case 'cancel':
+        if (this.#current?.utterance === command.utterance) this.#cancel();
+        return;
+      case 'hello':
+        throw new Error('a second hello');
+    }
+  }
+
+  #start(utterance: number, fromSample: number): void {
+    const { engine, clock, settings, metrics } = this.#deps;
+    const is = (): Current | undefined =>
+      this.#current?.utterance === utterance ? this.#current : undefined;
+    const listener: RunnerListener = {
+      onWords: (words, tail) => this.#onWords(is(), words, tail),
+      onFinal: (words, usage) => this.#onFinal(is(), words, usage),
+      onFailed: () => this.#onFailed(is()),
+      onDropped: (samples) => {
+        metrics.droppedAudioSeconds.inc(samples / SAMPLE_RATE);
+        const { maxBacklogSamples } = settings;
+        if (is()) this.#send({ type: 'dropped', utterance, samples, maxBacklogSamples });
+      },
+      onTaken: (untilSample) => {
+        while ((this.#untaken[0] ?? Number.POSITIVE_INFINITY) <= untilSample) this.#untaken.shift();
+      },
+      onSegmentRolled: () => metrics.segmentRolls.inc(),
+    };
+    const runner = new UtteranceRunner(fromSample, {
+      engine,
+      voice: this.#voice,
+      clock,
+      settings,
+      listener,
+    });
+    this.#current = {
+      utterance,
+      runner,
+      startedMs: clock.now(),
+      finishedMs: undefined,
+      heardText: false,
+    };
+  }
+
+  #onWords(current: Current | undefined, words: readonly Word[], tail: string): void {
+    if (current === undefined) return;
+    const { clock, metrics } = this.#deps;
+    if (!current.heardText) {
+      current.heardText = true;
+      metrics.firstPartialSeconds.observe((clock.now() - current.startedMs) / 1000);
+    }
+    this.#settledSample = words.at(-1)?.endSample ?? this.#settledSample;
+    this.#send({ type: 'partial', utterance: current.utterance, words: words.map(linkWord), tail });
+  }
+
+  #onFinal(current: Current | undefined, words: readonly Word[], usage: RunnerUsage): void {
+    if (current === undefined) return;
+    const { clock, metrics } = this.#deps;
+    this.#current = undefined;
+    this.#untaken.length = 0;
+    this.#settledSample = this.#receivedSample;
+    metrics.finalLatencySeconds.observe((clock.now() - (current.finishedMs ?? clock.now())) / 1000);
+    metrics.utterances.labels('final').inc();
+    this.#send({
+      type: 'final',
+      utterance: current.utterance,
+      words: words.map(linkWord),
+      ...usage,
+    });
+    this.#deps.onIdle();
+  }
+
+  #onFailed(current: Current | undefined): void {
+    if (current === undefined) return;
+    this.#current = undefined;
+    this.#untaken.length = 0;
+    this.#deps.metrics.utterances.labels('failed').inc();
+    this.#send({ type: 'failed', utterance: current.utterance, reason: 'engine_failed' });
+    this.#deps.onIdle();
+  }
+
+  #cancel(): void {
+    if (this.#current === undefined) return;
+    this.#current.runner.cancel();
+    this.#current = undefined;
+    this.#untaken.length = 0;
+    this.#deps.metrics.utterances.labels('cancelled').inc();
+    this.#deps.onIdle();
+  }
+
+  #ack(): void {
+    this.#ackTimer = undefined;
+    this.#send({
+      type: 'ack',
+      frames: this.#frames - this.#untaken.length,
+      sample: this.#settledSample,
+    });
+    // What was not taken yet is told when it is.
+    if (this.#untaken.length > 0)
+      this.#ackTimer = this.#deps.clock.after(LINK_ACK_INTERVAL_MS, () => this.#ack());
+  }
+
+  #send(event: LinkEvent): void {
+    this.#socket.send(JSON.stringify(event));
+  }
+}
+
+function linkWord(word: Word): LinkWord {
+  const { text, startSample, endSample, confidence } = word;
+  return confidence === undefined
+    ? { text, startSample, endSample }
+    : { text, startSample, endSample, confidence };
+}

@@ -1,0 +1,74 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+const LATENCY_BUCKETS_S = [0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5];
+
+/** Every metric of the worker. Labels are bounded: never a session, key or address. */
+export class WorkerMetrics {
+  readonly registry = new Registry();
+  readonly #registers = [this.registry];
+
+  readonly slots = new Gauge({
+    name: 'voice_worker_slots',
+    help: 'Sessions this worker serves at the most.',
+    registers: this.#registers,
+  });
+  readonly slotsUsed = new Gauge({
+    name: 'voice_worker_slots_used',
+    help: 'Sessions linked now.',
+    registers: this.#registers,
+  });
+  readonly ready = new Gauge({
+    name: 'voice_worker_ready',
+    help: '1 when the engine can take a session.',
+    registers: this.#registers,
+  });
+  readonly linksRefused = new Counter({
+    name: 'voice_worker_links_refused_total',
+    help: 'Links that were refused.',
+    labelNames: ['reason'],
+    registers: this.#registers,
+  });
+  readonly firstPartialSeconds = new Histogram({
+    name: 'voice_worker_asr_first_partial_seconds',
+    help: 'From the first audio of an utterance to its first text, guesses included.',
+    buckets: LATENCY_BUCKETS_S,
+    registers: this.#registers,
+  });
+  readonly finalLatencySeconds = new Histogram({
+    name: 'voice_worker_asr_final_latency_seconds',
+    help: 'From the end of an utterance to its final.',
+    buckets: LATENCY_BUCKETS_S,
+    registers: this.#registers,
+  });
+  readonly audioSeconds = new Counter({
+    name: 'voice_worker_audio_seconds_total',
+    help: 'Audio received from gateways.',
+    registers: this.#registers,
+  });
+  readonly droppedAudioSeconds = new Counter({
+    name: 'voice_worker_dropped_audio_seconds_total',
+    help: 'Audio dropped in front of the engine.',
+    registers: this.#registers,
+  });
+  readonly segmentRolls = new Counter({
+    name: 'voice_worker_segment_rolls_total',
+    help: 'Segments of an utterance that were followed by another.',
+    registers: this.#registers,
+  });
+  readonly utterances = new Counter({
+    name: 'voice_worker_utterances_total',
+    help: 'Utterances by how they ended.',
+    labelNames: ['outcome'],
+    registers: this.#registers,
+  });
+  readonly engineRestarts = new Counter({
+    name: 'voice_worker_engine_restarts_total',
+    help: 'Times the engine was restarted.',
+    registers: this.#registers,
+  });
+
+  constructor() {
+    collectDefaultMetrics({ register: this.registry });
+    for (const outcome of ['final', 'failed', 'cancelled']) this.utterances.labels(outcome).inc(0);
+  }
+}

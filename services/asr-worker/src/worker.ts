@@ -1,0 +1,132 @@
+import 'reflect-metadata';
+import { randomBytes } from 'node:crypto';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { NestFactory } from '@nestjs/core';
+import { LeaseStore } from '@voice-fleet/fleet/lease-store';
+import { connectRedis } from '@voice-fleet/fleet/redis';
+import type { WorkerRecord } from '@voice-fleet/fleet/worker';
+import { WorkerAgent } from '@voice-fleet/fleet/worker-agent';
+import { WorkerRegistry } from '@voice-fleet/fleet/worker-registry';
+import { systemClock } from '@voice-fleet/runtime/clock';
+import type { Running } from '@voice-fleet/runtime/lifecycle';
+import { startInternalServer } from '@voice-fleet/telemetry/internal-server';
+import type { Logger } from '@voice-fleet/telemetry/logger';
+import { AppModule } from './app.module.ts';
+import type { WorkerConfig } from './config.ts';
+import type { AsrEngine } from './engines/engine.ts';
+import { WorkerHealth } from './http/worker-health.ts';
+import { LinkServer } from './link/link-server.ts';
+import { WorkerMetrics } from './metrics.ts';
+import { planForEngine } from './transcription/segment-plan.ts';
+
+export interface AsrWorker extends Running {
+  readonly id: string;
+  readonly port: number;
+  readonly internalPort: number;
+}
+
+export interface WorkerParts {
+  readonly engine: AsrEngine;
+  readonly metrics: WorkerMetrics;
+  readonly log: Logger;
+}
+
+/** Builds the worker around its engine, registers it, and owns all that it started. Ports are open before the engine is ready. */
+export async function startWorker(
+  config: WorkerConfig,
+  { engine, metrics, log }: WorkerParts,
+): Promise<AsrWorker> {
+  const clock = systemClock;
+  // New at each start: a restarted worker must not inherit the slots of its predecessor.
+  const id = `${config.name}-${randomBytes(4).toString('hex')}`;
+  const slots = config.slots > 0 ? config.slots : engine.slots;
+  metrics.slots.set(slots);
+
+  const redis = connectRedis(config.redisUrl, {
+    onError: (error) => log.error({ event: 'redis_lost', err: error }),
+    onRecovered: () => log.info({ event: 'redis_back' }),
+  });
+  const { pool, leaseTtlMs } = config;
+  const store = new LeaseStore(redis, { pool, ttlMs: leaseTtlMs });
+  const registry = new WorkerRegistry(redis, { pool, leaseTtlMs });
+
+  let links: LinkServer | undefined;
+  const health = new WorkerHealth(engine, slots, () => links?.draining ?? false);
+  const app = await NestFactory.create(AppModule.with(health), { logger: false });
+  const http = app.getHttpServer() as Server;
+  const settings = {
+    ...config.transcription,
+    plan: planForEngine(config.transcription.plan, engine.maxSegmentSamples),
+  };
+  const server = new LinkServer(http, {
+    clock,
+    session: { engine, clock, settings, metrics },
+    metrics,
+    slots: () => slots,
+    engineReady: () => engine.health().ready,
+    verify: (token, epoch) => store.verify(token, id, epoch),
+    heartbeatMs: config.heartbeatMs,
+    log,
+  });
+  links = server;
+  await app.listen(config.port, config.host);
+  const { port } = http.address() as AddressInfo;
+
+  const describe = (): WorkerRecord => {
+    const { ready } = engine.health();
+    metrics.ready.set(ready && !server.draining ? 1 : 0);
+    const state = server.draining ? 'draining' : ready ? 'ready' : 'loading';
+    return {
+      workerId: id,
+      address: `${config.advertiseHost}:${port}`,
+      model: engine.model,
+      engine: engine.name,
+      slots,
+      state,
+    };
+  };
+  const agent = new WorkerAgent({
+    registry,
+    clock,
+    describe,
+    leases: () => server.leases(),
+    onError: (error) => log.error({ event: 'registration_fault', err: error }),
+  });
+  const internal = await startInternalServer({
+    port: config.internalPort,
+    host: config.internalHost,
+    registry: metrics.registry,
+    readiness: () => health.readiness(),
+  });
+  log.info({
+    event: 'listening',
+    port,
+    internalPort: internal.port,
+    pool,
+    slots,
+    engine: engine.name,
+  });
+  const close = async (): Promise<void> => {
+    const drained = server.drain(config.drainMs);
+    agent.announce();
+    await drained;
+    await agent.stop();
+    server.close();
+    await app.close();
+    await engine.stop();
+    await internal.close();
+    redis.disconnect();
+    log.info({ event: 'stopped' });
+  };
+  try {
+    agent.start();
+    await engine.start();
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  agent.announce();
+  log.info({ event: 'ready', engine: engine.name, model: engine.model });
+  return { id, port, internalPort: internal.port, close };
+}

@@ -1,0 +1,194 @@
+import {
+  booleanVar,
+  enumVar,
+  integerVar,
+  numberVar,
+  secondsOrOffVar,
+  textVar,
+} from '@voice-fleet/runtime/env';
+import { LOG_LEVELS } from '@voice-fleet/telemetry/logger';
+import { z } from 'zod';
+
+const SECONDS = 1000;
+const closeCode = { min: 1000, max: 4999 };
+
+/** Every variable the gateway reads. `docs/configuration.md` is generated from it. */
+export const GatewayEnv = z
+  .object({
+    SERVER_BIND_HOST: textVar({ default: '0.0.0.0', doc: 'Address the public port listens on.' }),
+    SERVER_PORT: integerVar({
+      default: 8000,
+      min: 0,
+      max: 65_535,
+      doc: 'Public port; 0 takes a free one.',
+    }),
+    INTERNAL_PORT: integerVar({
+      default: 9100,
+      min: 0,
+      max: 65_535,
+      doc: 'Port of /metrics, /livez and /readyz for operators; 0 takes a free one.',
+    }),
+    INTERNAL_BIND_HOST: textVar({
+      default: '0.0.0.0',
+      doc: 'Address the internal port listens on.',
+    }),
+    LOG_LEVEL: enumVar(LOG_LEVELS, { default: 'info', doc: 'Least level that is logged.' }),
+    REDIS_URL: textVar({
+      default: 'redis://127.0.0.1:6379',
+      pattern: /^rediss?:\/\//,
+      secret: true,
+      doc: 'Redis or Valkey that holds leases and workers.',
+    }),
+    FLEET_POOL: textVar({
+      default: 'default',
+      pattern: /^[\w.-]{1,64}$/,
+      doc: 'Pool of workers that sessions are placed on.',
+    }),
+    FLEET_PLACEMENT: enumVar(['packing', 'spread'], {
+      default: 'packing',
+      doc: 'packing fills the fullest worker first, spread the emptiest.',
+    }),
+    LEASE_TTL_S: numberVar({
+      default: 10,
+      min: 0.2,
+      max: 300,
+      doc: 'A crashed gateway holds its slots no longer than this.',
+    }),
+    VOXTRAL_API_KEY: textVar({
+      default: '',
+      secret: true,
+      doc: 'Key that clients must send. Empty rejects everyone.',
+    }),
+    MAX_CONCURRENT_CONNECTIONS: integerVar({
+      default: 0,
+      min: 0,
+      max: 1_000_000,
+      doc: 'Sessions in the whole pool at the most; 0: as many as the workers have slots.',
+    }),
+    WS_IDLE_TIMEOUT_S: secondsOrOffVar({
+      default: 150,
+      doc: 'A session outside an utterance and without any frame is closed after this time.',
+    }),
+    WS_MAX_CONNECTION_DURATION_S: secondsOrOffVar({
+      default: 5400,
+      doc: 'A session is closed after this time, whatever it does.',
+    }),
+    WS_WATCHDOG_TICK_S: numberVar({
+      default: 5,
+      min: 0.05,
+      max: 60,
+      doc: 'How often the two limits above are looked at.',
+    }),
+    WS_INBOUND_QUEUE_MAX: integerVar({
+      default: 256,
+      min: 1,
+      max: 100_000,
+      doc: 'Frames that may wait at a worker which takes none for a second; more end the session.',
+    }),
+    WS_MAX_MESSAGE_BYTES: integerVar({
+      default: 1_048_576,
+      min: 1024,
+      max: 33_554_432,
+      doc: 'A larger message is answered with an error; one four times as large closes the socket (1009).',
+    }),
+    WS_RATE_LIMIT: booleanVar({
+      default: false,
+      doc: 'Whether the four message and cancel limits below are in force.',
+    }),
+    WS_MAX_MESSAGES_PER_WINDOW: integerVar({
+      default: 5000,
+      min: 0,
+      max: 10_000_000,
+      doc: 'Messages of one session in a window; 0 is no limit. Ping, pong and end do not count.',
+    }),
+    WS_MESSAGE_WINDOW_S: numberVar({
+      default: 60,
+      min: 0.1,
+      max: 3600,
+      doc: 'Length of that window.',
+    }),
+    WS_MAX_CANCELS_PER_WINDOW: integerVar({
+      default: 50,
+      min: 0,
+      max: 10_000_000,
+      doc: 'Cancels of one session in a window; 0 is no limit.',
+    }),
+    WS_CANCEL_WINDOW_S: numberVar({
+      default: 60,
+      min: 0.1,
+      max: 3600,
+      doc: 'Length of that window.',
+    }),
+    WS_CLOSE_UNAUTHORIZED_CODE: integerVar({
+      default: 1008,
+      ...closeCode,
+      doc: 'Close code for a wrong key.',
+    }),
+    WS_CLOSE_BUSY_CODE: integerVar({
+      default: 1013,
+      ...closeCode,
+      doc: 'Close code when no session can be taken or the inbound queue is full.',
+    }),
+    WS_CLOSE_IDLE_REASON: textVar({
+      default: 'idle_timeout',
+      doc: 'Close reason of an idle session.',
+    }),
+    WS_HEARTBEAT_S: numberVar({
+      default: 30,
+      min: 0.05,
+      max: 3600,
+      doc: 'A peer that answers no ping for this long is gone.',
+    }),
+    LINK_DIAL_TIMEOUT_S: numberVar({
+      default: 3,
+      min: 0.05,
+      max: 60,
+      doc: 'A worker that is not ready for a session within this time is passed over.',
+    }),
+    SHUTDOWN_TIMEOUT_S: numberVar({
+      default: 15,
+      min: 1,
+      max: 600,
+      doc: 'After SIGTERM the process ends within this time.',
+    }),
+  })
+  .transform((env) => ({
+    host: env.SERVER_BIND_HOST,
+    port: env.SERVER_PORT,
+    internalHost: env.INTERNAL_BIND_HOST,
+    internalPort: env.INTERNAL_PORT,
+    logLevel: env.LOG_LEVEL,
+    redisUrl: env.REDIS_URL,
+    pool: env.FLEET_POOL,
+    placement: env.FLEET_PLACEMENT,
+    leaseTtlMs: env.LEASE_TTL_S * SECONDS,
+    apiKey: env.VOXTRAL_API_KEY,
+    maxSessions: env.MAX_CONCURRENT_CONNECTIONS,
+    maxMessageBytes: env.WS_MAX_MESSAGE_BYTES,
+    heartbeatMs: env.WS_HEARTBEAT_S * SECONDS,
+    shutdownTimeoutMs: env.SHUTDOWN_TIMEOUT_S * SECONDS,
+    limits: {
+      idleTimeoutMs: env.WS_IDLE_TIMEOUT_S,
+      maxDurationMs: env.WS_MAX_CONNECTION_DURATION_S,
+      watchdogTickMs: env.WS_WATCHDOG_TICK_S * SECONDS,
+      messagesPerWindow: env.WS_RATE_LIMIT ? env.WS_MAX_MESSAGES_PER_WINDOW : 0,
+      messageWindowMs: env.WS_MESSAGE_WINDOW_S * SECONDS,
+      cancelsPerWindow: env.WS_RATE_LIMIT ? env.WS_MAX_CANCELS_PER_WINDOW : 0,
+      cancelWindowMs: env.WS_CANCEL_WINDOW_S * SECONDS,
+      inboundQueueMax: env.WS_INBOUND_QUEUE_MAX,
+    },
+    yap: {
+      unauthorizedCode: env.WS_CLOSE_UNAUTHORIZED_CODE,
+      busyCode: env.WS_CLOSE_BUSY_CODE,
+      idleReason: env.WS_CLOSE_IDLE_REASON,
+    },
+    link: {
+      dialTimeoutMs: env.LINK_DIAL_TIMEOUT_S * SECONDS,
+      inboundQueueMax: env.WS_INBOUND_QUEUE_MAX,
+      stallMs: 1000,
+      heartbeatMs: 5000,
+      closeTimeoutMs: 1000,
+    },
+  }));
+
+export type GatewayConfig = z.infer<typeof GatewayEnv>;

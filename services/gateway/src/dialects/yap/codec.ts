@@ -1,0 +1,218 @@
+import { SAMPLE_RATE } from '@voice-fleet/protocol/audio';
+import { type ErrorCode, VoiceError } from '@voice-fleet/protocol/errors';
+import type { ClientCommand, CloseReason, SessionEvent } from '@voice-fleet/protocol/session';
+import {
+  YAP_CLIENT_TYPES,
+  type YapClientType,
+  YapEnvelope,
+  type YapServerFrame,
+} from '@voice-fleet/protocol/yap';
+import type { DialectCodec } from '../dialect.ts';
+import { decodePcm } from '../pcm-base64.ts';
+
+/** Close codes and texts that operators may change. */
+export interface YapSettings {
+  readonly unauthorizedCode: number;
+  readonly busyCode: number;
+  readonly idleReason: string;
+}
+
+/** `payload.code` of an error; `details.reason_code` carries our own code. */
+const YAP_ERROR_CODES: Record<ErrorCode, string> = {
+  authentication_failed: 'authentication_failed',
+  at_capacity: 'server_at_capacity',
+  fleet_unavailable: 'internal_error',
+  shutting_down: 'internal_error',
+  invalid_message: 'invalid_message',
+  unknown_message_type: 'invalid_message',
+  binary_not_supported: 'invalid_message',
+  message_too_large: 'invalid_message',
+  unsupported_model: 'invalid_payload',
+  missing_audio: 'invalid_payload',
+  invalid_audio: 'invalid_audio',
+  no_active_request: 'invalid_payload',
+  request_id_mismatch: 'invalid_payload',
+  message_rate_limited: 'rate_limited',
+  cancel_rate_limited: 'rate_limited',
+  inbound_queue_full: 'internal_error',
+  worker_lost: 'internal_error',
+  worker_unavailable: 'internal_error',
+  engine_failed: 'processing_error',
+  internal: 'internal_error',
+};
+
+const MAX_REASON_CHARS = 200;
+
+interface Ids {
+  readonly session_id: string;
+  readonly request_id: string;
+}
+
+/**
+ * The envelope of `/api/asr-streaming`. Frames about an utterance carry the ids of the message that started it; all
+ * others carry those of the last message seen.
+ */
+export class YapCodec implements DialectCodec {
+  readonly #settings: YapSettings;
+  #seen: Ids = { session_id: 'unknown', request_id: 'unknown' };
+  #utterance: Ids | undefined;
+
+  constructor(settings: YapSettings) {
+    this.#settings = settings;
+  }
+
+  decode(data: Buffer, isBinary: boolean): ClientCommand {
+    if (isBinary) throw new VoiceError('binary_not_supported');
+    const envelope = parseEnvelope(data);
+    this.#seen = envelope;
+    const payload = envelope.payload ?? {};
+    const type = envelope.type as YapClientType;
+    switch (type) {
+      case 'input_audio_buffer.append':
+        return {
+          kind: 'audio',
+          utteranceId: envelope.request_id,
+          pcm: decodePcm(payload['audio']),
+        };
+      case 'input_audio_buffer.commit':
+        if (payload['final']) return { kind: 'finalize', utteranceId: envelope.request_id };
+        this.#utterance = this.#seen;
+        return { kind: 'start', utteranceId: envelope.request_id };
+      case 'session.update':
+        return { kind: 'configure', model: text(payload['model']) };
+      case 'cancel':
+        return {
+          kind: 'cancel',
+          reason: text(payload['reason'])?.slice(0, MAX_REASON_CHARS) ?? 'client_request',
+        };
+      case 'ping':
+        return { kind: 'ping' };
+      case 'pong':
+        return { kind: 'ignore' };
+      case 'end':
+        return { kind: 'end' };
+      default:
+        throw new VoiceError('unknown_message_type', {
+          message: `Unknown message type. Known types: ${YAP_CLIENT_TYPES.join(', ')}.`,
+        });
+    }
+  }
+
+  encode(event: SessionEvent): readonly string[] {
+    switch (event.kind) {
+      case 'created':
+      case 'configured': {
+        const { id, createdAtS, model } = event.session;
+        const payload = { id, created: createdAtS, model };
+        if (event.kind === 'configured')
+          return [frame({ type: 'session.updated', ...this.#ids(), payload })];
+        return [frame({ type: 'session.created', session_id: id, request_id: 'unknown', payload })];
+      }
+      case 'partial':
+        if (event.text === '') return [];
+        return [
+          frame({ type: 'token', ...this.#ids(event.utteranceId), payload: { text: event.text } }),
+        ];
+      case 'final': {
+        const ids = this.#ids(event.utteranceId);
+        const { promptTokens, completionTokens } = event.usage;
+        const usage = {
+          prompt_tokens: promptTokens,
+          completion_tokens: completionTokens,
+          total_tokens: promptTokens + completionTokens,
+        };
+        return [
+          frame({ type: 'final', ...ids, payload: { normalized_text: event.text } }),
+          frame({ type: 'done', ...ids, payload: { usage } }),
+        ];
+      }
+      case 'dropped': {
+        const payload = {
+          kind: 'overload_drop' as const,
+          dropped_seconds: event.samples / SAMPLE_RATE,
+          max_backlog_seconds: event.maxBacklogSamples / SAMPLE_RATE,
+          source: event.source,
+        };
+        return [frame({ type: 'status', ...this.#ids(event.utteranceId), payload })];
+      }
+      case 'error': {
+        const { code, message, details } = event.error;
+        const ids = this.#ids(event.utteranceId);
+        const reason_code = code === 'at_capacity' ? 'server_at_capacity' : code;
+        const payload = {
+          code: YAP_ERROR_CODES[code],
+          message,
+          details: { reason_code, ...details },
+        };
+        return [frame({ type: 'error', ...ids, payload })];
+      }
+      case 'cancelled':
+        return [frame({ type: 'cancelled', ...this.#ids(), payload: { reason: event.reason } })];
+      case 'pong':
+        return [frame({ type: 'pong', ...this.#ids(), payload: {} })];
+      case 'ended':
+        return [frame({ type: 'session_end', ...this.#ids(), payload: {} })];
+    }
+  }
+
+  close(reason: CloseReason): { code: number; reason: string } {
+    const { busyCode, unauthorizedCode, idleReason } = this.#settings;
+    switch (reason.kind) {
+      case 'ended':
+        return { code: 1000, reason: '' };
+      case 'idle':
+        return { code: 4000, reason: idleReason };
+      case 'max-duration':
+        return { code: 4003, reason: 'max connection duration reached' };
+      case 'shutdown':
+        return { code: 1012, reason: 'shutting down, reconnect' };
+      case 'slow-reader':
+        return { code: busyCode, reason: 'client reads too slowly' };
+      case 'error':
+        switch (reason.error.code) {
+          case 'authentication_failed':
+            return { code: unauthorizedCode, reason: reason.error.message };
+          case 'at_capacity':
+          case 'fleet_unavailable':
+          case 'inbound_queue_full':
+            return { code: busyCode, reason: reason.error.message };
+          case 'shutting_down':
+            return { code: 1012, reason: reason.error.message };
+          default:
+            return { code: 1011, reason: reason.error.message };
+        }
+    }
+  }
+
+  /** Ids of the named utterance where it is the one last started, else those of the last message. */
+  #ids(utteranceId?: string): Ids {
+    const ids =
+      utteranceId !== undefined && this.#utterance?.request_id === utteranceId
+        ? this.#utterance
+        : this.#seen;
+    return { session_id: ids.session_id, request_id: ids.request_id };
+  }
+}
+
+function frame(value: YapServerFrame): string {
+  return JSON.stringify(value);
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' && value.trim() !== '' ? value : undefined;
+}
+
+function parseEnvelope(data: Buffer): YapEnvelope {
+  let value: unknown;
+  try {
+    value = JSON.parse(data.toString());
+  } catch {
+    throw new VoiceError('invalid_message', { message: 'The message is not valid JSON.' });
+  }
+  const result = YapEnvelope.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  throw new VoiceError('invalid_message', {
+    message: `The message is not a valid envelope: ${issue?.path.join('.') || 'message'}: ${issue?.message ?? 'invalid'}.`,
+  });
+}

@@ -1,0 +1,86 @@
+import { ERRORS } from '@voice-fleet/protocol/errors';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+export const ADMISSION_OUTCOMES = [
+  'accepted',
+  'rejected_auth',
+  'rejected_capacity',
+  'error',
+  'abandoned',
+] as const;
+export type AdmissionOutcome = (typeof ADMISSION_OUTCOMES)[number];
+
+/** Every metric of the gateway. Labels are bounded: never a session, key or address. */
+export class GatewayMetrics {
+  readonly registry = new Registry();
+  readonly #registers = [this.registry];
+
+  readonly sessionsActive = new Gauge({
+    name: 'voice_gateway_sessions_active',
+    help: 'Sessions that hold a slot now.',
+    labelNames: ['protocol'],
+    registers: this.#registers,
+  });
+  readonly admissions = new Counter({
+    name: 'voice_gateway_admissions_total',
+    help: 'Connections by how their admission ended.',
+    labelNames: ['protocol', 'outcome'],
+    registers: this.#registers,
+  });
+  readonly admissionSeconds = new Histogram({
+    name: 'voice_gateway_admission_duration_seconds',
+    help: 'From accepted socket to slot taken and worker ready.',
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+    registers: this.#registers,
+  });
+  readonly sessionSeconds = new Histogram({
+    name: 'voice_gateway_session_duration_seconds',
+    help: 'Length of admitted sessions by why they ended.',
+    labelNames: ['end_reason'],
+    buckets: [1, 5, 15, 60, 300, 900, 3600, 14_400],
+    registers: this.#registers,
+  });
+  readonly audioSeconds = new Counter({
+    name: 'voice_gateway_audio_seconds_total',
+    help: 'Audio accepted from clients.',
+    labelNames: ['protocol'],
+    registers: this.#registers,
+  });
+  readonly droppedAudioSeconds = new Counter({
+    name: 'voice_gateway_dropped_audio_seconds_total',
+    help: 'Audio dropped because an engine did not keep up; every drop was told to its client.',
+    registers: this.#registers,
+  });
+  readonly errors = new Counter({
+    name: 'voice_gateway_errors_total',
+    help: 'Errors sent to clients.',
+    labelNames: ['code'],
+    registers: this.#registers,
+  });
+  readonly workersLost = new Counter({
+    name: 'voice_gateway_workers_lost_total',
+    help: 'Links to workers that ended under a live session.',
+    registers: this.#registers,
+  });
+  readonly inputHolds = new Counter({
+    name: 'voice_gateway_input_holds_total',
+    help: 'Times a client was not read because its worker link was clogged.',
+    registers: this.#registers,
+  });
+  readonly leaseOperations = new Counter({
+    name: 'voice_lease_operations_total',
+    help: 'Lease operations by outcome.',
+    labelNames: ['op', 'outcome'],
+    registers: this.#registers,
+  });
+
+  constructor(protocols: readonly string[]) {
+    collectDefaultMetrics({ register: this.registry });
+    for (const protocol of protocols) {
+      this.sessionsActive.labels(protocol).set(0);
+      this.audioSeconds.labels(protocol).inc(0);
+      for (const outcome of ADMISSION_OUTCOMES) this.admissions.labels(protocol, outcome).inc(0);
+    }
+    for (const code of Object.keys(ERRORS)) this.errors.labels(code).inc(0);
+  }
+}

@@ -1,0 +1,57 @@
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { type BeforeApplicationShutdown, Inject } from '@nestjs/common';
+import { type OnGatewayConnection, WebSocketGateway } from '@nestjs/websockets';
+import { requestPath } from '@voice-fleet/runtime/upgrade';
+import type { WebSocket } from 'ws';
+import { Dialects } from '../dialects/dialects.ts';
+import { Connection, type ConnectionDeps } from './connection.ts';
+
+/** Class form of ConnectionDeps, so that Nest can hand it over by type. */
+export abstract class ConnectionServices implements ConnectionDeps {
+  abstract readonly clock: ConnectionDeps['clock'];
+  abstract readonly limits: ConnectionDeps['limits'];
+  abstract readonly authenticator: ConnectionDeps['authenticator'];
+  abstract readonly connect: ConnectionDeps['connect'];
+  abstract readonly metrics: ConnectionDeps['metrics'];
+  abstract readonly log: ConnectionDeps['log'];
+  abstract readonly maxMessageBytes: number;
+  abstract readonly heartbeatMs: number;
+}
+
+/** Every client socket of this process. */
+@WebSocketGateway()
+export class VoiceGateway implements OnGatewayConnection<WebSocket>, BeforeApplicationShutdown {
+  readonly #dialects: Dialects;
+  readonly #services: ConnectionServices;
+  readonly #connections = new Set<Connection>();
+  #stopping = false;
+
+  constructor(
+    @Inject(Dialects) dialects: Dialects,
+    @Inject(ConnectionServices) services: ConnectionServices,
+  ) {
+    this.#dialects = dialects;
+    this.#services = services;
+  }
+
+  handleConnection(socket: WebSocket, request: IncomingMessage): void {
+    const dialect = this.#dialects.at(requestPath(request));
+    if (dialect === undefined || this.#stopping) return socket.terminate();
+    const sessionId = `sess_${randomBytes(16).toString('hex')}`;
+    const connection = new Connection(sessionId, socket, dialect, this.#services);
+    this.#connections.add(connection);
+    void connection.closed().then(() => this.#connections.delete(connection));
+    void connection.admit(request);
+  }
+
+  /** Ends all sessions before their socket server goes; settles when every slot is given back. */
+  async beforeApplicationShutdown(): Promise<void> {
+    this.#stopping = true;
+    const closing = Array.from(this.#connections, (connection) => {
+      connection.end({ kind: 'shutdown' });
+      return connection.closed();
+    });
+    await Promise.all(closing);
+  }
+}
