@@ -41,11 +41,14 @@ export function connectRedis(url: string, options: RedisOptions): Redis {
     retryStrategy: (attempt) => backoffMs(attempt - 1, RECONNECT_BASE_MS, RECONNECT_CAP_MS),
   });
   let failing = false;
-  redis.on('error', (error: Error) => {
+  const onFailure = (error: Error): void => {
     if (failing) return;
     failing = true;
     options.onError(error);
-  });
+  };
+  redis.on('error', onFailure);
+  // A server that ends the connection causes no 'error'; our own `disconnect()` causes neither.
+  redis.on('reconnecting', () => onFailure(new Error('connection lost')));
   redis.on('ready', () => {
     if (!failing) return;
     failing = false;

@@ -30,129 +30,112 @@ const CUT = -0.5;
 const MISHEARD = 5;
 const MISHEARD_CUT = 2;
 
+/** A word with what it costs to leave it without a counterpart. */
+interface Heard {
+  readonly word: Word;
+  readonly key: string;
+  /** Perhaps only a part: it touches the edge of its segment. */
+  readonly cut: boolean;
+  readonly missing: number;
+}
+
+type Step = Pair | 'skip-old' | 'skip-fresh';
+
 /**
  * The most likely pairing of the old segment's last words with the new segment's first. Word times are too rough to
  * tell repetitions apart one by one; over the whole overlap, order, text and time together do.
  */
-export function alignSeam(old: readonly Word[], fresh: readonly Word[], overlap: Overlap): Pair[] {
-  const oldKeys = old.map((word) => normalizeWord(word.text));
-  const freshKeys = fresh.map((word) => normalizeWord(word.text));
+export function alignSeam(
+  oldWords: readonly Word[],
+  freshWords: readonly Word[],
+  overlap: Overlap,
+): Pair[] {
+  const old = hearOld(oldWords, overlap);
+  const fresh = hearFresh(freshWords, overlap);
+  // At o * width + f: the cheapest way to the end when o old and f new words are read, and its first step.
   const width = fresh.length + 1;
-  // Cheapest way from each state (words of both read) to the end, and the pair it starts with, if any.
   const costs = new Float64Array((old.length + 1) * width);
-  const pairs: (Pair | undefined)[] = [];
-  const skips: ('old' | 'fresh')[] = [];
-
+  const steps: Step[] = [];
   for (let o = old.length; o >= 0; o -= 1) {
     for (let f = fresh.length; f >= 0; f -= 1) {
+      const at = o * width + f;
       const oldWord = old[o];
       const freshWord = fresh[f];
-      const at = o * width + f;
-      if (!oldWord && !freshWord) continue;
-      let best = Number.POSITIVE_INFINITY;
-      if (oldWord) {
-        best = costAt(costs, at + width) + missingInFresh(oldWord, oldKeys[o], overlap);
-        skips[at] = 'old';
-      }
-      if (freshWord) {
-        const cost = costAt(costs, at + 1) + missingInOld(freshWord, freshKeys[f], overlap);
-        if (cost < best) {
-          best = cost;
-          skips[at] = 'fresh';
-        }
-      }
+      let cheapest = Number.POSITIVE_INFINITY;
+      const consider = (step: Step, cost: number, next: number): void => {
+        const total = cost + (costs[next] ?? 0);
+        if (total >= cheapest) return;
+        cheapest = total;
+        costs[at] = total;
+        steps[at] = step;
+      };
       if (oldWord && freshWord) {
-        const match = judge(
-          { word: oldWord, key: oldKeys[o] ?? '', last: o === old.length - 1 },
-          { word: freshWord, key: freshKeys[f] ?? '', first: f === 0 },
-          overlap,
-        );
-        const cost = costAt(costs, at + width + 1) + match.cost;
-        if (cost <= best) {
-          best = cost;
-          pairs[at] = { old: o, fresh: f, kind: match.kind };
-        }
+        const { kind, cost } = judge(oldWord, freshWord);
+        consider({ old: o, fresh: f, kind }, cost, at + width + 1);
       }
-      costs[at] = best;
+      if (oldWord) consider('skip-old', oldWord.missing, at + width);
+      if (freshWord) consider('skip-fresh', freshWord.missing, at + 1);
     }
   }
-  return walk(pairs, skips, old.length, width);
+  return pairsAlong(steps, width);
 }
 
-function walk(
-  pairs: readonly (Pair | undefined)[],
-  skips: readonly ('old' | 'fresh')[],
-  oldLength: number,
-  width: number,
-): Pair[] {
-  const found: Pair[] = [];
-  let o = 0;
-  let f = 0;
-  while (o < oldLength || f < width - 1) {
-    const at = o * width + f;
-    const pair = pairs[at];
-    if (pair) found.push(pair);
-    if (pair || skips[at] === 'old') o += 1;
-    if (pair || skips[at] === 'fresh') f += 1;
+function pairsAlong(steps: readonly Step[], width: number): Pair[] {
+  const pairs: Pair[] = [];
+  let at = 0;
+  for (let step = steps[at]; step; step = steps[at]) {
+    if (step === 'skip-old') at += width;
+    else if (step === 'skip-fresh') at += 1;
+    else {
+      pairs.push(step);
+      at += width + 1;
+    }
   }
-  return found;
-}
-
-interface OldWord {
-  readonly word: Word;
-  readonly key: string;
-  readonly last: boolean;
-}
-
-interface FreshWord {
-  readonly word: Word;
-  readonly key: string;
-  readonly first: boolean;
-}
-
-function judge(
-  old: OldWord,
-  fresh: FreshWord,
-  overlap: Overlap,
-): { cost: number; kind: Pair['kind'] } {
-  const oldCut = old.last && old.word.endSample >= overlap.toSample - EDGE;
-  const freshCut = fresh.first && fresh.word.startSample <= overlap.fromSample + EDGE;
-  const shift = shiftOf(old.word, fresh.word, oldCut, freshCut);
-  if (shift > MAX_SHIFT || old.key === '' || fresh.key === '') {
-    return { cost: Number.POSITIVE_INFINITY, kind: 'same' };
-  }
-  const cost = (shift / SHIFT) ** 2;
-  if (old.key === fresh.key) return { cost: cost + SAME, kind: 'same' };
-  if (oldCut && fresh.key.startsWith(old.key)) return { cost: cost + CUT, kind: 'cut-in-old' };
-  if (freshCut && old.key.endsWith(fresh.key)) return { cost: cost + CUT, kind: 'same' };
-  if (oldCut) return { cost: cost + MISHEARD_CUT, kind: 'cut-in-old' };
-  return { cost: cost + (freshCut ? MISHEARD_CUT : MISHEARD), kind: 'misheard' };
-}
-
-/** Compares the ends that were not cut. */
-function shiftOf(old: Word, fresh: Word, oldCut: boolean, freshCut: boolean): number {
-  const start = fresh.startSample - old.startSample;
-  const end = fresh.endSample - old.endSample;
-  if (oldCut && !freshCut) return Math.abs(start);
-  if (freshCut && !oldCut) return Math.abs(end);
-  return Math.abs(start + end) / 2;
+  return pairs;
 }
 
 /** The new segment hears whatever starts in the overlap or later, ... */
-function missingInFresh(word: Word, key: string | undefined, overlap: Overlap): number {
-  return key ? MISSING * ramp(word.startSample - overlap.fromSample) : 0;
+function hearOld(words: readonly Word[], { fromSample, toSample }: Overlap): Heard[] {
+  return words.map((word, index) => {
+    const key = normalizeWord(word.text);
+    const cut = index === words.length - 1 && word.endSample >= toSample - EDGE;
+    return { word, key, cut, missing: missing(key, word.startSample - fromSample) };
+  });
 }
 
 /** ... and the old one had heard whatever ends in it or earlier. */
-function missingInOld(word: Word, key: string | undefined, overlap: Overlap): number {
-  return key ? MISSING * ramp(overlap.toSample - word.endSample) : 0;
+function hearFresh(words: readonly Word[], { fromSample, toSample }: Overlap): Heard[] {
+  return words.map((word, index) => {
+    const key = normalizeWord(word.text);
+    const cut = index === 0 && word.startSample <= fromSample + EDGE;
+    return { word, key, cut, missing: missing(key, toSample - word.endSample) };
+  });
 }
 
-/** 0 well outside, 1 well inside. */
-function ramp(depthSamples: number): number {
-  return Math.min(1, Math.max(0, (depthSamples + EDGE) / (2 * EDGE)));
+function judge(old: Heard, fresh: Heard): { kind: Pair['kind']; cost: number } {
+  const shift = shiftBetween(old, fresh);
+  if (shift > MAX_SHIFT || old.key === '' || fresh.key === '') {
+    return { kind: 'same', cost: Number.POSITIVE_INFINITY };
+  }
+  const cost = (shift / SHIFT) ** 2;
+  if (old.key === fresh.key) return { kind: 'same', cost: cost + SAME };
+  if (old.cut && fresh.key.startsWith(old.key)) return { kind: 'cut-in-old', cost: cost + CUT };
+  if (fresh.cut && old.key.endsWith(fresh.key)) return { kind: 'same', cost: cost + CUT };
+  if (old.cut) return { kind: 'cut-in-old', cost: cost + MISHEARD_CUT };
+  return { kind: 'misheard', cost: cost + (fresh.cut ? MISHEARD_CUT : MISHEARD) };
 }
 
-function costAt(costs: Float64Array, at: number): number {
-  return costs[at] ?? 0;
+/** Compares the ends that were not cut. */
+function shiftBetween(old: Heard, fresh: Heard): number {
+  const start = fresh.word.startSample - old.word.startSample;
+  const end = fresh.word.endSample - old.word.endSample;
+  if (old.cut && !fresh.cut) return Math.abs(start);
+  if (fresh.cut && !old.cut) return Math.abs(end);
+  return Math.abs(start + end) / 2;
+}
+
+/** All of the cost for a word well inside the overlap, nothing for one well outside or for mere punctuation. */
+function missing(key: string, depthSamples: number): number {
+  if (key === '') return 0;
+  return MISSING * Math.min(1, Math.max(0, (depthSamples + EDGE) / (2 * EDGE)));
 }

@@ -241,7 +241,7 @@ function recognitions(options: {
       lengthMs: fc.integer({ min: 200, max: 600 }),
       pauseMs: fc.oneof(fc.nat(150), fc.integer({ min: 500, max: 1_500 })),
     }),
-    { minLength: 1, maxLength: 40 },
+    { minLength: 1, maxLength: 40, size: 'max' },
   );
   const errors = fc.record({
     startMs: fc.integer({ min: -options.jitterMs, max: options.jitterMs }),

@@ -3,7 +3,8 @@ import { parseArgs } from 'node:util';
 import { systemClock } from '@voice-fleet/runtime/clock';
 import { rmsDbfs } from '@voice-fleet/speech/level';
 import { readWav } from '@voice-fleet/speech/wav';
-import type { VoiceState, Word } from '../engines/engine.ts';
+import type { Word } from '@voice-fleet/speech/words';
+import type { EngineStream, VoiceState } from '../engines/engine.ts';
 import { PocketsphinxEngine } from '../engines/pocketsphinx/engine.ts';
 
 const HELP = `Transcribes a recording with the embedded speech engine, without any server.
@@ -59,7 +60,7 @@ function readArguments(): { file: string | undefined; json: boolean } {
 function readAudio(file: string): Buffer {
   try {
     const bytes = readFileSync(file);
-    if (bytes.toString('latin1', 0, 3) !== 'RIF') return bytes;
+    if (!/^(RIFF|RIFX|RF64)/.test(bytes.toString('latin1', 0, 4))) return bytes;
     const { sampleRate, channels, pcm } = readWav(bytes);
     if (sampleRate === SAMPLE_RATE && channels === 1) return pcm;
     throw new Error(
@@ -76,20 +77,27 @@ async function transcribe(engine: PocketsphinxEngine, pcm: Buffer): Promise<Word
   const words: Word[] = [];
   for (let from = 0; from < pcm.length; ) {
     const to = endOfPiece(pcm, from);
-    const stream = engine.open(voice);
-    const written = stream.write(pcm.subarray(from, to)).then(() => stream.finish());
-    for await (const event of stream.events) {
-      if (event.kind !== 'words') continue;
-      for (const word of event.words) {
-        const text = words.length === 0 ? word.text : ` ${word.text.trimStart()}`;
-        const { startSample, endSample } = word;
-        const before = from / 2;
-        words.push({ ...word, text, startSample: before + startSample, endSample: before + endSample });
-      }
+    const piece = await transcribePiece(engine.open(voice), pcm.subarray(from, to));
+    const startOfPiece = from / 2;
+    for (const { text, startSample, endSample, ...rest } of piece) {
+      words.push({
+        text: words.length === 0 ? text : ` ${text.trimStart()}`,
+        startSample: startOfPiece + startSample,
+        endSample: startOfPiece + endSample,
+        ...rest,
+      });
     }
-    await written;
     from = to;
   }
+  return words;
+}
+
+async function transcribePiece(stream: EngineStream, pcm: Buffer): Promise<Word[]> {
+  const words: Word[] = [];
+  const read = async (): Promise<void> => {
+    for await (const event of stream.events) if (event.kind === 'words') words.push(...event.words);
+  };
+  await Promise.all([read(), stream.write(pcm).then(() => stream.finish())]);
   return words;
 }
 

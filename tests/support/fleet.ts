@@ -1,0 +1,128 @@
+import { WorkerEnv } from '@voice-fleet/asr-worker/config';
+import type { AsrEngine } from '@voice-fleet/asr-worker/engines/engine';
+import { WorkerMetrics } from '@voice-fleet/asr-worker/metrics';
+import { type AsrWorker, startWorker } from '@voice-fleet/asr-worker/worker';
+import { GatewayEnv } from '@voice-fleet/gateway/config';
+import { type Gateway, startGateway } from '@voice-fleet/gateway/gateway';
+import { parseEnv } from '@voice-fleet/runtime/env';
+import { createLogger } from '@voice-fleet/telemetry/logger';
+import { startRedis, type TestRedis } from '@voice-fleet/testkit/redis';
+import { YapSocket } from './yap-socket.ts';
+
+export const KEY = 'test-key';
+
+type Env = Record<string, string>;
+
+const LOOPBACK = {
+  SERVER_BIND_HOST: '127.0.0.1',
+  INTERNAL_BIND_HOST: '127.0.0.1',
+  WORKER_BIND_HOST: '127.0.0.1',
+};
+const FREE_PORTS = { SERVER_PORT: '0', INTERNAL_PORT: '0', WORKER_PORT: '0' };
+
+/** Waits until `condition` holds, looking every few milliseconds: for effects that no event tells of. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+  timeoutMs = 5_000,
+): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`timed out waiting until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** Real gateways and workers in this process, on real sockets and a real redis-server. Engines are given by the test. */
+export class Fleet implements AsyncDisposable {
+  readonly redis: TestRedis;
+  readonly gateways: Gateway[] = [];
+  readonly workers: AsrWorker[] = [];
+  readonly sockets: YapSocket[] = [];
+
+  private constructor(redis: TestRedis) {
+    this.redis = redis;
+  }
+
+  static async start(engines: readonly AsrEngine[], env: Env = {}): Promise<Fleet> {
+    const fleet = new Fleet(await startRedis());
+    for (const engine of engines) await fleet.addWorker(engine, env);
+    await fleet.addGateway(env);
+    if (engines.length > 0)
+      await until(async () => (await fleet.get('/readyz')).status === 200, 'the fleet is ready');
+    return fleet;
+  }
+
+  async addGateway(env: Env = {}): Promise<Gateway> {
+    const settings = {
+      VOXTRAL_API_KEY: KEY,
+      REDIS_URL: this.redis.url,
+      LOG_LEVEL: 'error',
+      ...LOOPBACK,
+      ...FREE_PORTS,
+      ...env,
+    };
+    const gateway = await startGateway(
+      parseEnv(GatewayEnv, settings),
+      createLogger('gateway', 'error'),
+    );
+    this.gateways.push(gateway);
+    return gateway;
+  }
+
+  async addWorker(engine: AsrEngine, env: Env = {}): Promise<AsrWorker> {
+    const settings = {
+      REDIS_URL: this.redis.url,
+      WORKER_DRAIN_S: '1',
+      ...LOOPBACK,
+      ...FREE_PORTS,
+      ...env,
+    };
+    const log = createLogger('asr-worker', 'error');
+    const worker = await startWorker(parseEnv(WorkerEnv, settings), {
+      engine,
+      metrics: new WorkerMetrics(),
+      log,
+    });
+    this.workers.push(worker);
+    return worker;
+  }
+
+  /** Opens a client socket; it may be refused. */
+  dial(
+    options: { query?: string; headers?: Record<string, string>; gateway?: number } = {},
+  ): YapSocket {
+    const port = this.gateways[options.gateway ?? 0]?.port ?? 0;
+    const query = options.query ?? `?api_key=${KEY}`;
+    const socket = new YapSocket(
+      `ws://127.0.0.1:${port}/api/asr-streaming${query}`,
+      options.headers,
+    );
+    this.sockets.push(socket);
+    return socket;
+  }
+
+  /** An admitted client. */
+  async client(options: { gateway?: number } = {}): Promise<YapSocket> {
+    const socket = this.dial(options);
+    await socket.next('session.created');
+    return socket;
+  }
+
+  async get(path: string, gateway = 0): Promise<{ status: number; body: Record<string, unknown> }> {
+    const response = await fetch(`http://127.0.0.1:${this.gateways[gateway]?.port}${path}`);
+    return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+  }
+
+  /** The gateway's metrics page. */
+  async metrics(): Promise<string> {
+    return (await fetch(`http://127.0.0.1:${this.gateways[0]?.internalPort}/metrics`)).text();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.sockets) socket.terminate();
+    await Promise.all(this.gateways.map((gateway) => gateway.close()));
+    await Promise.all(this.workers.map((worker) => worker.close()));
+    await this.redis.stop();
+  }
+}
