@@ -22,9 +22,9 @@ export const WorkerEnv = z
       doc: 'Host under which gateways reach this worker; in a cluster the pod address.',
     }),
     WORKER_NAME: textVar({
-      default: hostname(),
+      default: '',
       pattern: /^[\w.-]{1,200}$/,
-      doc: 'Name of this worker; a part that is new at each start is added. Default: the host name.',
+      doc: 'Name of this worker; a part that is new at each start is added. Empty: the host name.',
     }),
     WORKER_SLOTS: integerVar({
       default: 0,
@@ -116,7 +116,7 @@ export const WorkerEnv = z
     host: env.WORKER_BIND_HOST,
     port: env.WORKER_PORT,
     advertiseHost: env.WORKER_HOST,
-    name: env.WORKER_NAME,
+    name: env.WORKER_NAME || hostname(),
     slots: env.WORKER_SLOTS,
     internalHost: env.INTERNAL_BIND_HOST,
     internalPort: env.INTERNAL_PORT,
