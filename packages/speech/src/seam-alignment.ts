@@ -34,7 +34,9 @@ const MISHEARD_CUT = 2;
 interface Heard {
   readonly word: Word;
   readonly key: string;
-  /** Perhaps only a part: it touches the edge of its segment. */
+  /** At the edge of its segment, where it may be only the part of a word that was heard. */
+  readonly outermost: boolean;
+  /** So near the edge of the audio that its other end means nothing. */
   readonly cut: boolean;
   readonly missing: number;
 }
@@ -98,8 +100,9 @@ function pairsAlong(steps: readonly Step[], width: number): Pair[] {
 function hearOld(words: readonly Word[], { fromSample, toSample }: Overlap): Heard[] {
   return words.map((word, index) => {
     const key = normalizeWord(word.text);
-    const cut = index === words.length - 1 && word.endSample >= toSample - EDGE;
-    return { word, key, cut, missing: missing(key, word.startSample - fromSample) };
+    const outermost = index === words.length - 1;
+    const cut = outermost && word.endSample >= toSample - EDGE;
+    return { word, key, outermost, cut, missing: missing(key, word.startSample - fromSample) };
   });
 }
 
@@ -107,30 +110,34 @@ function hearOld(words: readonly Word[], { fromSample, toSample }: Overlap): Hea
 function hearFresh(words: readonly Word[], { fromSample, toSample }: Overlap): Heard[] {
   return words.map((word, index) => {
     const key = normalizeWord(word.text);
-    const cut = index === 0 && word.startSample <= fromSample + EDGE;
-    return { word, key, cut, missing: missing(key, toSample - word.endSample) };
+    const outermost = index === 0;
+    const cut = outermost && word.startSample <= fromSample + EDGE;
+    return { word, key, outermost, cut, missing: missing(key, toSample - word.endSample) };
   });
 }
 
 function judge(old: Heard, fresh: Heard): { kind: Pair['kind']; cost: number } {
-  const shift = shiftBetween(old, fresh);
+  const head = old.outermost && fresh.key.startsWith(old.key);
+  const tail = fresh.outermost && old.key.endsWith(fresh.key);
+  const same = old.key === fresh.key;
+  const shift = shiftBetween(old, fresh, same ? 'whole' : head ? 'head' : tail ? 'tail' : 'whole');
   if (shift > MAX_SHIFT || old.key === '' || fresh.key === '') {
     return { kind: 'same', cost: Number.POSITIVE_INFINITY };
   }
   const cost = (shift / SHIFT) ** 2;
-  if (old.key === fresh.key) return { kind: 'same', cost: cost + SAME };
-  if (old.cut && fresh.key.startsWith(old.key)) return { kind: 'cut-in-old', cost: cost + CUT };
-  if (fresh.cut && old.key.endsWith(fresh.key)) return { kind: 'same', cost: cost + CUT };
+  if (same) return { kind: 'same', cost: cost + SAME };
+  if (head) return { kind: 'cut-in-old', cost: cost + CUT };
+  if (tail) return { kind: 'same', cost: cost + CUT };
   if (old.cut) return { kind: 'cut-in-old', cost: cost + MISHEARD_CUT };
   return { kind: 'misheard', cost: cost + (fresh.cut ? MISHEARD_CUT : MISHEARD) };
 }
 
-/** Compares the ends that were not cut. */
-function shiftBetween(old: Heard, fresh: Heard): number {
+/** Compares the ends that both heard. */
+function shiftBetween(old: Heard, fresh: Heard, common: 'whole' | 'head' | 'tail'): number {
   const start = fresh.word.startSample - old.word.startSample;
   const end = fresh.word.endSample - old.word.endSample;
-  if (old.cut && !fresh.cut) return Math.abs(start);
-  if (fresh.cut && !old.cut) return Math.abs(end);
+  if (common === 'head' || (old.cut && !fresh.cut)) return Math.abs(start);
+  if (common === 'tail' || (fresh.cut && !old.cut)) return Math.abs(end);
   return Math.abs(start + end) / 2;
 }
 

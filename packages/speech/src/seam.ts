@@ -21,19 +21,23 @@ export function mergeSeam(seam: Seam): Word[] {
   const takeFresh = pair?.kind === 'cut-in-old' && pair.old >= shown;
   const kept = old.slice(0, pair && takeFresh ? pair.old : old.length);
   const added = fresh.slice(pair ? pair.fresh + (takeFresh ? 0 : 1) : 0);
-  if (pair && !takeFresh) mendPunctuation(kept, pair, seam);
+  if (pair && !takeFresh) mendEnd(kept, pair, seam);
 
   const first = added[0];
   if (first) added[0] = { ...first, text: spaced(kept.at(-1)?.text ?? '', first.text) };
   return [...kept, ...added];
 }
 
-/** An engine ends its text where its audio ends: a full stop there means nothing when the other one heard more. */
-function mendPunctuation(kept: Word[], pair: Pair, { old, shown, fresh }: Seam): void {
+/** An engine ends text and word where its audio ends; that means nothing when the other one heard more. */
+function mendEnd(kept: Word[], pair: Pair, { old, shown, fresh }: Seam): void {
   const oldWord = old[pair.old];
   const freshWord = fresh[pair.fresh];
   if (pair.old < shown || pair.kind !== 'same' || !oldWord || !freshWord) return;
-  kept[pair.old] = { ...oldWord, text: punctuatedLike(oldWord.text, freshWord.text) };
+  kept[pair.old] = {
+    ...oldWord,
+    text: punctuatedLike(oldWord.text, freshWord.text),
+    endSample: Math.max(oldWord.endSample, freshWord.endSample),
+  };
   let behind = pair.old + 1;
   while (behind < kept.length && normalizeWord(kept[behind]?.text ?? '') === '') behind += 1;
   kept.splice(pair.old + 1, behind - pair.old - 1);

@@ -233,6 +233,7 @@ function recognitions(options: {
   vocabulary: readonly string[];
   repeats: boolean;
   jitterMs: number;
+  offsetMs?: number;
 }) {
   const utterance = fc.array(
     fc.record({
@@ -243,9 +244,11 @@ function recognitions(options: {
     }),
     { minLength: 1, maxLength: 40, size: 'max' },
   );
+  const { jitterMs, offsetMs = 0 } = options;
+  const errorMs = fc.integer({ min: offsetMs - jitterMs, max: offsetMs + jitterMs });
   const errors = fc.record({
-    startMs: fc.integer({ min: -options.jitterMs, max: options.jitterMs }),
-    endMs: fc.integer({ min: -options.jitterMs, max: options.jitterMs }),
+    startMs: errorMs,
+    endMs: errorMs,
     capital: fc.boolean(),
     mark: fc.constantFrom('', '', '.', ','),
     dropsCut: fc.boolean(),
@@ -338,16 +341,21 @@ describe('TranscriptJoiner, whatever is said', () => {
   const vocabulary = ['the', 'fox', 'jumps', 'very', 'no', 'a', 'again', 'nothing', 'note'];
 
   it.each([
-    ['with repetitions, times off by 60 ms', true, 60],
-    ['without repetitions, times off by 120 ms', false, 120],
-  ])('puts segments together without loss or duplicate, %s', (_, repeats, jitterMs) => {
+    ['with repetitions, times off by 60 ms', true, 60, 0],
+    ['without repetitions, times off by 120 ms', false, 120, 0],
+    ['all times 200 ms early', true, 30, -200],
+    ['all times 200 ms late', true, 30, 200],
+  ])('puts segments together without loss or duplicate, %s', (_, repeats, jitterMs, offsetMs) => {
     fc.assert(
-      fc.property(recognitions({ vocabulary, repeats, jitterMs }), ({ truth, segments }) => {
-        const shown = play(segments, true);
-        expect(shown.map((word) => normalizeWord(word.text)).join(' ')).toBe(truth);
-        expect(normalizeWord(joinText(shown))).toBe(normalizeWord(truth));
-        expect(joinText(shown).split(' ')).toHaveLength(truth.split(' ').length);
-      }),
+      fc.property(
+        recognitions({ vocabulary, repeats, jitterMs, offsetMs }),
+        ({ truth, segments }) => {
+          const shown = play(segments, true);
+          expect(shown.map((word) => normalizeWord(word.text)).join(' ')).toBe(truth);
+          expect(normalizeWord(joinText(shown))).toBe(normalizeWord(truth));
+          expect(joinText(shown).split(' ')).toHaveLength(truth.split(' ').length);
+        },
+      ),
       { numRuns: 500, seed: SEED },
     );
   });
