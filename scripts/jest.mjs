@@ -3,7 +3,10 @@ import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
-const jest = join(dirname(createRequire(import.meta.url).resolve('jest/package.json')), 'bin/jest.js');
+const jest = join(
+  dirname(createRequire(import.meta.url).resolve('jest/package.json')),
+  'bin/jest.js',
+);
 const { status } = spawnSync(
   process.execPath,
   [

@@ -4,7 +4,7 @@ import { env } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ensureNodeModules } from './lib/node-modules.mjs';
-import { condense, paint, say, tell } from './lib/output.mjs';
+import { condense, paint, parseObject, say, tell } from './lib/output.mjs';
 import { repoRoot } from './lib/paths.mjs';
 import { answersOk, freePort, isFree, poll, redisAnswers } from './lib/ports.mjs';
 import { Processes } from './lib/processes.mjs';
@@ -191,7 +191,10 @@ async function playRecording(processes, options, system, address) {
   const recording = demoRecording(system.sampleDir);
   tell('demo', `streaming ${recording.name}`, 'green');
   const client = [...FROM_SOURCE, 'packages/client/src/cli/main.ts', 'warmup', '--json'];
-  const stdout = [];
+  let recognised;
+  const transcript = new Promise((resolve) => {
+    recognised = resolve;
+  });
   const child = processes.start(
     'demo',
     process.execPath,
@@ -199,25 +202,21 @@ async function playRecording(processes, options, system, address) {
     {
       cwd: repoRoot,
       env: { VOXTRAL_API_KEY: options.apiKey },
-      stdout: (line) => stdout.push(line),
+      stdout: (line) => {
+        const { text } = parseObject(line) ?? {};
+        if (text) recognised(text);
+      },
     },
   );
   const timer = setTimeout(() => child.child.kill('SIGKILL'), DEMO_TIMEOUT_MS);
-  const { code, signal } = await child.exited;
+  // The transcript is what counts, not how soon the client ends after it.
+  const text = await Promise.race([transcript, child.exited.then(() => undefined)]);
   clearTimeout(timer);
-  const transcript = code === 0 ? transcriptIn(stdout.join('\n')) : undefined;
-  if (!transcript)
+  if (!text) {
+    const { code, signal } = await child.exited;
     throw new Error(`The recording was not recognised. ${ended(child, code ?? signal)}`);
-  return { recording: recording.name, reference: recording.reference, transcript };
-}
-
-function transcriptIn(text) {
-  try {
-    const result = JSON.parse(text);
-    return result.transcript ?? result.text;
-  } catch {
-    return undefined;
   }
+  return { recording: recording.name, reference: recording.reference, transcript: text };
 }
 
 function printSummary(result, options) {

@@ -51,7 +51,7 @@ export async function runBench(options: BenchOptions): Promise<BenchOutcome> {
       if (jitterMs > 0) await sleep(clock, jitterMs, signal);
       reports.push(await options.runSession(index));
     } catch (error) {
-      if (error instanceof YapRejected && true) rejected += 1;
+      if (error instanceof YapRejected && error.reason === 'capacity') rejected += 1;
       else if (!signal?.aborted) errors.push(error);
     } finally {
       running -= 1;

@@ -14,7 +14,9 @@ export type Fault =
   | 'drop in mid utterance'
   | 'done without final'
   | 'not the dialect'
-  | 'idle close';
+  | 'idle close'
+  | 'close 1008 after the greeting'
+  | 'close 1000 after the greeting';
 
 export interface FakeYapServer {
   readonly url: URL;
@@ -83,6 +85,8 @@ function serve(socket: WebSocket, fault: Fault | undefined, received: string[]):
   if (fault === 'not the dialect') return socket.send('{"type":"hello"}');
   send(socket, 'session.created', 'none', { id: 'sess-1', created: 1, model: 'fake' });
   if (fault === 'idle close') return socket.close(4000, 'idle_timeout');
+  if (fault === 'close 1008 after the greeting') return socket.close(1008);
+  if (fault === 'close 1000 after the greeting') return socket.close(1000);
   let words: string[] = [];
   socket.on('message', (data) => {
     const { type, request_id: id, payload } = JSON.parse(String(data)) as Envelope;

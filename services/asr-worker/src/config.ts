@@ -91,7 +91,7 @@ export const WorkerEnv = z
       default: 30,
       min: 0.1,
       max: 600,
-      doc: 'An engine that does not settle a segment within this time has failed.',
+      doc: 'An engine that takes no audio or does not settle a segment within this time has failed.',
     }),
     VLLM_MAX_MODEL_LEN: integerVar({
       default: 1024,

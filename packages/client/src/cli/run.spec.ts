@@ -77,6 +77,7 @@ describe('bench', () => {
       });
     }
     expect(server?.peakSessions()).toBeLessThanOrEqual(3);
+    expect(server?.received.filter((type) => type === 'end')).toHaveLength(6);
   });
 
   it.each<Fault>([
@@ -194,7 +195,12 @@ describe('idle', () => {
     expect(stdout).toMatch(/FAIL: closed too early/);
   });
 
-  it.each<Fault>(['close 1008', 'close 1013'])('fails on "%s"', async (fault) => {
+  it.each<Fault>([
+    'close 1008',
+    'close 1013',
+    'close 1008 after the greeting',
+    'close 1000 after the greeting',
+  ])('fails on "%s"', async (fault) => {
     expect((await client(['idle', '--server', await start(fault)])).code).toBe(1);
   });
 

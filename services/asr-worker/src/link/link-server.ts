@@ -137,6 +137,7 @@ export class LinkServer {
       return this.#refuse(socket, refusal);
     }
     if (this.#peers.get(lease.token) !== peer) return;
+    this.#replaceOlder(lease);
     peer.session = new LinkSession(socket, { ...this.#deps.session, onIdle: () => this.#onIdle() });
     const { model } = this.#deps.session.engine;
     send(socket, { type: 'ready', epoch: lease.epoch, model });
@@ -147,14 +148,21 @@ export class LinkServer {
     if (this.#draining) return 'draining';
     if (!this.#deps.engineReady()) return 'not_ready';
     if (this.#peers.has(lease.token)) return 'stale_epoch';
+    const others = new Set<string>();
     for (const other of this.#peers.values()) {
-      if (other.lease.sessionId !== lease.sessionId) continue;
-      if (other.lease.epoch >= lease.epoch) return 'stale_epoch';
-      // The session has come back under a newer lease: the old link is a leftover.
+      if (other.lease.sessionId !== lease.sessionId) others.add(other.lease.sessionId);
+      else if (other.lease.epoch >= lease.epoch) return 'stale_epoch';
+    }
+    return others.size >= this.#deps.slots() ? 'full' : undefined;
+  }
+
+  /** The session has come back under a newer lease: its old link is a leftover. Only a verified lease may say so. */
+  #replaceOlder(lease: ServedLease): void {
+    for (const other of this.#peers.values()) {
+      if (other.lease.sessionId !== lease.sessionId || other.lease.epoch >= lease.epoch) continue;
       this.#forget(other);
       other.socket.terminate();
     }
-    return this.#peers.size >= this.#deps.slots() ? 'full' : undefined;
   }
 
   async #verified(peer: Peer): Promise<LinkRefusal | undefined> {

@@ -1,4 +1,4 @@
-import type { Clock } from '@voice-fleet/runtime/clock';
+import type { Clock, Timer } from '@voice-fleet/runtime/clock';
 import { AudioQueue } from '@voice-fleet/speech/audio-queue';
 import { AudioTail } from '@voice-fleet/speech/audio-tail';
 import { TranscriptJoiner } from '@voice-fleet/speech/transcript-joiner';
@@ -9,6 +9,8 @@ import type { SegmentPlan } from './segment-plan.ts';
 
 /** Audio goes to the engine in pieces of at most 100 ms, so that a drop or a cancel takes effect at once. */
 const PIECE_SAMPLES = 1600;
+/** Engines settle a word well within this after they took its audio; behind it a seam need not wait for more words. */
+const SETTLE_SAMPLES = 32_000;
 
 export interface RunnerSettings {
   readonly plan: SegmentPlan;
@@ -51,6 +53,7 @@ export class UtteranceRunner {
   #finishing = false;
   #over = false;
   #wake: (() => void) | undefined;
+  #patience: Timer | undefined;
   #promptTokens = 0;
   #completionTokens = 0;
 
@@ -81,6 +84,7 @@ export class UtteranceRunner {
   cancel(): void {
     this.#over = true;
     this.#segment?.abort();
+    this.#patience?.cancel();
     this.#queue.clear();
     this.#wake?.();
   }
@@ -126,26 +130,42 @@ export class UtteranceRunner {
     await this.#within(settings.finishTimeoutMs, ended);
     if (this.#over || (this.#finishing && this.#queue.samples === 0)) return;
     listener.onSegmentRolled();
-    this.#show(this.#joiner.roll(this.#queue.headSample), '');
+    this.#show(this.#joiner.roll(this.#tail.endSample), '');
   }
 
   async #feed(segment: Segment, limitSamples: number, ended: Promise<void>): Promise<void> {
+    // The queue may have dropped audio since: the overlap lies where the tail ends, not where the queue begins.
     const overlap = this.#tail.last(this.#deps.settings.plan.overlapSamples);
-    const rollAt = this.#queue.headSample + limitSamples - (overlap.length >> 1);
-    if (Number.isFinite(rollAt)) this.#show(this.#joiner.expectRollAt(rollAt), '');
     if (overlap.length > 0)
-      await segment.write(overlap, this.#queue.headSample - (overlap.length >> 1));
+      await this.#write(segment, overlap, this.#tail.endSample - (overlap.length >> 1), ended);
+    this.#expectRoll(segment, limitSamples);
     while (segment.samples < limitSamples && (await this.#hasAudio())) {
       const fromSample = this.#queue.headSample;
+      if (fromSample !== this.#tail.endSample) {
+        this.#tail.reset(fromSample);
+        this.#expectRoll(segment, limitSamples);
+      }
       const pcm = this.#queue.take(Math.min(PIECE_SAMPLES, limitSamples - segment.samples));
       if (pcm === undefined) continue;
-      // An engine that failed may never settle a write.
-      await Promise.race([segment.write(pcm, fromSample), ended]);
+      await this.#write(segment, pcm, fromSample, ended);
       this.#tail.append(pcm);
       this.#deps.listener.onTaken(this.#queue.headSample);
+      this.#show(this.#joiner.progress(this.#queue.headSample - SETTLE_SAMPLES), '');
     }
     // Full, and nothing more said yet: the next audio or the end decides whether this was the last segment.
     if (!this.#over) await this.#hasAudio();
+  }
+
+  /** An engine that failed or hangs may never settle a write. */
+  #write(segment: Segment, pcm: Buffer, fromSample: number, ended: Promise<void>): Promise<void> {
+    const written = Promise.race([segment.write(pcm, fromSample), ended]);
+    return this.#within(this.#deps.settings.finishTimeoutMs, written);
+  }
+
+  /** Words of the coming overlap wait; where it lies is known unless audio is dropped before. */
+  #expectRoll(segment: Segment, limitSamples: number): void {
+    const rollAt = this.#queue.headSample + limitSamples - segment.samples;
+    if (Number.isFinite(rollAt)) this.#show(this.#joiner.expectRollAt(rollAt), '');
   }
 
   async #read(segment: Segment): Promise<void> {
@@ -171,13 +191,13 @@ export class UtteranceRunner {
     const late = new Promise<never>((_, reject) => {
       fail = reject;
     });
-    const timer = this.#deps.clock.after(timeoutMs, () =>
-      fail(new Error('the engine did not finish in time')),
+    this.#patience = this.#deps.clock.after(timeoutMs, () =>
+      fail(new Error('the engine did not answer in time')),
     );
     try {
       await Promise.race([work, late]);
     } finally {
-      timer.cancel();
+      this.#patience.cancel();
     }
   }
 }

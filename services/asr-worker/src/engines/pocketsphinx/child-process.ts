@@ -1,5 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { cpus } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { FromChild, ToChild } from './messages.ts';
 
@@ -26,7 +26,7 @@ export class SphinxChild {
       env: {
         ...process.env,
         // More threads than cores thrash the caches: 0.15 -> 0.22 cores for each talker.
-        UV_THREADPOOL_SIZE: String(cpus().length),
+        UV_THREADPOOL_SIZE: String(availableParallelism()),
         OPENBLAS_NUM_THREADS: '1',
       },
     });

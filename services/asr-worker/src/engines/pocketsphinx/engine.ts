@@ -1,4 +1,4 @@
-import { cpus } from 'node:os';
+import { availableParallelism } from 'node:os';
 import type { Clock, Timer } from '@voice-fleet/runtime/clock';
 import type { AsrEngine, EngineHealth, EngineStream, VoiceState } from '../engine.ts';
 import { locateSphinx } from './locate.ts';
@@ -31,10 +31,12 @@ export class PocketsphinxEngine implements AsrEngine {
   #supervisor: Supervisor | undefined;
   #watch: Timer | undefined;
   #nextStream = 1;
+  /** Why no stream will ever be served again. */
+  #ended: Error | undefined;
 
   constructor(deps: PocketsphinxDeps) {
     this.#deps = deps;
-    this.slots = deps.slots ?? SLOTS_PER_CORE * cpus().length;
+    this.slots = deps.slots ?? SLOTS_PER_CORE * availableParallelism();
   }
 
   async start(): Promise<void> {
@@ -54,7 +56,12 @@ export class PocketsphinxEngine implements AsrEngine {
       },
     });
     this.#watch = clock.every(WATCH_INTERVAL_MS, () => this.#replaceStuckChild());
-    await this.#supervisor.start();
+    try {
+      await this.#supervisor.start();
+    } catch (error) {
+      this.#end(error as Error);
+      throw error;
+    }
   }
 
   health(): EngineHealth {
@@ -73,14 +80,20 @@ export class PocketsphinxEngine implements AsrEngine {
       onClosed: () => this.#streams.delete(id),
     });
     this.#streams.set(id, stream);
-    stream.replay();
+    if (this.#ended) stream.fail(this.#ended);
+    else stream.replay();
     return stream;
   }
 
   async stop(): Promise<void> {
-    this.#watch?.cancel();
-    for (const stream of this.#streams.values()) stream.fail(new Error('the engine was stopped'));
+    this.#end(new Error('the engine was stopped'));
     await this.#supervisor?.stop();
+  }
+
+  #end(error: Error): void {
+    this.#ended ??= error;
+    this.#watch?.cancel();
+    for (const stream of this.#streams.values()) stream.fail(error);
   }
 
   #replaceStuckChild(): void {

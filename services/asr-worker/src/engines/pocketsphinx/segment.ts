@@ -63,7 +63,8 @@ export class Segment {
 
   /** Decodes what is left and settles every word; returns the speaker's mean, where enough was heard to know it. */
   async finish(): Promise<readonly number[] | undefined> {
-    await this.#takeBlock(this.#block.subarray(0, this.#blockBytes >> 1));
+    const rest = this.#block.subarray(0, this.#blockBytes >> 1);
+    if (rest.length > 0) await this.#takeBlock(rest);
     // Less than a second of voice: a poor mean is still better than none.
     this.#mean ??= this.#heard.value;
     await this.#decodeBacklog();

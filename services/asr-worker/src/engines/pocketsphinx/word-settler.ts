@@ -54,30 +54,50 @@ export class WordSettler {
     return open === -1 ? rest.length : open;
   }
 
-  /** The part of a guess that begins where the settled words end. */
+  /** The part of a guess that begins where the settled words end, with the spaces that join it to them. */
   #after(hypothesis: readonly Word[]): readonly Word[] {
     const last = this.#last;
-    if (!last) return hypothesis;
-    const same = hypothesis.findIndex((word) => isSame(word, last));
-    if (same !== -1) return hypothesis.slice(same + 1);
+    if (!last) return hypothesis.map((word, at) => (at === 0 ? word : spaced(word)));
+    const at = hypothesis.findIndex((word) => isSame(word, last) || isLonger(word, last));
+    const same = hypothesis[at];
+    if (same) {
+      // "him" has become "himself": what was said stays true, and only "self" is missing.
+      const ending = same.text.slice(last.text.length);
+      const rest = hypothesis.slice(at + 1).map(spaced);
+      return ending === '' ? rest : [{ ...same, text: ending }, ...rest];
+    }
     // The guess has changed its mind on the last settled word: what mostly lies behind it is new.
-    return hypothesis.filter((word) => (word.startSample + word.endSample) / 2 >= last.endSample);
+    return hypothesis
+      .filter((word) => (word.startSample + word.endSample) / 2 >= last.endSample)
+      .map(spaced);
   }
 
   #settle(words: readonly Word[], rest: readonly Word[]): Word[] {
-    const settled = words.map((word) => this.#append(word));
-    const texts = rest.map((word) => word.text).join(' ');
-    this.#tail = texts && this.#last ? ` ${texts}` : texts;
-    return settled;
+    this.#tail = rest.map((word) => word.text).join('');
+    return words.map((word) => {
+      const before = this.#last;
+      // Where guesses disagree on an edge, times still never go back.
+      const startSample = Math.max(word.startSample, before?.endSample ?? 0);
+      const isEnding = before !== undefined && !word.text.startsWith(' ');
+      this.#last = isEnding
+        ? { ...before, text: before.text + word.text, endSample: word.endSample }
+        : { ...word, text: word.text.trimStart(), startSample };
+      return { ...word, startSample };
+    });
   }
+}
 
-  #append(word: Word): Word {
-    const isFirst = this.#last === undefined;
-    // Where guesses disagree on an edge, times still never go back.
-    const startSample = Math.max(word.startSample, this.#last?.endSample ?? 0);
-    this.#last = { ...word, startSample };
-    return isFirst ? this.#last : { ...this.#last, text: ` ${word.text}` };
-  }
+function spaced(word: Word): Word {
+  return { ...word, text: ` ${word.text}` };
+}
+
+/** The word goes on after the other, from the same start. */
+function isLonger(word: Word, other: Word): boolean {
+  return (
+    word.text.startsWith(other.text) &&
+    Math.abs(word.startSample - other.startSample) <= SAME_WITHIN_SAMPLES &&
+    word.endSample > other.endSample
+  );
 }
 
 function isSame(word: Word, other: Word | undefined): boolean {
