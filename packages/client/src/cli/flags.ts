@@ -65,7 +65,11 @@ export const AUDIO_HELP = `Audio:
   --speed FACTOR       1 is real time (default), 2 twice as fast
   --full-text          print whole transcripts instead of 80 characters`;
 
-export function parseFlags<const T extends Options>(args: readonly string[], own: T) {
+type Flags<T extends Options> = ReturnType<
+  typeof parseArgs<{ options: typeof CONNECTION & T; strict: true }>
+>['values'];
+
+export function parseFlags<const T extends Options>(args: readonly string[], own: T): Flags<T> {
   const options = { ...CONNECTION, ...own };
   try {
     return parseArgs({ args: [...args], options, strict: true }).values;
