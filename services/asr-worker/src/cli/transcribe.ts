@@ -79,9 +79,10 @@ async function transcribe(engine: PocketsphinxEngine, pcm: Buffer): Promise<Word
     const to = endOfPiece(pcm, from);
     const piece = await transcribePiece(engine.open(voice), pcm.subarray(from, to));
     const startOfPiece = from / 2;
-    for (const { text, startSample, endSample, ...rest } of piece) {
+    for (const [at, { text, startSample, endSample, ...rest }] of piece.entries()) {
       words.push({
-        text: words.length === 0 ? text : ` ${text.trimStart()}`,
+        // An engine's stream starts without a space, but here it goes on from the piece before.
+        text: at === 0 && words.length > 0 ? ` ${text}` : text,
         startSample: startOfPiece + startSample,
         endSample: startOfPiece + endSample,
         ...rest,

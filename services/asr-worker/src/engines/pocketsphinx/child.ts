@@ -76,7 +76,7 @@ process.on('message', (message: ToChild) => {
   const entry = segments.get(message.stream);
   if (!entry) return;
   if (message.kind === 'abort') entry.segment.abort();
-  // One call at a time for each stream; an error here is a bug, and ends the process for its parent to see.
+  // One call at a time for each stream. An error here is a bug, and ends the process for its parent to see.
   entry.turn = entry.turn.then(() => serve(entry.segment, message));
 });
 

@@ -1,3 +1,4 @@
+import { CEPSTRA } from './front-end.ts';
 import { offThread, type Pointer, type SphinxLibrary } from './library.ts';
 
 /** A word as the decoder spells it, `then(2)` or `<sil>`; frames count from the utterance's first. */
@@ -10,7 +11,8 @@ export interface RawWord {
   readonly posterior?: number;
 }
 
-/** `cmn_struct` in sphinxbase's public `feat_t` on 64-bit machines. */
+/** `cepsize` and `cmn_struct` in sphinxbase's public `feat_t` on 64-bit machines. */
+const CEPSIZE_OFFSET_BYTES = 16;
 const CMN_OFFSET_BYTES = 88;
 
 /** One C decoder: 91 MB, one utterance at a time, one call at a time. */
@@ -28,6 +30,10 @@ export class Decoder {
   static async make(library: SphinxLibrary): Promise<Decoder> {
     const decoder = await offThread(library.ps_init, library.config);
     if (!decoder) throw new Error('pocketsphinx could not load its model: is the package damaged?');
+    const features = library.ps_get_feat(decoder);
+    if (library.decode(features, CEPSIZE_OFFSET_BYTES, 'int') !== CEPSTRA) {
+      throw new Error('this libpocketsphinx is laid out unlike the one of Debian 12');
+    }
     return new Decoder(library, decoder);
   }
 

@@ -45,7 +45,6 @@ export interface SphinxLibrary {
 export function loadSphinx(files: SphinxFiles): SphinxLibrary {
   const base = loadWithLinked(files);
   const sphinx = koffi.load(files.pocketsphinx);
-  //  base.func('void err_set_callback(void *cb, void *user)')(null, null);
   const args = optionsOf(files);
   const config = base.func(
     'void *cmd_ln_parse_r(void *inout, void *defs, int argc, const char **argv, int strict)',
@@ -116,6 +115,7 @@ function optionsOf(files: SphinxFiles): string[] {
     '-maxhmmpf': '5000',
     // With 10, the default, a front end returns nothing for its first ten frames of a call.
     '-vad_startspeech': '1',
+    // It would write hundreds of lines to stderr.
     '-logfn': '/dev/null',
   };
   return [...frontEnd.split(/\s+/), ...Object.entries(options).flat()];

@@ -82,7 +82,7 @@ export class WordSettler {
       this.#last = isEnding
         ? { ...before, text: before.text + word.text, endSample: word.endSample }
         : { ...word, text: word.text.trimStart(), startSample };
-      return { ...word, startSample };
+      return { ...word, startSample, endSample: Math.max(word.endSample, startSample) };
     });
   }
 }
