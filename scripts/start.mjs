@@ -128,14 +128,17 @@ async function serve(processes, { options, system }) {
   for (const worker of workers) {
     service(worker.name, [...FROM_SOURCE, 'services/asr-worker/src/main.ts'], {
       ASR_ENGINE: env.ASR_ENGINE ?? 'pocketsphinx',
+      INTERNAL_BIND_HOST: '127.0.0.1',
       INTERNAL_PORT: String(worker.internalPort),
       REDIS_URL: redisUrl,
+      WORKER_BIND_HOST: '127.0.0.1',
       WORKER_HOST: '127.0.0.1',
       WORKER_PORT: String(worker.port),
     });
   }
   // Last, so that it stops first: sessions end before the workers that serve them.
   service('gateway', [...FROM_SOURCE, 'services/gateway/src/main.ts'], {
+    INTERNAL_BIND_HOST: '127.0.0.1',
     INTERNAL_PORT: String(internalPort),
     REDIS_URL: redisUrl,
     SERVER_BIND_HOST: options.bindHost,

@@ -27,10 +27,9 @@ export async function isFree(port, host) {
 }
 
 /** Resolves when `probe` answers true, with the time it took; false after `timeoutMs`. */
-export async function poll(probe, { timeoutMs, everyMs = 100, onWait, signal }) {
+export async function poll(probe, { timeoutMs, everyMs = 100, onWait }) {
   const started = performance.now();
   for (let rounds = 1; ; rounds += 1) {
-    if (signal?.aborted) return false;
     if (await probe().catch(() => false)) return performance.now() - started;
     const waited = performance.now() - started;
     if (waited > timeoutMs) return false;

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
 import { delimiter, join, relative } from 'node:path';
 import { env } from 'node:process';
 import { canInstall, hasDebianTools, installPackages, unpackPackages } from './debian.mjs';
@@ -59,11 +59,7 @@ async function getPackages(packages, rootless) {
       tell('setup', `installing ${packages.join(', ')} with apt-get`, 'cyan');
       await installPackages(packages);
     } else {
-      tell(
-        'setup',
-        `no right to install packages: unpacking ${packages.join(', ')} into .cache/debian`,
-        'cyan',
-      );
+      tell('setup', `unpacking ${packages.join(', ')} into .cache/debian`, 'cyan');
       await unpackPackages(packages);
     }
   } catch (error) {
@@ -79,6 +75,7 @@ function describe({ redis, samples }, installed) {
   if (redis?.path.endsWith('-check-rdb')) {
     needed.PATH = joinPaths([binFolder], env.PATH);
   }
+  if (samples.root === unpackedRoot) needed.VF_SAMPLE_DIR = samples.path;
   return {
     redisServer: redis && asServer(redis.path),
     sampleDir: samples.path,
@@ -104,18 +101,30 @@ function redisIn(root) {
 function asServer(path) {
   if (!path.endsWith('-check-rdb')) return path;
   const link = join(binFolder, 'redis-server');
-  mkdirSync(binFolder, { recursive: true });
-  rmSync(link, { force: true });
   // Relative inside the repository, so that the folder can be moved.
-  symlinkSync(path.startsWith(unpackedRoot) ? relative(binFolder, path) : path, link);
+  const target = path.startsWith(unpackedRoot) ? relative(binFolder, path) : path;
+  // Left alone when right: another npm start or test may be about to run it.
+  if (linkTarget(link) !== target) {
+    mkdirSync(binFolder, { recursive: true });
+    rmSync(link, { force: true });
+    symlinkSync(target, link);
+  }
   return link;
 }
 
+function linkTarget(path) {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The one library stands for those it is linked to: they come with its package. */
 function librariesIn(root) {
-  const folders = libraryFolders(root);
-  return folders.find((folder) =>
-    ['libsphinxbase.so.3', 'libpocketsphinx.so.3'].every((name) => existsSync(join(folder, name))),
-  );
+  return libraryFolders(root)
+    .map((folder) => join(folder, 'libpocketsphinx.so.3'))
+    .find((path) => existsSync(path));
 }
 
 /** The library folders of one root; Debian's carry the machine's triple, as in usr/lib/aarch64-linux-gnu. */

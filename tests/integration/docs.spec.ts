@@ -1,15 +1,19 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
+import { YapCodec } from '@voice-fleet/gateway/dialects/yap/codec';
 import { ERRORS } from '@voice-fleet/protocol/errors';
 import { YAP_CLIENT_TYPES, YapServerFrame } from '@voice-fleet/protocol/yap';
-import { YapCodec } from '@voice-fleet/gateway/dialects/yap/codec';
 
 const ROOT = join(import.meta.dirname, '../..');
 const page = readFileSync(join(ROOT, 'docs/protocols/yap.md'), 'utf8');
 
 describe('docs/protocols/yap.md', () => {
-  const codec = new YapCodec({ unauthorizedCode: 1008, busyCode: 1013, idleReason: 'idle_timeout' });
+  const codec = new YapCodec({
+    unauthorizedCode: 1008,
+    busyCode: 1013,
+    idleReason: 'idle_timeout',
+  });
 
   it('shows a conversation whose frames both sides accept', () => {
     const lines = page.split('\n').filter((line) => /^[←→] /.test(line));

@@ -8,7 +8,11 @@ import { readWav } from '@voice-fleet/speech/wav';
 import type { Word } from '@voice-fleet/speech/words';
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
 
-const RECORDINGS = '/usr/share/pocketsphinx/test/data/librivox';
+/** Set by `npm test` where the packages are unpacked instead of installed. */
+const RECORDINGS = join(
+  process.env['VF_SAMPLE_DIR'] ?? '/usr/share/pocketsphinx/test/data',
+  'librivox',
+);
 const CHUNK_BYTES = 3_200;
 /** Decodes a recording of 3 s in 0.4 s when alone; the machine may be busy. */
 const PATIENCE_MS = 60_000;

@@ -28,25 +28,13 @@ export async function runService(
   options: Options,
   start: () => Promise<RunningService>,
 ): Promise<void> {
-  let running: RunningService;
-  try {
-    running = await start();
-  } catch (error) {
-    if (error instanceof ConfigError) {
-      for (const fault of error.faults) report(options.name, { event: 'config_invalid', ...fault });
-    } else {
-      report(options.name, {
-        event: 'start_failed',
-        message: error instanceof Error ? error.message : String(error),
-      });
-    }
-    process.exit(1);
-  }
-
+  let running: RunningService | undefined;
   let closing = false;
   const shutDown = (cause: string, exitCode: number): void => {
     if (closing) return;
     closing = true;
+    // Nothing to close yet: what was begun goes with the process.
+    if (running === undefined) process.exit(exitCode);
     setTimeout(() => {
       report(options.name, { event: 'close_timed_out', cause });
       process.exit(1);
@@ -62,18 +50,26 @@ export async function runService(
   process.on('SIGTERM', () => shutDown('SIGTERM', 0));
   process.on('SIGINT', () => shutDown('SIGINT', 0));
   const onFault = (kind: string) => (error: unknown) => {
-    report(options.name, {
-      event: kind,
-      message: error instanceof Error ? (error.stack ?? error.message) : String(error),
-    });
+    const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    report(options.name, { event: kind, message });
     shutDown(kind, 1);
   };
   process.on('uncaughtException', onFault('uncaught_exception'));
   process.on('unhandledRejection', onFault('unhandled_rejection'));
   if (options.env['VF_EXIT_WITH_PARENT'] === '1') {
-    process.stdin
-      .on('end', () => shutDown('parent gone', 0))
-      .on('error', () => shutDown('parent gone', 0));
-    process.stdin.resume();
+    const onGone = (): void => shutDown('parent gone', 0);
+    process.stdin.on('end', onGone).on('error', onGone).resume();
+  }
+
+  try {
+    running = await start();
+  } catch (error) {
+    if (error instanceof ConfigError) {
+      for (const fault of error.faults) report(options.name, { event: 'config_invalid', ...fault });
+    } else {
+      const message = error instanceof Error ? error.message : String(error);
+      report(options.name, { event: 'start_failed', message });
+    }
+    process.exit(1);
   }
 }

@@ -16,8 +16,8 @@ await runService({ name: 'asr-worker', env: process.env }, async () => {
   const engine = createEngine(config, {
     clock: systemClock,
     log: (event, fields) => {
-      if (event === 'engine_restarted') metrics.engineRestarts.inc();
-      log.warn({ event, ...fields });
+      if (event === 'engine_down') metrics.engineRestarts.inc();
+      log[event === 'engine_ready' ? 'info' : 'warn']({ event, ...fields });
     },
   });
   const worker = await startWorker(config, { engine, metrics, log });

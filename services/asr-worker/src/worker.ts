@@ -93,6 +93,8 @@ export async function startWorker(
     leases: () => server.leases(),
     onError: (error) => log.error({ event: 'registration_fault', err: error }),
   });
+  // A Redis that has just come, or come back empty, should know this worker and its leases before it is asked for slots.
+  redis.on('ready', () => agent.announce());
   const internal = await startInternalServer({
     port: config.internalPort,
     host: config.internalHost,
