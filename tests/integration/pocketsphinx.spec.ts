@@ -9,10 +9,7 @@ import type { Word } from '@voice-fleet/speech/words';
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
 
 /** Set by `npm test` where the packages are unpacked instead of installed. */
-const RECORDINGS = join(
-  process.env['VF_SAMPLE_DIR'] ?? '/usr/share/pocketsphinx/test/data',
-  'librivox',
-);
+const RECORDINGS = process.env['VF_SAMPLE_DIR'] ?? '/usr/share/pocketsphinx/test/data/librivox';
 const CHUNK_BYTES = 3_200;
 /** Decodes a recording of 3 s in 0.4 s when alone; the machine may be busy. */
 const PATIENCE_MS = 60_000;
