@@ -39,9 +39,9 @@ export function stampFrame(frame: Buffer): void {
 
 /** Milliseconds since the frame was stamped; `undefined` for a frame without audio. */
 export function frameAgeMs(frame: Buffer): number | undefined {
-  if (frame.length < FRAME_BYTES || frame.latin1Slice(0, APPEND.length) !== APPEND)
+  if (frame.length < FRAME_BYTES || frame.toString('latin1', 0, APPEND.length) !== APPEND)
     return undefined;
-  const stamped = frame.latin1Slice(AUDIO_OFFSET, AUDIO_OFFSET + STAMP_CHARS);
+  const stamped = frame.toString('latin1', AUDIO_OFFSET, AUDIO_OFFSET + STAMP_CHARS);
   return pcmAgeMs(Buffer.from(stamped, 'base64'));
 }
 

@@ -43,7 +43,9 @@ const sockets: WebSocket[] = [];
 while (sockets.length < job.sessions) {
   const from = sockets.length;
   const count = Math.min(CONNECTIONS_AT_ONCE, job.sessions - from);
-  sockets.push(...(await Promise.all(Array.from({ length: count }, (_, i) => openSession(from + i)))));
+  sockets.push(
+    ...(await Promise.all(Array.from({ length: count }, (_, i) => openSession(from + i)))),
+  );
 }
 const frames = sockets.map((_, index) => audioFrame(index));
 const pacer = startPacer(FRAME_MS, sockets.length, (slot) => {

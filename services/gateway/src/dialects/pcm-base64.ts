@@ -4,7 +4,7 @@ const EQUALS = 61;
 
 /**
  * PCM16 out of a base64 string, padded or not. Node's decoder skips what it does not know, so the length tells whether
- * everything was base64.
+ * everything was base64; of characters beyond ASCII it may take the low byte, so there must be none.
  */
 export function decodePcm(value: unknown): Buffer {
   if (typeof value !== 'string' || value.trim() === '') throw new VoiceError('missing_audio');
@@ -12,7 +12,8 @@ export function decodePcm(value: unknown): Buffer {
   while (chars > 0 && value.length - chars < 2 && value.charCodeAt(chars - 1) === EQUALS)
     chars -= 1;
   const pcm = Buffer.from(value, 'base64');
-  if (pcm.length !== Math.floor((chars * 3) / 4) || chars % 4 === 1) {
+  const ascii = Buffer.byteLength(value) === value.length;
+  if (!ascii || pcm.length === 0 || pcm.length !== Math.floor((chars * 3) / 4) || chars % 4 === 1) {
     throw new VoiceError('invalid_audio', { message: 'payload.audio is not valid base64.' });
   }
   if (pcm.length % 2 !== 0) {

@@ -189,10 +189,10 @@ export class Session implements LinkListener {
     this.#dropUtterance();
     this.totals.utterances += 1;
     const number = this.totals.utterances;
-    const link = this.#link;
-    this.#utterance = { id: utteranceId, number, phase: link ? 'open' : 'failed', text: '' };
-    if (link === undefined) throw new VoiceError('worker_unavailable');
-    link.start(number, this.totals.acceptedSamples);
+    const utterance: Utterance = { id: utteranceId, number, phase: 'open', text: '' };
+    this.#utterance = utterance;
+    if (this.#link) return this.#link.start(number, this.totals.acceptedSamples);
+    throw fail(utterance, new VoiceError('worker_unavailable'));
   }
 
   #audio(utteranceId: string | undefined, pcm: Buffer): void {
@@ -206,7 +206,7 @@ export class Session implements LinkListener {
     const utterance = this.#expectOpen(utteranceId);
     if (utterance.phase === 'failed') {
       this.#utterance = undefined;
-      throw new VoiceError('worker_lost');
+      throw new VoiceError(utterance.failure ?? 'worker_lost');
     }
     utterance.phase = 'finishing';
     this.#link?.finish(utterance.number);
@@ -252,7 +252,7 @@ export class Session implements LinkListener {
     const utterance = this.#utterance;
     if (utterance === undefined || utterance.phase === 'failed') return;
     // An open one stays as `failed`, so that audio still on its way is not answered with an error a frame.
-    if (utterance.phase === 'open') utterance.phase = 'failed';
+    if (utterance.phase === 'open') fail(utterance, error);
     else this.#utterance = undefined;
     this.#emit({ kind: 'error', error, utteranceId: utterance.id });
   }
@@ -295,4 +295,10 @@ export class Session implements LinkListener {
     this.#watchdog.touch();
     this.#deps.sink.event(event);
   }
+}
+
+function fail(utterance: Utterance, error: VoiceError): VoiceError {
+  utterance.phase = 'failed';
+  utterance.failure = error.code;
+  return error;
 }

@@ -15,6 +15,9 @@ import { Outbox } from './outbox.ts';
 
 /** RFC 6455: a close frame holds 125 bytes, two of them the code. */
 const MAX_CLOSE_REASON_BYTES = 123;
+/** What a client sends before it is admitted is kept up to here; then it is not read. */
+const MAX_EARLY_FRAMES = 256;
+const MAX_EARLY_BYTES = 64 * 1024;
 
 export interface ConnectionDeps {
   readonly clock: Clock;
@@ -39,6 +42,9 @@ export class Connection implements SessionSink {
   readonly #audioSeconds: { inc(seconds: number): void };
   readonly #closed: Promise<void>;
   #heartbeat: Timer | undefined;
+  /** Frames that wait for the admission; undefined after it. */
+  #early: { readonly data: Buffer; readonly isBinary: boolean }[] | undefined = [];
+  #earlyBytes = 0;
   #admittedMs: number | undefined;
   #heard = true;
   #ended: CloseReason | undefined;
@@ -58,9 +64,11 @@ export class Connection implements SessionSink {
       (event) => this.#codec.encode(event),
       () => this.end({ kind: 'slow-reader' }),
     );
-    // Nothing is read before the session is admitted: what a client sends early waits in its socket.
-    socket.pause();
-    socket.on('message', (data: Buffer, isBinary: boolean) => this.#onFrame(data, isBinary));
+    // Read from the start, as only a socket that is read tells that its client has gone.
+    socket.on('message', (data: Buffer, isBinary: boolean) => {
+      if (this.#early === undefined) this.#onFrame(data, isBinary);
+      else this.#keep(this.#early, data, isBinary);
+    });
     socket.on('pong', () => {
       this.#heard = true;
     });
@@ -91,7 +99,10 @@ export class Connection implements SessionSink {
       metrics.admissionSeconds.observe((this.#admittedMs - startedMs) / 1000);
       this.#countAdmission('accepted');
       this.#log.info({ event: 'session_started' });
+      const early = this.#early ?? [];
+      this.#early = undefined;
       this.#socket.resume();
+      for (const { data, isBinary } of early) this.#onFrame(data, isBinary);
     } catch (error) {
       if (this.#ended) return this.#countAdmission('abandoned');
       this.#countAdmission(admissionOutcome(error));
@@ -129,6 +140,15 @@ export class Connection implements SessionSink {
   async closed(): Promise<void> {
     await this.#closed;
     await this.#sessionClosed;
+  }
+
+  #keep(early: { data: Buffer; isBinary: boolean }[], data: Buffer, isBinary: boolean): void {
+    if (this.#ended) return;
+    this.#heard = true;
+    early.push({ data, isBinary });
+    this.#earlyBytes += data.length;
+    if (early.length >= MAX_EARLY_FRAMES || this.#earlyBytes > MAX_EARLY_BYTES)
+      this.#socket.pause();
   }
 
   #onFrame(data: Buffer, isBinary: boolean): void {

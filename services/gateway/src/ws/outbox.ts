@@ -11,10 +11,12 @@ type Partial = Extract<SessionEvent, { kind: 'partial' }>;
 /** Bytes in the socket above which events wait here, where partials can still be merged. */
 const HIGH_BYTES = 256 * 1024;
 const MAX_WAITING = 1024;
+/** A frame holds ids of the client's choosing, so their number alone bounds nothing. */
+const MAX_WAITING_CHARS = 1024 * 1024;
 
 /**
  * The way out to one client, bounded. A slow reader's partials are merged while they wait, all else is kept in order;
- * when more than 1024 events wait all the same, `onOverflow` is called once and nothing more is taken.
+ * when more than 1024 events or 1 Mi characters wait all the same, `onOverflow` is called once and nothing more is taken.
  */
 export class Outbox {
   readonly #socket: FrameSocket;
@@ -24,6 +26,7 @@ export class Outbox {
     if (this.#waiting.length > 0) this.#flush(HIGH_BYTES);
   };
   #waiting: (Partial | readonly string[])[] = [];
+  #waitingChars = 0;
   #overflowed = false;
 
   constructor(
@@ -44,14 +47,11 @@ export class Outbox {
     if (this.#overflowed) return;
     if (this.#waiting.length === 0 && this.#socket.bufferedAmount <= HIGH_BYTES)
       return this.#write(this.#encode(event));
-    if (event.kind === 'partial') {
-      if (this.#merge(event)) return;
-      this.#waiting.push(event);
-    } else {
-      // Encoded now: the codec may answer with the ids of the frame being handled.
-      this.#waiting.push(this.#encode(event));
-    }
-    if (this.#waiting.length <= MAX_WAITING) return;
+    // All but partials are encoded now: the codec may answer with the ids of the frame being handled.
+    const item = event.kind === 'partial' ? event : this.#encode(event);
+    this.#waitingChars += chars(item);
+    if (!('kind' in item && this.#merge(item))) this.#waiting.push(item);
+    if (this.#waiting.length <= MAX_WAITING && this.#waitingChars <= MAX_WAITING_CHARS) return;
     this.#overflowed = true;
     this.#waiting = [];
     this.#onOverflow();
@@ -73,11 +73,18 @@ export class Outbox {
   #flush(highBytes: number): void {
     while (this.#waiting.length > 0 && this.#socket.bufferedAmount <= highBytes) {
       const next = this.#waiting.shift();
-      if (next !== undefined) this.#write('kind' in next ? this.#encode(next) : next);
+      if (next === undefined) return;
+      this.#waitingChars -= chars(next);
+      this.#write('kind' in next ? this.#encode(next) : next);
     }
   }
 
   #write(frames: readonly string[]): void {
     for (const frame of frames) this.#socket.send(frame, this.#onSent);
   }
+}
+
+function chars(item: Partial | readonly string[]): number {
+  if ('kind' in item) return item.text.length;
+  return item.reduce((sum, frame) => sum + frame.length, 0);
 }

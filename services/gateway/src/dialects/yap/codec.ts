@@ -64,7 +64,8 @@ export class YapCodec implements DialectCodec {
   decode(data: Buffer, isBinary: boolean): ClientCommand {
     if (isBinary) throw new VoiceError('binary_not_supported');
     const envelope = parseEnvelope(data);
-    this.#seen = envelope;
+    // The ids alone: the envelope would keep its audio in memory until the next message.
+    this.#seen = { session_id: envelope.session_id, request_id: envelope.request_id };
     const payload = envelope.payload ?? {};
     const type = envelope.type as YapClientType;
     switch (type) {
@@ -184,13 +185,11 @@ export class YapCodec implements DialectCodec {
     }
   }
 
-  /** Ids of the named utterance where it is the one last started, else those of the last message. */
+  /** Ids of the named utterance, else those of the last message. It need not be the one last started: that start may have been refused. */
   #ids(utteranceId?: string): Ids {
-    const ids =
-      utteranceId !== undefined && this.#utterance?.request_id === utteranceId
-        ? this.#utterance
-        : this.#seen;
-    return { session_id: ids.session_id, request_id: ids.request_id };
+    if (utteranceId === undefined) return this.#seen;
+    if (this.#utterance?.request_id === utteranceId) return this.#utterance;
+    return { session_id: this.#seen.session_id, request_id: utteranceId };
   }
 }
 

@@ -1,0 +1,85 @@
+import { hostname } from 'node:os';
+import { describe, expect, it } from '@jest/globals';
+import { type ConfigError, parseEnv } from '@voice-fleet/runtime/env';
+import { WorkerEnv } from './config.ts';
+
+const SECOND = 16_000;
+
+describe('the environment of the asr-worker', () => {
+  it('may be empty', () => {
+    expect(parseEnv(WorkerEnv, {})).toEqual({
+      host: '0.0.0.0',
+      port: 8200,
+      advertiseHost: '127.0.0.1',
+      name: hostname(),
+      slots: 0,
+      internalHost: '0.0.0.0',
+      internalPort: 9200,
+      logLevel: 'info',
+      redisUrl: 'redis://127.0.0.1:6379',
+      pool: 'default',
+      leaseTtlMs: 10_000,
+      engine: 'pocketsphinx',
+      pocketsphinxRoot: undefined,
+      heartbeatMs: 5_000,
+      drainMs: 20_000,
+      transcription: {
+        plan: { segmentSamples: 60 * SECOND, overlapSamples: 0.8 * SECOND },
+        maxBacklogSamples: 5 * SECOND,
+        finishTimeoutMs: 30_000,
+      },
+    });
+  });
+
+  it('sets how utterances are cut and how much may wait', () => {
+    const { transcription } = parseEnv(WorkerEnv, {
+      STT_SEGMENT_SECONDS: '10',
+      STT_SEGMENT_OVERLAP_SECONDS: '0.4',
+      STT_MAX_BACKLOG_SECONDS: '2.5',
+      STT_FINISH_TIMEOUT_S: '1.5',
+    });
+    expect(transcription).toEqual({
+      plan: { segmentSamples: 10 * SECOND, overlapSamples: 0.4 * SECOND },
+      maxBacklogSamples: 2.5 * SECOND,
+      finishTimeoutMs: 1_500,
+    });
+  });
+
+  it('switches rolling off', () => {
+    const { plan } = parseEnv(WorkerEnv, { STT_INTERNAL_ROLL: '0' }).transcription;
+    expect(plan).toEqual({ segmentSamples: Number.POSITIVE_INFINITY, overlapSamples: 0 });
+  });
+
+  it('takes a folder for pocketsphinx', () => {
+    expect(parseEnv(WorkerEnv, { POCKETSPHINX_ROOT: '/opt/root' }).pocketsphinxRoot).toBe(
+      '/opt/root',
+    );
+  });
+
+  it.each([
+    ['WORKER_NAME', 'with space'],
+    ['WORKER_PORT', '65536'],
+    ['WORKER_SLOTS', '1.5'],
+    ['FLEET_POOL', 'a{b}'],
+    ['REDIS_URL', 'localhost:6379'],
+    ['ASR_ENGINE', 'whisper'],
+    ['STT_SEGMENT_SECONDS', '0.5'],
+    ['STT_MAX_BACKLOG_SECONDS', '-1'],
+    ['VLLM_MAX_MODEL_LEN', '128'],
+    ['LEASE_TTL_S', '0'],
+    ['LOG_LEVEL', 'loud'],
+  ])('refuses %s=%s, naming the variable', (variable, value) => {
+    expect.assertions(1);
+    try {
+      parseEnv(WorkerEnv, { [variable]: value });
+    } catch (error) {
+      expect((error as ConfigError).faults.map((fault) => fault.variable)).toEqual([variable]);
+    }
+  });
+
+  it('names all faults at once', () => {
+    expect(() => parseEnv(WorkerEnv, { WORKER_SLOTS: 'many', LEASE_TTL_S: 'long' })).toThrow(
+      /WORKER_SLOTS .*; LEASE_TTL_S /,
+    );
+  });
+});

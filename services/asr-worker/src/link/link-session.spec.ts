@@ -1,0 +1,196 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { LINK_ACK_INTERVAL_MS, type LinkCommand, LinkEvent } from '@voice-fleet/protocol/link';
+// eslint-disable-next-line no-restricted-imports -- the service must not use the test kit; its specs may.
+import { FakeClock } from '@voice-fleet/testkit/fake-clock';
+import type { WebSocket } from 'ws';
+import { ScriptedEngine } from '../../../../tests/support/scripted-engine.ts';
+import { frames, range, SLOT_SAMPLES, speak } from '../../../../tests/support/spoken-words.ts';
+import { WorkerMetrics } from '../metrics.ts';
+import { LinkSession } from './link-session.ts';
+
+type EventOf<T extends LinkEvent['type']> = Extract<LinkEvent, { type: T }>;
+
+const SECOND = 16_000;
+
+describe('LinkSession', () => {
+  let clock: FakeClock;
+  let engine: ScriptedEngine;
+  let metrics: WorkerMetrics;
+  let sent: LinkEvent[];
+  let idle: number;
+  let session: LinkSession;
+
+  beforeEach(() => {
+    clock = new FakeClock();
+    engine = new ScriptedEngine();
+    metrics = new WorkerMetrics();
+    sent = [];
+    idle = 0;
+    session = open();
+  });
+
+  function open(maxBacklogSamples = 5 * SECOND): LinkSession {
+    const socket = {
+      send: (text: string) => void sent.push(LinkEvent.parse(JSON.parse(text))),
+    } as unknown as WebSocket;
+    const plan = { segmentSamples: Number.POSITIVE_INFINITY, overlapSamples: 0 };
+    const settings = { plan, maxBacklogSamples, finishTimeoutMs: 1_000 };
+    const onIdle = (): void => {
+      idle += 1;
+    };
+    return new LinkSession(socket, { engine, clock, settings, metrics, onIdle });
+  }
+
+  const command = (value: LinkCommand): void =>
+    session.onFrame(Buffer.from(JSON.stringify(value)), false);
+  const start = (utterance: number, fromSample = 0): void =>
+    command({ type: 'start', utterance, fromSample });
+  const finish = (utterance: number): void => command({ type: 'finish', utterance });
+  const cancel = (utterance: number): void => command({ type: 'cancel', utterance });
+  async function audio(words: readonly number[]): Promise<void> {
+    for (const frame of frames(speak(words))) {
+      session.onFrame(frame, true);
+      await turn();
+    }
+  }
+  const told = <T extends LinkEvent['type']>(type: T): EventOf<T>[] =>
+    sent.filter((event): event is EventOf<T> => event.type === type);
+  const count = async (name: string): Promise<string | undefined> =>
+    new RegExp(`^${name} (.*)$`, 'm').exec(await metrics.registry.metrics())?.[1];
+
+  it('tells words on the session clock, then the final of the utterance', async () => {
+    start(1, 1_000);
+    await audio([1, 2]);
+    expect(session.busy).toBe(true);
+    finish(1);
+    await turn();
+    const words = told('partial').flatMap((event) => event.words);
+    expect(words.map(({ text, startSample }) => [text, startSample])).toEqual([
+      ['w1', 1_000],
+      [' w2', 1_000 + SLOT_SAMPLES],
+    ]);
+    expect(told('final')).toEqual([
+      { type: 'final', utterance: 1, words: [], promptTokens: 10, completionTokens: 2 },
+    ]);
+    expect([session.busy, idle]).toEqual([false, 1]);
+    expect(await count('voice_worker_utterances_total{outcome="final"}')).toBe('1');
+    expect(Number(await count('voice_worker_audio_seconds_total'))).toBeCloseTo(0.8);
+  });
+
+  it('acknowledges once in each interval how many frames it has had', async () => {
+    start(1);
+    await audio([1]);
+    expect(told('ack')).toEqual([]);
+    clock.advance(LINK_ACK_INTERVAL_MS);
+    expect(told('ack')).toEqual([{ type: 'ack', frames: 6, sample: SLOT_SAMPLES * 0.8 }]);
+    clock.advance(10 * LINK_ACK_INTERVAL_MS);
+    expect(told('ack')).toHaveLength(1);
+    finish(1);
+    await turn();
+    clock.advance(LINK_ACK_INTERVAL_MS);
+    // All of it is settled now, the silence at its end included.
+    expect(told('ack')[1]).toEqual({ type: 'ack', frames: 7, sample: SLOT_SAMPLES });
+  });
+
+  it('acknowledges at once what a stalled engine has not taken, since it may be dropped', async () => {
+    start(1);
+    engine.stall();
+    await audio(range(1, 3));
+    clock.advance(LINK_ACK_INTERVAL_MS);
+    expect(told('ack').at(-1)?.frames).toBe(16);
+  });
+
+  it('acknowledges only what the engine has taken where nothing may be dropped, until all is', async () => {
+    session = open(0);
+    start(1);
+    engine.stall();
+    await audio(range(1, 3));
+    clock.advance(LINK_ACK_INTERVAL_MS);
+    expect(told('ack').at(-1)?.frames).toBe(1);
+    engine.resume();
+    await turn();
+    clock.advance(LINK_ACK_INTERVAL_MS);
+    expect(told('ack').at(-1)?.frames).toBe(16);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('tells of dropped audio', async () => {
+    session = open(SECOND);
+    start(1);
+    engine.stall();
+    await audio(range(1, 5));
+    const samples = told('dropped').reduce((sum, event) => sum + event.samples, 0);
+    expect(samples).toBe(2 * SECOND - SECOND - 1_280);
+    expect(new Set(told('dropped').map((event) => event.maxBacklogSamples))).toEqual(
+      new Set([SECOND]),
+    );
+    expect(Number(await count('voice_worker_dropped_audio_seconds_total'))).toBeCloseTo(0.92);
+  });
+
+  it('tells of a failed utterance, ignores the rest of its audio, and goes on with the next', async () => {
+    start(1);
+    engine.failNextWrite = true;
+    await audio([1, 2]);
+    finish(1);
+    await turn();
+    expect(told('failed')).toEqual([{ type: 'failed', utterance: 1, reason: 'engine_failed' }]);
+    expect([told('final'), session.busy, idle]).toEqual([[], false, 1]);
+    start(2, 2 * SLOT_SAMPLES);
+    await audio([3]);
+    finish(2);
+    await turn();
+    expect(told('final')[0]?.utterance).toBe(2);
+  });
+
+  it('drops the utterance under way when another starts', async () => {
+    start(1);
+    await audio([1, 2]);
+    const before = sent.length;
+    start(2, 2 * SLOT_SAMPLES);
+    await audio([3]);
+    finish(2);
+    await turn();
+    expect(sent.slice(before).every((event) => 'utterance' in event && event.utterance === 2)).toBe(
+      true,
+    );
+    expect(engine.openStreams).toBe(0);
+    expect(await count('voice_worker_utterances_total{outcome="cancelled"}')).toBe('1');
+  });
+
+  it('says nothing of a cancelled utterance, and minds neither finish nor cancel of another', async () => {
+    start(1);
+    await audio([1]);
+    finish(7);
+    cancel(7);
+    expect(session.busy).toBe(true);
+    const before = sent.length;
+    cancel(1);
+    finish(1);
+    await audio([2]);
+    expect(sent).toHaveLength(before);
+    expect([session.busy, idle, engine.openStreams]).toEqual([false, 1, 0]);
+  });
+
+  it('ends its utterance and its timers when closed', async () => {
+    start(1);
+    await audio([1]);
+    session.close();
+    await turn();
+    expect([engine.openStreams, clock.pending]).toEqual([0, 0]);
+  });
+
+  it.each([
+    'no json',
+    '{"type":"explode"}',
+    '{"type":"start","utterance":1}',
+    '{"type":"hello","version":1,"session":"s","lease":{"token":"t","epoch":1}}',
+  ])('throws on %s', (text) => {
+    expect(() => session.onFrame(Buffer.from(text), false)).toThrow();
+  });
+
+  it('throws on half a sample', () => {
+    start(1);
+    expect(() => session.onFrame(Buffer.alloc(3), true)).toThrow('half a sample');
+  });
+});

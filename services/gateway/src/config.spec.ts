@@ -1,0 +1,83 @@
+import { describe, expect, it } from '@jest/globals';
+import { type ConfigError, parseEnv } from '@voice-fleet/runtime/env';
+import { GatewayEnv } from './config.ts';
+
+describe('the environment of the gateway', () => {
+  it('may be empty; then it has the defaults of the protocol', () => {
+    const config = parseEnv(GatewayEnv, {});
+    expect(config).toMatchObject({
+      host: '0.0.0.0',
+      port: 8000,
+      internalPort: 9100,
+      logLevel: 'info',
+      redisUrl: 'redis://127.0.0.1:6379',
+      pool: 'default',
+      placement: 'packing',
+      leaseTtlMs: 10_000,
+      apiKey: '',
+      maxSessions: 0,
+      maxMessageBytes: 1_048_576,
+    });
+    expect(config.limits).toMatchObject({
+      idleTimeoutMs: 150_000,
+      maxDurationMs: 5_400_000,
+      watchdogTickMs: 5_000,
+      inboundQueueMax: 256,
+    });
+    expect(config.yap).toEqual({
+      unauthorizedCode: 1008,
+      busyCode: 1013,
+      idleReason: 'idle_timeout',
+    });
+    expect(config.link.inboundQueueMax).toBe(256);
+  });
+
+  it.each(['0', 'none', 'null', 'OFF', 'disabled'])('has no timeouts with %s', (off) => {
+    const { limits } = parseEnv(GatewayEnv, {
+      WS_IDLE_TIMEOUT_S: off,
+      WS_MAX_CONNECTION_DURATION_S: off,
+    });
+    expect([limits.idleTimeoutMs, limits.maxDurationMs]).toEqual([undefined, undefined]);
+  });
+
+  it('has no rate limits unless they are switched on', () => {
+    const limits = { WS_MAX_MESSAGES_PER_WINDOW: '7', WS_MAX_CANCELS_PER_WINDOW: '3' };
+    const off = parseEnv(GatewayEnv, limits).limits;
+    expect([off.messagesPerWindow, off.cancelsPerWindow]).toEqual([0, 0]);
+    const on = parseEnv(GatewayEnv, { ...limits, WS_RATE_LIMIT: '1' }).limits;
+    expect([on.messagesPerWindow, on.cancelsPerWindow]).toEqual([7, 3]);
+  });
+
+  it('hands the limit of waiting frames to session and link alike', () => {
+    const { limits, link } = parseEnv(GatewayEnv, { WS_INBOUND_QUEUE_MAX: '12' });
+    expect([limits.inboundQueueMax, link.inboundQueueMax]).toEqual([12, 12]);
+  });
+
+  it.each([
+    ['SERVER_PORT', '-1'],
+    ['FLEET_PLACEMENT', 'random'],
+    ['FLEET_POOL', 'a b'],
+    ['REDIS_URL', 'http://x'],
+    ['MAX_CONCURRENT_CONNECTIONS', '-2'],
+    ['WS_IDLE_TIMEOUT_S', 'soon'],
+    ['WS_WATCHDOG_TICK_S', '0'],
+    ['WS_INBOUND_QUEUE_MAX', '0'],
+    ['WS_CLOSE_BUSY_CODE', '999'],
+    ['WS_CLOSE_UNAUTHORIZED_CODE', '5000'],
+    ['WS_RATE_LIMIT', 'sometimes'],
+    ['LEASE_TTL_S', '1000'],
+  ])('refuses %s=%s, naming the variable', (variable, value) => {
+    expect.assertions(1);
+    try {
+      parseEnv(GatewayEnv, { [variable]: value });
+    } catch (error) {
+      expect((error as ConfigError).faults.map((fault) => fault.variable)).toEqual([variable]);
+    }
+  });
+
+  it('never shows the value of a secret in a fault', () => {
+    expect(() => parseEnv(GatewayEnv, { REDIS_URL: 'http://user:hunter2@x' })).toThrow(
+      /^invalid configuration: REDIS_URL must match \S+$/,
+    );
+  });
+});

@@ -1,0 +1,252 @@
+import { once } from 'node:events';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  it,
+  jest,
+} from '@jest/globals';
+import { type Lease, newLeaseToken } from '@voice-fleet/fleet/lease';
+import { LeaseStore } from '@voice-fleet/fleet/lease-store';
+import { connectRedis, untilReady } from '@voice-fleet/fleet/redis';
+import { LINK_PATH, LinkEvent } from '@voice-fleet/protocol/link';
+import type { Redis } from 'ioredis';
+import { WebSocket } from 'ws';
+import { Fleet, until } from '../support/fleet.ts';
+import { ScriptedEngine } from '../support/scripted-engine.ts';
+import { range, silence, speak, transcript } from '../support/spoken-words.ts';
+import type { YapSocket } from '../support/yap-socket.ts';
+
+jest.setTimeout(30_000);
+
+/** A raw peer at the worker's link port. */
+class Peer {
+  readonly socket: WebSocket;
+  readonly events: LinkEvent[] = [];
+  readonly closed: Promise<number>;
+
+  constructor(port: number) {
+    this.socket = new WebSocket(`ws://127.0.0.1:${port}${LINK_PATH}`);
+    this.socket.on('error', () => undefined);
+    this.socket.on('message', (data: Buffer) => {
+      this.events.push(LinkEvent.parse(JSON.parse(data.toString())));
+    });
+    this.closed = new Promise((resolve) => this.socket.once('close', resolve));
+  }
+
+  async open(): Promise<this> {
+    await once(this.socket, 'open');
+    return this;
+  }
+
+  send(message: unknown): void {
+    this.socket.send(JSON.stringify(message));
+  }
+
+  hello(lease: { token: string; epoch: number }, session = 'raw', version: number = 1): void {
+    const { token, epoch } = lease;
+    this.send({ type: 'hello', version, session, lease: { token, epoch } });
+  }
+
+  async expectRefusal(reason: string): Promise<void> {
+    expect(await this.closed).toBe(1000);
+    expect(this.events).toEqual([{ type: 'refused', reason }]);
+  }
+}
+
+describe('the link port of a worker', () => {
+  let fleet: Fleet;
+  let engine: ScriptedEngine;
+  let redis: Redis;
+  let store: LeaseStore;
+  /** A session under way during every attack. */
+  let victim: YapSocket;
+  let victimSession: string;
+
+  beforeAll(async () => {
+    engine = new ScriptedEngine({ slots: 4 });
+    fleet = await Fleet.start([engine]);
+    redis = connectRedis(fleet.redis.url, { onError: () => undefined });
+    await untilReady(redis, AbortSignal.timeout(10_000));
+    store = new LeaseStore(redis, { pool: 'default' });
+  });
+  afterAll(async () => {
+    redis.disconnect();
+    await fleet[Symbol.asyncDispose]();
+  });
+
+  beforeEach(async () => {
+    victim = fleet.dial();
+    victimSession = (await victim.next('session.created')).payload.id;
+    victim.start('v');
+    victim.append('v', speak(range(1, 3)));
+    await victim.next('token');
+  });
+  afterEach(async () => {
+    victim.append('v', speak(range(4, 6)));
+    victim.finalize('v');
+    expect((await victim.next('final')).payload.normalized_text).toBe(transcript(range(1, 6)));
+    victim.send('end', 'bye');
+    await victim.closed;
+    await until(async () => (await slotsUsed()) === 0, 'no link is left');
+    await until(() => engine.openStreams === 0, 'no stream is left open');
+  });
+
+  const dial = (): Promise<Peer> => new Peer(fleet.workers[0]?.port ?? 0).open();
+
+  async function slotsUsed(): Promise<number> {
+    const port = fleet.workers[0]?.internalPort;
+    const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+    return Number(/^voice_worker_slots_used (\d+)$/m.exec(text)?.[1]);
+  }
+
+  async function takeLease(sessionId = 'raw'): Promise<Lease> {
+    const placement = await store.acquire({ token: newLeaseToken(), sessionId });
+    if (placement.kind === 'refused') throw new Error(placement.reason);
+    return placement.lease;
+  }
+
+  async function linked(): Promise<{ peer: Peer; lease: Lease }> {
+    const lease = await takeLease();
+    const peer = await dial();
+    peer.hello(lease);
+    await until(() => peer.events.length > 0, 'it answers');
+    expect(peer.events).toEqual([{ type: 'ready', epoch: lease.epoch, model: engine.model }]);
+    return { peer, lease };
+  }
+
+  it('transcribes for a peer with a lease in force', async () => {
+    const { peer, lease } = await linked();
+    peer.send({ type: 'start', utterance: 1, fromSample: 0 });
+    peer.socket.send(speak([1, 2]));
+    peer.send({ type: 'finish', utterance: 1 });
+    await until(() => peer.events.some(({ type }) => type === 'final'), 'the final');
+    peer.socket.close();
+    await peer.closed;
+    await store.release(lease);
+  });
+
+  it.each([
+    ['text that is no JSON', 'hello?'],
+    ['another message first', JSON.stringify({ type: 'finish', utterance: 1 })],
+    ['a binary frame first', silence(80)],
+    ['an empty object', '{}'],
+  ])('refuses %s with bad_hello', async (_what, frame) => {
+    const peer = await dial();
+    peer.socket.send(frame);
+    await peer.expectRefusal('bad_hello');
+  });
+
+  it('refuses a hello of another version', async () => {
+    const lease = await takeLease();
+    const peer = await dial();
+    peer.hello(lease, 'raw', 2);
+    await peer.expectRefusal('bad_hello');
+    await store.release(lease);
+  });
+
+  it('hangs up on a peer that says nothing, and holds no slot for it', async () => {
+    const peer = await dial();
+    expect(await slotsUsed()).toBe(1);
+    expect(await peer.closed).toBe(1006);
+    expect(peer.events).toEqual([]);
+  });
+
+  it('refuses a token that nobody was granted', async () => {
+    const peer = await dial();
+    peer.hello({ token: newLeaseToken(), epoch: 1 });
+    await peer.expectRefusal('lease_unknown');
+  });
+
+  it('refuses a forged token even when it names the session of another and a far higher epoch', async () => {
+    const peer = await dial();
+    peer.hello({ token: newLeaseToken(), epoch: 1_000_000 }, victimSession);
+    await peer.expectRefusal('lease_unknown');
+  });
+
+  it.each([-1, 1])('refuses a lease with an epoch that is off by %d', async (by) => {
+    await store.release(await takeLease());
+    const lease = await takeLease();
+    const peer = await dial();
+    peer.hello({ ...lease, epoch: lease.epoch + by });
+    await peer.expectRefusal('stale_epoch');
+    await store.release(lease);
+  });
+
+  it('refuses a lease that has been given back', async () => {
+    const lease = await takeLease();
+    await store.release(lease);
+    const peer = await dial();
+    peer.hello(lease);
+    await peer.expectRefusal('lease_unknown');
+  });
+
+  it('refuses a second link under one lease, and leaves the first alone', async () => {
+    const { peer, lease } = await linked();
+    const second = await dial();
+    second.hello(lease);
+    await second.expectRefusal('stale_epoch');
+    expect(await slotsUsed()).toBe(2);
+    peer.socket.close();
+    await peer.closed;
+    await store.release(lease);
+  });
+
+  it('replaces the old link of a session that comes back under a newer lease', async () => {
+    const { peer, lease } = await linked();
+    const newer = await takeLease();
+    const again = await dial();
+    again.hello(newer);
+    expect(await peer.closed).toBe(1006);
+    await until(() => again.events.length > 0, 'it answers');
+    expect(again.events[0]?.type).toBe('ready');
+    expect(await slotsUsed()).toBe(2);
+    again.socket.close();
+    await again.closed;
+    await Promise.all([store.release(lease), store.release(newer)]);
+  });
+
+  it('closes on audio that comes before ready', async () => {
+    const lease = await takeLease();
+    const peer = await dial();
+    peer.hello(lease);
+    peer.socket.send(silence(80));
+    expect(await peer.closed).toBe(1002);
+    await store.release(lease);
+  });
+
+  it.each([
+    ['text that is no JSON', 'garbage'],
+    ['an unknown command', '{"type":"explode"}'],
+    [
+      'a second hello',
+      '{"type":"hello","version":1,"session":"x","lease":{"token":"x","epoch":1}}',
+    ],
+    ['an utterance number below one', '{"type":"start","utterance":0,"fromSample":0}'],
+    ['half a sample', Buffer.alloc(3)],
+  ])('closes only the link on which %s comes after ready', async (_what, frame) => {
+    const { peer, lease } = await linked();
+    peer.send({ type: 'start', utterance: 1, fromSample: 0 });
+    peer.socket.send(speak([1]));
+    peer.socket.send(frame);
+    expect(await peer.closed).toBe(1002);
+    await store.release(lease);
+  });
+
+  it('closes with 1009 on a frame larger than 64 MiB', async () => {
+    const { peer, lease } = await linked();
+    peer.send({ type: 'start', utterance: 1, fromSample: 0 });
+    peer.socket.send(Buffer.alloc(64 * 1024 * 1024 + 2));
+    expect(await peer.closed).toBe(1009);
+    await store.release(lease);
+  });
+
+  it('answers any other path with 404', async () => {
+    const socket = new WebSocket(`ws://127.0.0.1:${fleet.workers[0]?.port}/other`);
+    const [error] = (await once(socket, 'error')) as [Error];
+    expect(error.message).toContain('404');
+  });
+});

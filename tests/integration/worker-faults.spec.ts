@@ -1,0 +1,266 @@
+import { readFileSync } from 'node:fs';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { readWav } from '@voice-fleet/speech/wav';
+import { Fleet, until } from '../support/fleet.ts';
+import { ScriptedEngine } from '../support/scripted-engine.ts';
+import { ServiceProcess } from '../support/service-process.ts';
+import { frames, range, speak, transcript } from '../support/spoken-words.ts';
+import type { YapSocket } from '../support/yap-socket.ts';
+
+jest.setTimeout(30_000);
+
+const RECORDING =
+  '/usr/share/pocketsphinx/test/data/librivox/sense_and_sensibility_01_austen_64kb-0880.wav';
+
+let fleet: Fleet;
+afterEach(() => fleet[Symbol.asyncDispose]());
+
+const leased = async (): Promise<unknown> => (await fleet.get('/readyz')).body['leased'];
+
+async function expectWhole(client: YapSocket, requestId: string, words: number[]): Promise<void> {
+  client.say(requestId, speak(words));
+  expect((await client.next('final')).payload.normalized_text).toBe(transcript(words));
+}
+
+/** Starts utterances until one is not refused for want of a worker; returns its id. */
+async function startOnceLinked(client: YapSocket): Promise<string> {
+  let nth = 0;
+  let id = '';
+  await until(
+    async () => {
+      nth += 1;
+      id = `after-${nth}`;
+      client.start(id);
+      await client.settled();
+      return client.of(id).every((frame) => frame.type !== 'error');
+    },
+    'the session is linked again',
+    15_000,
+  );
+  return id;
+}
+
+/** The one error about this utterance. */
+function errorOf(client: YapSocket, requestId: string): { code: string; reason: string } {
+  const errors = client.of(requestId).flatMap((frame) => (frame.type === 'error' ? [frame] : []));
+  expect(errors).toHaveLength(1);
+  const payload = errors[0]?.payload;
+  return { code: payload?.code ?? '', reason: payload?.details.reason_code ?? '' };
+}
+
+describe('an engine that fails', () => {
+  it('ends only the utterance it failed on, with processing_error; the next one on the socket works', async () => {
+    const engine = new ScriptedEngine();
+    fleet = await Fleet.start([engine]);
+    const client = await fleet.client();
+    const other = await fleet.client();
+    other.start('o');
+    other.append('o', speak([1, 2]));
+    await until(() => engine.takenSamples > 0, 'the other is under way');
+    engine.failNextWrite = true;
+    client.start('bad');
+    client.append('bad', speak([9]));
+    await client.next('error');
+    expect(errorOf(client, 'bad')).toEqual({ code: 'processing_error', reason: 'engine_failed' });
+    await expectWhole(client, 'good', range(3, 8));
+    expect(client.of('bad').map((frame) => frame.type)).toEqual(['error']);
+    other.append('o', speak([3, 4]));
+    other.finalize('o');
+    expect((await other.next('final')).payload.normalized_text).toBe(transcript(range(1, 4)));
+    expect(engine.openStreams).toBe(0);
+  });
+
+  it('is given up on when it takes no audio within STT_FINISH_TIMEOUT_S, before or after the finish', async () => {
+    const engine = new ScriptedEngine();
+    fleet = await Fleet.start([engine], { STT_FINISH_TIMEOUT_S: '0.2' });
+    const client = await fleet.client();
+    engine.stall();
+    client.start('open');
+    client.append('open', speak([1]));
+    await client.next('error');
+    expect(errorOf(client, 'open').reason).toBe('engine_failed');
+    client.say('finished', speak([1]));
+    await client.next('error');
+    expect(errorOf(client, 'finished').reason).toBe('engine_failed');
+    engine.resume();
+    await expectWhole(client, 'next', [1, 2, 3]);
+    expect(engine.openStreams).toBe(0);
+  });
+});
+
+describe('a worker that goes away', () => {
+  const abrupt = { WORKER_DRAIN_S: '0' };
+
+  it('ends its utterance with worker_lost; the session moves to another worker and the slot is free', async () => {
+    const lost = new ScriptedEngine();
+    fleet = await Fleet.start([lost], abrupt);
+    const client = await fleet.client();
+    const other = new ScriptedEngine();
+    await fleet.addWorker(other);
+    client.start('a');
+    client.append('a', speak([1, 2, 3]));
+    await client.next('token');
+    await fleet.workers[0]?.close();
+    const error = await client.next('error');
+    expect([error.session_id, error.request_id]).toEqual(['s1', 'a']);
+    expect(errorOf(client, 'a')).toEqual({ code: 'internal_error', reason: 'worker_lost' });
+    expect(lost.openStreams).toBe(0);
+    const id = await startOnceLinked(client);
+    client.append(id, speak([4, 5]));
+    client.finalize(id);
+    expect((await client.next('final')).payload.normalized_text).toBe(transcript([4, 5]));
+    expect(other.streams).toHaveLength(1);
+    expect(await leased()).toBe(1);
+    client.send('end', 'bye');
+    await client.closed;
+    await until(async () => (await leased()) === 0, 'every slot is free');
+    expect(await fleet.metrics()).toMatch(/^voice_gateway_workers_lost_total 1$/m);
+  });
+
+  it('ends an utterance that was finished already with worker_lost, too, and only once', async () => {
+    const engine = new ScriptedEngine();
+    fleet = await Fleet.start([engine], abrupt);
+    const client = await fleet.client();
+    engine.stall();
+    client.say('a', speak([1, 2, 3]));
+    await client.settled();
+    await fleet.workers[0]?.close();
+    await client.next('error');
+    expect(errorOf(client, 'a').reason).toBe('worker_lost');
+    await client.settled();
+    expect(client.of('a').map((frame) => frame.type)).toEqual(['error']);
+  });
+
+  it('takes audio in silence after the loss, and answers the finish with an error instead of nothing', async () => {
+    fleet = await Fleet.start([new ScriptedEngine()], abrupt);
+    const client = await fleet.client();
+    client.start('a');
+    client.append('a', speak([1]));
+    await client.settled();
+    await fleet.workers[0]?.close();
+    await client.next('error');
+    for (const frame of frames(speak(range(1, 10)))) client.append('a', frame);
+    await client.settled();
+    expect(client.of('a').filter((frame) => frame.type === 'error')).toHaveLength(1);
+    client.finalize('a');
+    expect((await client.next('error')).payload.details.reason_code).toBe('worker_lost');
+  });
+
+  it('leaves a session that refuses utterances, as worth a retry, until there is a worker again', async () => {
+    fleet = await Fleet.start([new ScriptedEngine()], abrupt);
+    const client = await fleet.client();
+    await fleet.workers[0]?.close();
+    await until(async () => {
+      client.start('early');
+      await client.settled();
+      return client.of('early').length > 0;
+    }, 'the loss is noticed');
+    const error = await client.next('error');
+    expect(error.payload.details.reason_code).toMatch(/^worker_(unavailable|lost)$/);
+    const engine = new ScriptedEngine();
+    await fleet.addWorker(engine);
+    const id = await startOnceLinked(client);
+    client.append(id, speak([1, 2]));
+    client.finalize(id);
+    expect((await client.next('final')).payload.normalized_text).toBe(transcript([1, 2]));
+  });
+});
+
+describe('a worker that is told to stop', () => {
+  it('lets the utterance under way finish, takes no new session, and then hands its sessions on', async () => {
+    const leaving = new ScriptedEngine({ slots: 2 });
+    fleet = await Fleet.start([leaving], { WORKER_DRAIN_S: '20' });
+    const busy = await fleet.client();
+    busy.start('a');
+    busy.append('a', speak([1, 2]));
+    await busy.next('token');
+    const closed = fleet.workers[0]?.close();
+    const staying = new ScriptedEngine();
+    await fleet.addWorker(staying);
+    await until(async () => (await fleet.get('/readyz')).body['workers'] === 1, 'one is draining');
+    const fresh = await fleet.client();
+    await expectWhole(fresh, 'f', [7, 8]);
+    expect(leaving.streams).toHaveLength(1);
+    busy.append('a', speak([3, 4]));
+    busy.finalize('a');
+    expect((await busy.next('final')).payload.normalized_text).toBe(transcript(range(1, 4)));
+    await closed;
+    const id = await startOnceLinked(busy);
+    busy.append(id, speak([5]));
+    busy.finalize(id);
+    expect((await busy.next('final')).payload.normalized_text).toBe('w5');
+    expect(staying.streams.length).toBeGreaterThanOrEqual(2);
+    expect(errorsOf(busy, 'a')).toBe(0);
+  });
+
+  it('ends an utterance that does not finish within WORKER_DRAIN_S', async () => {
+    fleet = await Fleet.start([new ScriptedEngine()], { WORKER_DRAIN_S: '0.3' });
+    const client = await fleet.client();
+    client.start('a');
+    client.append('a', speak([1]));
+    await client.settled();
+    const sinceMs = performance.now();
+    await fleet.workers[0]?.close();
+    expect(performance.now() - sinceMs).toBeGreaterThan(290);
+    await client.next('error');
+    expect(errorOf(client, 'a').reason).toBe('worker_lost');
+  });
+});
+
+const errorsOf = (client: YapSocket, requestId: string): number =>
+  client.of(requestId).filter((frame) => frame.type === 'error').length;
+
+describe('a real worker process', () => {
+  const recording = readWav(readFileSync(RECORDING)).pcm;
+
+  const launch = (): ServiceProcess =>
+    new ServiceProcess('asr-worker', {
+      REDIS_URL: fleet.redis.url,
+      ASR_ENGINE: 'pocketsphinx',
+      WORKER_SLOTS: '1',
+    });
+  const readyFleet = (): Promise<void> =>
+    until(async () => (await fleet.get('/readyz')).status === 200, 'it is registered', 20_000);
+
+  it('killed with SIGKILL amid an utterance: worker_lost at once, and another worker takes over', async () => {
+    fleet = await Fleet.start([]);
+    await using worker = launch();
+    await worker.logged('ready');
+    await readyFleet();
+    const client = await fleet.client();
+    client.start('a');
+    for (const frame of frames(recording)) client.append('a', frame);
+    await client.settled();
+    await fleet.addWorker(new ScriptedEngine());
+    const sinceMs = performance.now();
+    await worker.kill('SIGKILL');
+    await client.next('error');
+    expect(performance.now() - sinceMs).toBeLessThan(5_000);
+    expect(errorOf(client, 'a').reason).toBe('worker_lost');
+    const id = await startOnceLinked(client);
+    client.append(id, speak([4, 5]));
+    client.finalize(id);
+    expect((await client.next('final')).payload.normalized_text).toBe(transcript([4, 5]));
+    client.send('end', 'bye');
+    await client.closed;
+    await until(async () => (await leased()) === 0, 'every slot is free', 15_000);
+  }, 90_000);
+
+  it('told to stop by SIGTERM amid an utterance: transcribes it to its end and exits with 0', async () => {
+    fleet = await Fleet.start([]);
+    await using worker = launch();
+    await worker.logged('ready');
+    await readyFleet();
+    const client = await fleet.client();
+    client.start('a');
+    const [first, ...rest] = frames(recording);
+    client.append('a', first ?? Buffer.alloc(0));
+    await client.settled();
+    worker.child.kill('SIGTERM');
+    await until(async () => (await fleet.get('/readyz')).status === 503, 'it drains');
+    for (const frame of rest) client.append('a', frame);
+    client.finalize('a');
+    expect((await client.next('final')).payload.normalized_text).toMatch(/\w+ \w+/);
+    expect(await worker.exited).toBe(0);
+  }, 90_000);
+});
