@@ -8,7 +8,7 @@ import {
   it,
   jest,
 } from '@jest/globals';
-import { Fleet } from '../support/fleet.ts';
+import { Fleet, until } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { range, speak, transcript } from '../support/spoken-words.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
@@ -112,15 +112,13 @@ describe('cutting an utterance short', () => {
       });
     });
 
-    it('ends the engine stream without a final (Y25)', async () => {
+    it('ends the engine stream, stuck as it is, without a final (Y25)', async () => {
       await beginA('active');
       const stream = engine.streams.at(-1);
       expect(stream?.over).toBe(false);
       client.send('cancel', 'c1');
-      client.start('B');
-      client.finalize('B');
-      await client.next('done');
-      expect(stream?.over).toBe(true);
+      await until(() => stream?.over === true, 'the stream is ended');
+      expect(client.of('A').map((frame) => frame.type)).toEqual(['token']);
     });
 
     for (const state of STATES)

@@ -37,7 +37,8 @@ export class FakeClock implements Clock {
     for (;;) {
       let next: Entry | undefined;
       for (const entry of this.#entries) {
-        if (entry.dueMs <= untilMs && (next === undefined || entry.dueMs < next.dueMs)) next = entry;
+        if (entry.dueMs <= untilMs && (next === undefined || entry.dueMs < next.dueMs))
+          next = entry;
       }
       if (next === undefined) break;
       this.#nowMs = next.dueMs;
