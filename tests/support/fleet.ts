@@ -13,6 +13,9 @@ export const KEY = 'test-key';
 
 type Env = Record<string, string>;
 
+/** Tests provoke faults on purpose; their log lines would only hide real ones. */
+const QUIET = { write: () => undefined };
+
 const LOOPBACK = {
   SERVER_BIND_HOST: '127.0.0.1',
   INTERNAL_BIND_HOST: '127.0.0.1',
@@ -64,7 +67,7 @@ export class Fleet implements AsyncDisposable {
     };
     const gateway = await startGateway(
       parseEnv(GatewayEnv, settings),
-      createLogger('gateway', 'error'),
+      createLogger('gateway', 'error', QUIET),
     );
     this.gateways.push(gateway);
     return gateway;
@@ -78,7 +81,7 @@ export class Fleet implements AsyncDisposable {
       ...FREE_PORTS,
       ...env,
     };
-    const log = createLogger('asr-worker', 'error');
+    const log = createLogger('asr-worker', 'error', QUIET);
     const worker = await startWorker(parseEnv(WorkerEnv, settings), {
       engine,
       metrics: new WorkerMetrics(),

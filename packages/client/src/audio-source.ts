@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '@voice-fleet/protocol/audio';
 import { type Clock, sleep } from '@voice-fleet/runtime/clock';
+import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { readWav } from '@voice-fleet/speech/wav';
 import { decodeWithFfmpeg } from './ffmpeg.ts';
 

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { SAMPLE_RATE } from '@voice-fleet/protocol/audio';
+import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 
 const MAX_STDERR_CHARS = 2_000;
 /** Two hours of 16 kHz PCM16: more than any session may last. */

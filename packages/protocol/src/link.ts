@@ -11,7 +11,7 @@ export const LINK_PATH = '/link';
 export const LINK_VERSION = 1;
 
 /** How often a worker tells what it has consumed, at the most. */
-export const LINK_ACK_INTERVAL_MS = 100;
+export const LINK_ACK_INTERVAL_MS = 250;
 
 export const LinkHello = z.strictObject({
   type: z.literal('hello'),

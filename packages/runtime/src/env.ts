@@ -81,13 +81,18 @@ function parseNumber(
   return value;
 }
 
-export function integerVar(options: Options<number> & Bounds): z.ZodType<number> {
-  const meta = {
-    doc: options.doc,
-    type: `integer ${options.min}..${options.max}`,
-    default: String(options.default),
-  };
-  return variable(meta, options.default, (raw, fail) => parseNumber(raw, options, true, fail));
+/** `valid` narrows the range further; `rule` says how. */
+export function integerVar(
+  options: Options<number> & Bounds & { valid?: (value: number) => boolean; rule?: string },
+): z.ZodType<number> {
+  const { min, max, valid, rule } = options;
+  const type = `integer ${rule ?? `${min}..${max}`}`;
+  const meta = { doc: options.doc, type, default: String(options.default) };
+  return variable(meta, options.default, (raw, fail) => {
+    const value = parseNumber(raw, options, true, fail);
+    if (valid?.(value) === false) fail(`must be ${rule}, not "${raw}"`);
+    return value;
+  });
 }
 
 export function numberVar(options: Options<number> & Bounds): z.ZodType<number> {

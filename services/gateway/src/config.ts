@@ -10,7 +10,13 @@ import { LOG_LEVELS } from '@voice-fleet/telemetry/logger';
 import { z } from 'zod';
 
 const SECONDS = 1000;
-const closeCode = { min: 1000, max: 4999 };
+/** What RFC 6455 lets an endpoint send. */
+const closeCode = {
+  min: 1000,
+  max: 4999,
+  valid: (code: number) => code >= 3000 || (code <= 1014 && (code < 1004 || code > 1006)),
+  rule: '1000..1003, 1007..1014 or 3000..4999',
+};
 
 /** Every variable the gateway reads. `docs/configuration.md` is generated from it. */
 export const GatewayEnv = z

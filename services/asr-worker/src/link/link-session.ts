@@ -1,4 +1,3 @@
-import { SAMPLE_RATE } from '@voice-fleet/protocol/audio';
 import {
   LINK_ACK_INTERVAL_MS,
   LinkCommand,
@@ -6,6 +5,7 @@ import {
   type LinkWord,
 } from '@voice-fleet/protocol/link';
 import type { Clock, Timer } from '@voice-fleet/runtime/clock';
+import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import type { Word } from '@voice-fleet/speech/words';
 import type { WebSocket } from 'ws';
 import type { AsrEngine, VoiceState } from '../engines/engine.ts';

@@ -27,7 +27,7 @@ describe('segmentPlan', () => {
   it('never cuts where rolling is off', () => {
     expect(segmentPlan({ ...SETTINGS, roll: false })).toEqual({
       segmentSamples: Number.POSITIVE_INFINITY,
-      overlapSamples: 0,
+      overlapSamples: 0.8 * SECOND,
     });
   });
 

@@ -1,4 +1,4 @@
-import { SAMPLE_RATE } from '@voice-fleet/protocol/audio';
+import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 
 /** One model position stands for 80 ms of audio. */
 const SAMPLES_PER_POSITION = 1280;
@@ -7,7 +7,7 @@ const HEADROOM_POSITIONS = 128;
 
 /** How an utterance is cut into segments; all in samples. */
 export interface SegmentPlan {
-  /** A segment holds no more, its overlap included. Infinity: never cut. */
+  /** A segment holds no more, its overlap included. Infinity: not cut, unless the engine must. */
   readonly segmentSamples: number;
   readonly overlapSamples: number;
 }
@@ -18,9 +18,10 @@ export function segmentPlan(settings: {
   overlapS: number;
   maxModelLen: number;
 }): SegmentPlan {
-  if (!settings.roll) return { segmentSamples: Number.POSITIVE_INFINITY, overlapSamples: 0 };
   const capSamples = (settings.maxModelLen - HEADROOM_POSITIONS) * SAMPLES_PER_POSITION;
-  const segmentSamples = Math.min(Math.round(settings.segmentS * SAMPLE_RATE), capSamples);
+  const segmentSamples = settings.roll
+    ? Math.min(Math.round(settings.segmentS * SAMPLE_RATE), capSamples)
+    : Number.POSITIVE_INFINITY;
   const overlapSamples = Math.min(
     Math.round(settings.overlapS * SAMPLE_RATE),
     Math.floor(segmentSamples / 2),

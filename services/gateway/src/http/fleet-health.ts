@@ -32,7 +32,8 @@ export class FleetHealth {
   async readiness(): Promise<FleetReadiness> {
     const readiness = await this.#ask();
     this.lastReason = readiness.reason;
-    if (readiness.ready) this.#everReady = true;
+    // A full fleet is up as well.
+    if (readiness.ready || readiness.reason === 'full') this.#everReady = true;
     return readiness;
   }
 

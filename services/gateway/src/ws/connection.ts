@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http';
-import { SAMPLE_RATE } from '@voice-fleet/protocol/audio';
 import { VoiceError } from '@voice-fleet/protocol/errors';
 import type { CloseReason, SessionEvent } from '@voice-fleet/protocol/session';
 import type { Clock, Timer } from '@voice-fleet/runtime/clock';
+import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import type { Logger } from '@voice-fleet/telemetry/logger';
 import type { WebSocket } from 'ws';
 import type { Authenticator } from '../auth/authenticator.ts';

@@ -1,4 +1,3 @@
-import { SAMPLE_RATE } from '@voice-fleet/protocol/audio';
 import { type ErrorCode, VoiceError } from '@voice-fleet/protocol/errors';
 import type { ClientCommand, CloseReason, SessionEvent } from '@voice-fleet/protocol/session';
 import {
@@ -7,6 +6,7 @@ import {
   YapEnvelope,
   type YapServerFrame,
 } from '@voice-fleet/protocol/yap';
+import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import type { DialectCodec } from '../dialect.ts';
 import { decodePcm } from '../pcm-base64.ts';
 

@@ -2,12 +2,16 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { type CliIo } from '@voice-fleet/client/cli/flags';
+import { Interrupted } from '@voice-fleet/client/cli/guard';
+import { run } from '@voice-fleet/client/cli/run';
+import {
+  type FakeYapServer,
+  type Fault,
+  startFakeYapServer,
+} from '@voice-fleet/client/yap-server.fixture';
 import { systemClock } from '@voice-fleet/runtime/clock';
 import { writeWav } from '@voice-fleet/speech/wav';
-import { type FakeYapServer, type Fault, startFakeYapServer } from '../yap-server.fixture.ts';
-import { type CliIo } from './flags.ts';
-import { Interrupted } from './guard.ts';
-import { run } from './run.ts';
 
 const SHORT_MS = 60;
 let folder = '';

@@ -4,8 +4,8 @@ import { afterEach, describe, expect, it, jest } from '@jest/globals';
 
 jest.setTimeout(30_000);
 
-const LIFECYCLE = new URL('./lifecycle.ts', import.meta.url).href;
-const ENV = new URL('./env.ts', import.meta.url).href;
+const LIFECYCLE = new URL('../../packages/runtime/src/lifecycle.ts', import.meta.url).href;
+const ENV = new URL('../../packages/runtime/src/env.ts', import.meta.url).href;
 
 interface Result {
   readonly code: number | null;
