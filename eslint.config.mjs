@@ -6,6 +6,8 @@ const forbid = (...patterns) => ({
   'no-restricted-imports': ['error', { patterns: patterns.map((group) => ({ group: [group] })) }],
 });
 
+const GATEWAY = ['@voice-fleet/asr-worker/*', '@voice-fleet/testkit/*'];
+
 export default [
   { ignores: ['**/dist/**', '**/node_modules/**', '**/*.mjs', '**/*.js', '.cache/**'] },
   {
@@ -42,16 +44,19 @@ export default [
   },
   {
     files: ['services/gateway/src/**/*.ts'],
-    rules: forbid('@voice-fleet/asr-worker/*', '@voice-fleet/testkit/*'),
+    ignores: ['**/*.spec.ts'],
+    rules: forbid(...GATEWAY),
   },
   {
     files: ['services/asr-worker/src/**/*.ts'],
+    ignores: ['**/*.spec.ts'],
     rules: forbid('@voice-fleet/gateway/*', '@voice-fleet/testkit/*'),
   },
   {
     files: ['services/gateway/src/dialects/**/*.ts'],
     ignores: ['**/*.spec.ts'],
     rules: forbid(
+      ...GATEWAY,
       'ws',
       'ioredis',
       '@nestjs/*',
@@ -64,6 +69,6 @@ export default [
   {
     files: ['services/gateway/src/session/**/*.ts'],
     ignores: ['**/*.spec.ts'],
-    rules: forbid('ws', 'ioredis', '@nestjs/*', '**/dialects/*'),
+    rules: forbid(...GATEWAY, 'ws', 'ioredis', '@nestjs/*', '**/dialects/*'),
   },
 ];

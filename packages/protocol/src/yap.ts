@@ -5,10 +5,13 @@ export const YAP_PATH = '/api/asr-streaming';
 
 const trimmed = z.string().refine((value) => value.trim() !== '', 'must be a non-empty string');
 
+/** Ids are echoed with every frame, so their length is bounded. */
+const id = trimmed.max(256);
+
 export const YapEnvelope = z.object({
   type: trimmed,
-  session_id: trimmed,
-  request_id: trimmed,
+  session_id: id,
+  request_id: id,
   payload: z.record(z.string(), z.unknown()).nullish(),
 });
 export type YapEnvelope = z.infer<typeof YapEnvelope>;

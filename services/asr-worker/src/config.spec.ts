@@ -47,7 +47,7 @@ describe('the environment of the asr-worker', () => {
 
   it('switches rolling off', () => {
     const { plan } = parseEnv(WorkerEnv, { STT_INTERNAL_ROLL: '0' }).transcription;
-    expect(plan).toEqual({ segmentSamples: Number.POSITIVE_INFINITY, overlapSamples: 0 });
+    expect(plan.segmentSamples).toBe(Number.POSITIVE_INFINITY);
   });
 
   it('takes a folder for pocketsphinx', () => {

@@ -80,4 +80,13 @@ describe('the environment of the gateway', () => {
       /^invalid configuration: REDIS_URL must match \S+$/,
     );
   });
+
+  it.each(['1005', '1015', '2999'])(
+    'refuses the close code %s, which no endpoint may send',
+    (code) => {
+      expect(() => parseEnv(GatewayEnv, { WS_CLOSE_BUSY_CODE: code })).toThrow(
+        /WS_CLOSE_BUSY_CODE must be/,
+      );
+    },
+  );
 });

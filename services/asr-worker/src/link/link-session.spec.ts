@@ -1,7 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { LINK_ACK_INTERVAL_MS, type LinkCommand, LinkEvent } from '@voice-fleet/protocol/link';
-// eslint-disable-next-line no-restricted-imports -- the service must not use the test kit; its specs may.
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
 import type { WebSocket } from 'ws';
 import { ScriptedEngine } from '../../../../tests/support/scripted-engine.ts';

@@ -1,7 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { joinText, type Word } from '@voice-fleet/speech/words';
-// eslint-disable-next-line no-restricted-imports -- the service must not use the test kit; its specs may.
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
 import { ScriptedEngine } from '../../../../tests/support/scripted-engine.ts';
 import {

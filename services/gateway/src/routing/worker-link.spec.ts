@@ -2,7 +2,6 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { LinkRefusal } from '@voice-fleet/protocol/link';
-// eslint-disable-next-line no-restricted-imports -- the service must not use the test kit; its specs may.
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { LinkListener } from '../session/link.ts';

@@ -90,7 +90,7 @@ export class WorkerLink implements Link {
   }
 
   audio(pcm: Buffer): void {
-    if (this.#socket.bufferedAmount > CLOGGED_BYTES) this.#clog(pcm);
+    if (this.#clogged || this.#socket.bufferedAmount > CLOGGED_BYTES) this.#clog(pcm);
     else this.#socket.send(pcm);
     this.#count();
   }

@@ -3,7 +3,6 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { type ErrorCode, VoiceError } from '@voice-fleet/protocol/errors';
 import type { LinkWord } from '@voice-fleet/protocol/link';
 import type { ClientCommand } from '@voice-fleet/protocol/session';
-// eslint-disable-next-line no-restricted-imports -- the service must not use the test kit; its specs may.
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
 import type { SessionLimits } from './limits.ts';
 import type { Link, LinkListener } from './link.ts';

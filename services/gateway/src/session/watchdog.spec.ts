@@ -1,5 +1,4 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-// eslint-disable-next-line no-restricted-imports -- the service must not use the test kit; its specs may.
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
 import type { SessionLimits } from './limits.ts';
 import { Watchdog } from './watchdog.ts';
