@@ -122,25 +122,20 @@ describe('a client that never reads', () => {
     }
   }
 
-  it.each([500, 500_000])(
-    'is closed with 1013 before much waits for it, and others do not notice (ids of %i bytes)',
-    async (idBytes) => {
-      await using fleet = await Fleet.start([new ScriptedEngine({ slots: 2 })]);
-      const [client, other] = await Promise.all([fleet.client(), fleet.client()]);
-      other.start('before');
-      client.socket.pause();
-      const sent = await flood(fleet, client, idBytes);
-      // What the kernel holds of both directions, and then 1 MiB or 1024 frames of ours.
-      expect(sent).toBeLessThan(64 * MIB);
-      other.append('before', speak([1, 2]));
-      other.finalize('before');
-      await other.next('done');
-      expect(other.text('before')).toBe(transcript([1, 2]));
-      client.socket.resume();
-      expect(await client.closed).toEqual({ code: 1013, reason: 'client reads too slowly' });
-      expect(new Set(client.received.slice(1).map((frame) => frame.type))).toEqual(
-        new Set(['pong']),
-      );
-    },
-  );
+  it('is closed with 1013 before much waits for it, and others do not notice', async () => {
+    await using fleet = await Fleet.start([new ScriptedEngine({ slots: 2 })]);
+    const [client, other] = await Promise.all([fleet.client(), fleet.client()]);
+    other.start('before');
+    client.socket.pause();
+    const sent = await flood(fleet, client, 250);
+    // What the kernel holds of both directions, and then 1 MiB or 1024 frames of ours.
+    expect(sent).toBeLessThan(64 * MIB);
+    other.append('before', speak([1, 2]));
+    other.finalize('before');
+    await other.next('done');
+    expect(other.text('before')).toBe(transcript([1, 2]));
+    client.socket.resume();
+    expect(await client.closed).toEqual({ code: 1013, reason: 'client reads too slowly' });
+    expect(new Set(client.received.slice(1).map((frame) => frame.type))).toEqual(new Set(['pong']));
+  });
 });
