@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import { createLogger, type LogLevel } from './logger.ts';
+import type { Level } from 'pino';
+import { createLogger } from './logger.ts';
 
-function written(level: LogLevel, act: (log: ReturnType<typeof createLogger>) => void): string[] {
+function written(level: Level, act: (log: ReturnType<typeof createLogger>) => void): string[] {
   const lines: string[] = [];
   act(createLogger('gateway', level, { write: (line) => void lines.push(line) }));
   return lines;

@@ -1,9 +1,6 @@
-import { type DestinationStream, type Logger, pino } from 'pino';
+import { type DestinationStream, type Level, type Logger, pino } from 'pino';
 
 export type { Logger } from 'pino';
-
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /**
  * One JSON object a line: `ts` (ISO 8601), `level`, `service`, `event`, and `sid` where a session is meant.
@@ -11,7 +8,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
  */
 export function createLogger(
   service: string,
-  level: LogLevel,
+  level: Level,
   destination?: DestinationStream,
 ): Logger {
   const options = {

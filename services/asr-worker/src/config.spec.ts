@@ -79,7 +79,7 @@ describe('the environment of the asr-worker', () => {
 
   it('names all faults at once', () => {
     expect(() => parseEnv(WorkerEnv, { WORKER_SLOTS: 'many', LEASE_TTL_S: 'long' })).toThrow(
-      /WORKER_SLOTS .*; LEASE_TTL_S /,
+      /LEASE_TTL_S .*; WORKER_SLOTS /,
     );
   });
 });

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
+import { fleetEnv } from '@voice-fleet/fleet/env';
 import { booleanVar, enumVar, integerVar, numberVar, textVar } from '@voice-fleet/runtime/env';
-import { LOG_LEVELS } from '@voice-fleet/telemetry/logger';
+import { operatorEnv } from '@voice-fleet/runtime/operator-env';
 import { z } from 'zod';
 import { ENGINES } from './engines/engines.ts';
 import { segmentPlan } from './transcription/segment-plan.ts';
@@ -10,6 +11,8 @@ const SECONDS = 1000;
 /** Every variable the asr-worker reads. `docs/configuration.md` is generated from it. */
 export const WorkerEnv = z
   .object({
+    ...operatorEnv(9200),
+    ...fleetEnv,
     WORKER_BIND_HOST: textVar({ default: '0.0.0.0', doc: 'Address the link port listens on.' }),
     WORKER_PORT: integerVar({
       default: 8200,
@@ -31,34 +34,6 @@ export const WorkerEnv = z
       min: 0,
       max: 4096,
       doc: 'Sessions served at once; 0: what the engine declares.',
-    }),
-    INTERNAL_PORT: integerVar({
-      default: 9200,
-      min: 0,
-      max: 65_535,
-      doc: 'Port of /metrics, /livez and /readyz for operators; 0 takes a free one.',
-    }),
-    INTERNAL_BIND_HOST: textVar({
-      default: '0.0.0.0',
-      doc: 'Address the internal port listens on.',
-    }),
-    LOG_LEVEL: enumVar(LOG_LEVELS, { default: 'info', doc: 'Least level that is logged.' }),
-    REDIS_URL: textVar({
-      default: 'redis://127.0.0.1:6379',
-      pattern: /^rediss?:\/\//,
-      secret: true,
-      doc: 'Redis or Valkey that holds leases and workers.',
-    }),
-    FLEET_POOL: textVar({
-      default: 'default',
-      pattern: /^[\w.-]{1,64}$/,
-      doc: 'Pool this worker belongs to.',
-    }),
-    LEASE_TTL_S: numberVar({
-      default: 10,
-      min: 0.2,
-      max: 300,
-      doc: 'The same as at the gateways.',
     }),
     ASR_ENGINE: enumVar(ENGINES, {
       default: 'pocketsphinx',

@@ -1,3 +1,4 @@
+import { fleetEnv } from '@voice-fleet/fleet/env';
 import {
   booleanVar,
   enumVar,
@@ -6,7 +7,7 @@ import {
   secondsOrOffVar,
   textVar,
 } from '@voice-fleet/runtime/env';
-import { LOG_LEVELS } from '@voice-fleet/telemetry/logger';
+import { operatorEnv } from '@voice-fleet/runtime/operator-env';
 import { z } from 'zod';
 
 const SECONDS = 1000;
@@ -21,6 +22,8 @@ const closeCode = {
 /** Every variable the gateway reads. `docs/configuration.md` is generated from it. */
 export const GatewayEnv = z
   .object({
+    ...operatorEnv(9100),
+    ...fleetEnv,
     SERVER_BIND_HOST: textVar({ default: '0.0.0.0', doc: 'Address the public port listens on.' }),
     SERVER_PORT: integerVar({
       default: 8000,
@@ -28,37 +31,9 @@ export const GatewayEnv = z
       max: 65_535,
       doc: 'Public port; 0 takes a free one.',
     }),
-    INTERNAL_PORT: integerVar({
-      default: 9100,
-      min: 0,
-      max: 65_535,
-      doc: 'Port of /metrics, /livez and /readyz for operators; 0 takes a free one.',
-    }),
-    INTERNAL_BIND_HOST: textVar({
-      default: '0.0.0.0',
-      doc: 'Address the internal port listens on.',
-    }),
-    LOG_LEVEL: enumVar(LOG_LEVELS, { default: 'info', doc: 'Least level that is logged.' }),
-    REDIS_URL: textVar({
-      default: 'redis://127.0.0.1:6379',
-      pattern: /^rediss?:\/\//,
-      secret: true,
-      doc: 'Redis or Valkey that holds leases and workers.',
-    }),
-    FLEET_POOL: textVar({
-      default: 'default',
-      pattern: /^[\w.-]{1,64}$/,
-      doc: 'Pool of workers that sessions are placed on.',
-    }),
     FLEET_PLACEMENT: enumVar(['packing', 'spread'], {
       default: 'packing',
       doc: 'packing fills the fullest worker first, spread the emptiest.',
-    }),
-    LEASE_TTL_S: numberVar({
-      default: 10,
-      min: 0.2,
-      max: 300,
-      doc: 'A crashed gateway holds its slots no longer than this.',
     }),
     VOXTRAL_API_KEY: textVar({
       default: '',
