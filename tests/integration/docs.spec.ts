@@ -28,7 +28,7 @@ describe('docs/protocols/yap.md', () => {
   it('names every frame type and every error', () => {
     const types = YapServerFrame.options.map((option) => option.shape.type.value);
     for (const name of [...types, ...YAP_CLIENT_TYPES]) expect(page).toContain(`\`${name}\``);
-    const internalOnly = ['at_capacity', 'shutting_down', 'internal'];
+    const internalOnly = ['at_capacity'];
     for (const code of Object.keys(ERRORS)) {
       if (!internalOnly.includes(code)) expect(page).toContain(`\`${code}\``);
     }

@@ -29,11 +29,6 @@ export const ERRORS = {
     status: 503,
     message: 'The fleet cannot admit sessions right now. Try again shortly.',
   },
-  shutting_down: {
-    tier: 'fatal',
-    status: 503,
-    message: 'This gateway is shutting down. Reconnect now.',
-  },
   invalid_message: { tier: 'client_mistake', status: 400, message: 'The message is not valid.' },
   unknown_message_type: { tier: 'client_mistake', status: 400, message: 'Unknown message type.' },
   binary_not_supported: {

@@ -55,4 +55,5 @@ export type CloseReason =
   | { kind: 'max-duration' }
   | { kind: 'shutdown' }
   | { kind: 'slow-reader' }
+  | { kind: 'unresponsive' }
   | { kind: 'error'; error: VoiceError };

@@ -12,9 +12,14 @@ export const YapEnvelope = z.object({
   type: trimmed,
   session_id: id,
   request_id: id,
-  payload: z.record(z.string(), z.unknown()).nullish(),
+  // Not z.record, which would copy every key of every frame.
+  payload: z.custom<Readonly<Record<string, unknown>>>(isObject, 'must be an object').nullish(),
 });
 export type YapEnvelope = z.infer<typeof YapEnvelope>;
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
 
 /** The types a client may send. */
 export const YAP_CLIENT_TYPES = [

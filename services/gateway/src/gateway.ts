@@ -47,7 +47,7 @@ export async function startGateway(config: GatewayConfig, log: Logger): Promise<
   });
   const registry = new WorkerRegistry(redis, { pool, leaseTtlMs });
   const keeper = new LeaseKeeper({ store, clock, onError });
-  const router = new WorkerRouter({ store, keeper, clock, link: config.link, metrics });
+  const router = new WorkerRouter({ store, keeper, clock, link: config.link, metrics, log });
   const health = new FleetHealth(() => registry.capacity(), maxSessions);
 
   const services = {
@@ -83,6 +83,10 @@ export async function startGateway(config: GatewayConfig, log: Logger): Promise<
     port,
     internalPort: internal.port,
     close: async () => {
+      health.stop();
+      // No more connections, and none that never sent a request: it would keep the server open for ever.
+      http.close();
+      http.closeAllConnections();
       await app.close();
       await keeper.stop();
       await internal.close();

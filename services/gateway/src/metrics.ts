@@ -17,7 +17,7 @@ export class GatewayMetrics {
 
   readonly sessionsActive = new Gauge({
     name: 'voice_gateway_sessions_active',
-    help: 'Sessions that hold a slot now.',
+    help: 'Admitted sessions that are not over.',
     labelNames: ['protocol'],
     registers: this.#registers,
   });
@@ -62,9 +62,15 @@ export class GatewayMetrics {
     help: 'Links to workers that ended under a live session.',
     registers: this.#registers,
   });
+  readonly linkRefusals = new Counter({
+    name: 'voice_gateway_link_refusals_total',
+    help: 'Workers passed over because they did not take a link, by reason.',
+    labelNames: ['reason'],
+    registers: this.#registers,
+  });
   readonly inputHolds = new Counter({
     name: 'voice_gateway_input_holds_total',
-    help: 'Times a client was not read because its worker link was clogged.',
+    help: 'Times a client was not read because its worker was behind.',
     registers: this.#registers,
   });
   readonly leaseOperations = new Counter({

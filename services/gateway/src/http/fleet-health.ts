@@ -12,10 +12,12 @@ export type FleetReadiness = {
   workers?: number;
 };
 
-/** What the health endpoints say. Asks Redis each time: nothing about capacity is kept in this process. */
+/** What the health endpoints say of the fleet. Anyone may ask, so there is one question to Redis at a time for all who do. */
 export class FleetHealth {
   readonly #capacity: () => Promise<Capacity>;
   readonly #maxSessions: number;
+  #asking: Promise<FleetReadiness> | undefined;
+  #stopping = false;
   #everReady = false;
   lastReason: NotReady | undefined;
 
@@ -24,13 +26,22 @@ export class FleetHealth {
     this.#maxSessions = maxSessions;
   }
 
+  /** From now on this gateway is not ready, whatever the fleet is. */
+  stop(): void {
+    this.#stopping = true;
+  }
+
   async everReady(): Promise<boolean> {
     if (!this.#everReady) await this.readiness();
     return this.#everReady;
   }
 
   async readiness(): Promise<FleetReadiness> {
-    const readiness = await this.#ask();
+    if (this.#stopping) return { ready: false, reason: 'stopping' };
+    this.#asking ??= this.#ask().finally(() => {
+      this.#asking = undefined;
+    });
+    const readiness = await this.#asking;
     this.lastReason = readiness.reason;
     // A full fleet is up as well.
     if (readiness.ready || readiness.reason === 'full') this.#everReady = true;

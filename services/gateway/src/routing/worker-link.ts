@@ -9,22 +9,23 @@ import type { Clock, Timer } from '@voice-fleet/runtime/clock';
 import { WebSocket } from 'ws';
 import type { Link, LinkListener } from '../session/link.ts';
 
-/** Above this the client is not read until the worker's socket has drained. */
-const CLOGGED_BYTES = 1024 * 1024;
+/** So many bytes on their way to the worker count as a full queue, however few frames they are. */
+const MAX_QUEUED_BYTES = 1024 * 1024;
 const MAX_EVENT_BYTES = 4 * 1024 * 1024;
 
 export interface LinkSettings {
   readonly dialTimeoutMs: number;
-  /** Frames that may wait at the worker… */
+  /** Frames that may wait at the worker; above, the client is not read until half of them are taken. */
   readonly inboundQueueMax: number;
-  /** …and for how long without any progress before the link counts as stalled. */
+  /** A full queue of which nothing is taken for this long: the engine is stuck, or if nothing is heard either, the worker. */
   readonly stallMs: number;
-  /** The worker must answer a ping within this time, else the link is lost. */
+  /** A worker that is not heard for twice this time is lost. */
   readonly heartbeatMs: number;
   readonly closeTimeoutMs: number;
 }
 
 export interface LinkTarget {
+  readonly workerId: string;
   /** `host:port` of the worker. */
   readonly address: string;
   readonly token: string;
@@ -47,6 +48,7 @@ export class LinkRefused extends Error {
 
 /** One WebSocket to a worker, for one session and one lease. */
 export class WorkerLink implements Link {
+  readonly workerId: string;
   readonly model: string;
   readonly #socket: WebSocket;
   readonly #release: LinkTarget['release'];
@@ -54,32 +56,33 @@ export class WorkerLink implements Link {
   readonly #settings: LinkSettings;
   readonly #clock: Clock;
   readonly #heartbeat: Timer;
-  readonly #onDrained = (): void => this.#drained();
   #stall: Timer | undefined;
   #sentFrames = 0;
   #ackedFrames = 0;
-  #heard = true;
-  #clogged = false;
+  #heardMs: number;
+  #held = false;
   #closing = false;
 
   /** Use `dialWorker`. */
   constructor(
     socket: WebSocket,
     model: string,
-    release: LinkTarget['release'],
+    target: LinkTarget,
     listener: LinkListener,
     settings: LinkSettings,
     clock: Clock,
   ) {
     this.#socket = socket;
     this.model = model;
-    this.#release = release;
+    this.workerId = target.workerId;
+    this.#release = target.release;
     this.#listener = listener;
     this.#settings = settings;
     this.#clock = clock;
+    this.#heardMs = clock.now();
     socket.on('message', (data: Buffer) => this.#onMessage(data));
     socket.on('pong', () => {
-      this.#heard = true;
+      this.#heardMs = clock.now();
     });
     socket.on('close', (code) => this.lose(`closed ${code}`));
     this.#heartbeat = clock.every(settings.heartbeatMs, () => this.#beat());
@@ -90,9 +93,7 @@ export class WorkerLink implements Link {
   }
 
   audio(pcm: Buffer): void {
-    if (this.#clogged || this.#socket.bufferedAmount > CLOGGED_BYTES) this.#clog(pcm);
-    else this.#socket.send(pcm);
-    this.#count();
+    this.#send(pcm);
   }
 
   finish(utterance: number): void {
@@ -129,23 +130,24 @@ export class WorkerLink implements Link {
   }
 
   #command(command: LinkCommand): void {
-    this.#socket.send(JSON.stringify(command));
-    this.#count();
+    this.#send(JSON.stringify(command));
+  }
+
+  #send(frame: Buffer | string): void {
+    this.#socket.send(frame);
+    this.#sentFrames += 1;
+    if (!this.#held && this.#isOver(this.#settings.inboundQueueMax, MAX_QUEUED_BYTES)) this.#hold();
   }
 
   #onMessage(data: Buffer): void {
     if (this.#closing) return;
-    this.#heard = true;
+    this.#heardMs = this.#clock.now();
     const result = LinkEvent.safeParse(parseJson(data));
     if (!result.success) return this.lose('unreadable event');
     const event = result.data;
     switch (event.type) {
       case 'ack':
-        if (event.frames <= this.#ackedFrames) return;
-        this.#ackedFrames = event.frames;
-        this.#stall?.cancel();
-        this.#stall = undefined;
-        return this.#count(0);
+        return this.#onAck(event.frames);
       case 'ready':
       case 'refused':
         return this.lose(`unexpected ${event.type}`);
@@ -157,35 +159,39 @@ export class WorkerLink implements Link {
     }
   }
 
-  /** A burst is no stall: only a full queue without any progress for `stallMs` is. */
-  #count(frames = 1): void {
-    this.#sentFrames += frames;
-    if (
-      this.#stall !== undefined ||
-      this.#sentFrames - this.#ackedFrames <= this.#settings.inboundQueueMax
-    )
-      return;
-    this.#stall = this.#clock.after(this.#settings.stallMs, () => {
-      if (!this.#closing) this.#listener.onStalled();
-    });
+  #isOver(frames: number, bytes: number): boolean {
+    return this.#sentFrames - this.#ackedFrames > frames || this.#socket.bufferedAmount > bytes;
   }
 
-  #clog(pcm: Buffer): void {
-    this.#socket.send(pcm, this.#onDrained);
-    if (this.#clogged) return;
-    this.#clogged = true;
+  #hold(): void {
+    this.#held = true;
+    this.#armStall();
     this.#listener.onCongestion(true);
   }
 
-  #drained(): void {
-    if (!this.#clogged || this.#closing || this.#socket.bufferedAmount > CLOGGED_BYTES / 2) return;
-    this.#clogged = false;
+  #onAck(frames: number): void {
+    if (frames <= this.#ackedFrames) return;
+    this.#ackedFrames = frames;
+    if (!this.#held) return;
+    this.#stall?.cancel();
+    if (this.#isOver(this.#settings.inboundQueueMax / 2, MAX_QUEUED_BYTES / 2))
+      return this.#armStall();
+    this.#held = false;
     this.#listener.onCongestion(false);
   }
 
+  #armStall(): void {
+    const { stallMs } = this.#settings;
+    this.#stall = this.#clock.after(stallMs, () => {
+      const isSilent = this.#clock.now() - this.#heardMs >= stallMs;
+      if (isSilent) this.lose('stalled');
+      else this.#listener.onStalled();
+    });
+  }
+
   #beat(): void {
-    if (!this.#heard) return this.lose('no answer to ping');
-    this.#heard = false;
+    if (this.#clock.now() - this.#heardMs >= 2 * this.#settings.heartbeatMs)
+      return this.lose('no answer to ping');
     this.#socket.ping();
   }
 
@@ -205,6 +211,9 @@ export function dialWorker(
   signal: AbortSignal,
 ): Promise<WorkerLink> {
   return new Promise((resolve, reject) => {
+    if (!URL.canParse(`ws://${target.address}${LINK_PATH}`)) {
+      return reject(new LinkRefused('unreachable', `bad address ${target.address}`));
+    }
     const socket = new WebSocket(`ws://${target.address}${LINK_PATH}`, {
       perMessageDeflate: false,
       maxPayload: MAX_EVENT_BYTES,
@@ -249,7 +258,7 @@ export function dialWorker(
       signal.removeEventListener('abort', onAbort);
       socket.removeAllListeners();
       socket.on('error', () => undefined);
-      resolve(new WorkerLink(socket, result.data.model, target.release, listener, settings, clock));
+      resolve(new WorkerLink(socket, result.data.model, target, listener, settings, clock));
     });
   });
 }

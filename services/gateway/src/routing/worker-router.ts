@@ -4,8 +4,9 @@ import type { LeaseStore } from '@voice-fleet/fleet/lease-store';
 import { RedisUnavailable } from '@voice-fleet/fleet/redis';
 import { VoiceError } from '@voice-fleet/protocol/errors';
 import type { Clock } from '@voice-fleet/runtime/clock';
+import type { Logger } from '@voice-fleet/telemetry/logger';
 import type { GatewayMetrics } from '../metrics.ts';
-import type { Link, LinkListener } from '../session/link.ts';
+import type { Link, LinkRequest } from '../session/link.ts';
 import {
   dialWorker,
   LinkRefused,
@@ -23,6 +24,7 @@ export interface WorkerRouterDeps {
   readonly clock: Clock;
   readonly link: LinkSettings;
   readonly metrics: GatewayMetrics;
+  readonly log: Logger;
 }
 
 /** Takes slots and opens links; a worker that does not answer is passed over. Holds no capacity of its own. */
@@ -33,9 +35,9 @@ export class WorkerRouter {
     this.#deps = deps;
   }
 
-  async connect(sessionId: string, listener: LinkListener, signal: AbortSignal): Promise<Link> {
-    const { keeper, clock, metrics, link: settings } = this.#deps;
-    const exclude: string[] = [];
+  async connect({ sessionId, listener, signal, avoid }: LinkRequest): Promise<Link> {
+    const { keeper, clock, metrics, log, link: settings } = this.#deps;
+    const exclude = avoid === undefined ? [] : [avoid];
     let minEpoch = 0;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
       signal.throwIfAborted();
@@ -48,12 +50,13 @@ export class WorkerRouter {
       let lost = false;
       keeper.hold(lease, () => {
         lost = true;
+        metrics.leaseOperations.labels('renew', 'lost').inc();
         link?.lose('lease lost');
       });
       try {
-        const { token, epoch, address } = lease;
+        const { token, epoch, address, workerId } = lease;
         link = await dialWorker(
-          { address, token, epoch, sessionId, release },
+          { workerId, address, token, epoch, sessionId, release },
           listener,
           settings,
           clock,
@@ -64,6 +67,15 @@ export class WorkerRouter {
       } catch (error) {
         await keeper.release(lease);
         if (!(error instanceof LinkRefused)) throw error;
+        metrics.linkRefusals.labels(error.reason).inc();
+        const { workerId: worker } = lease;
+        log.warn({
+          event: 'link_refused',
+          sid: sessionId,
+          worker,
+          address: lease.address,
+          reason: error.reason,
+        });
       }
       exclude.push(lease.workerId);
       minEpoch = lease.epoch;

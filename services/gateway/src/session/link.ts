@@ -5,6 +5,7 @@ export type UtteranceEvent = Extract<LinkEvent, { utterance: number }>;
 
 /** A session's way to the worker that holds its slot. Utterances are numbered from 1 within the session. */
 export interface Link {
+  readonly workerId: string;
   /** Name of the model served at the other end. */
   readonly model: string;
   start(utterance: number, fromSample: number): void;
@@ -18,17 +19,21 @@ export interface Link {
 
 export interface LinkListener {
   onUtterance(event: UtteranceEvent): void;
-  /** More frames than allowed wait at a worker that has taken none for a while. */
+  /** The worker is there but its engine takes nothing, and no more frames may wait. */
   onStalled(): void;
-  /** The socket to the worker is clogged (true) or flows again (false). */
+  /** The worker is behind: the client should not be read (true), or may be again (false). */
   onCongestion(clogged: boolean): void;
   /** The link is gone, its slot given back. Called at most once, never after `close`. */
   onLost(cause: string): void;
 }
 
+export interface LinkRequest {
+  readonly sessionId: string;
+  readonly listener: LinkListener;
+  readonly signal: AbortSignal;
+  /** A worker to pass over. */
+  readonly avoid?: string;
+}
+
 /** Takes a slot and opens a link to its worker. Rejects with VoiceError `at_capacity` or `fleet_unavailable`. */
-export type ConnectLink = (
-  sessionId: string,
-  listener: LinkListener,
-  signal: AbortSignal,
-) => Promise<Link>;
+export type ConnectLink = (request: LinkRequest) => Promise<Link>;

@@ -4,6 +4,7 @@ import type { SessionSink } from './session.ts';
 
 /** Keeps what a session asks of its worker, one line for each call. */
 export class FakeLink implements Link {
+  readonly workerId = 'w';
   readonly model = 'm';
   readonly calls: string[] = [];
   release: () => void = () => undefined;
@@ -42,4 +43,5 @@ export class FakeSink implements SessionSink {
   holdInput(hold: boolean): void {
     this.holds.push(hold);
   }
+  workerLost(): void {}
 }

@@ -34,6 +34,7 @@ describe('Session', () => {
   /** One for each attempt to connect; the last one goes on for ever. */
   let answers: (() => Promise<Link>)[];
   let attempts: AbortSignal[];
+  let avoided: (string | undefined)[];
   let listener: LinkListener;
 
   function make(limits: Partial<SessionLimits> = {}): Session {
@@ -42,9 +43,10 @@ describe('Session', () => {
       clock,
       limits: { ...LIMITS, ...limits },
       sink,
-      connect: (_id, to, signal) => {
-        listener = to;
-        attempts.push(signal);
+      connect: (request) => {
+        listener = request.listener;
+        attempts.push(request.signal);
+        avoided.push(request.avoid);
         const answer = answers.length > 1 ? answers.shift() : answers[0];
         return answer?.() ?? Promise.reject(new Error('no answer'));
       },
@@ -91,6 +93,7 @@ describe('Session', () => {
     link = new FakeLink();
     answers = [async () => link];
     attempts = [];
+    avoided = [];
   });
 
   describe('an utterance', () => {
@@ -178,6 +181,13 @@ describe('Session', () => {
       expect(link.calls).toEqual(['start 1 from 0', 'finish 1', 'start 2 from 0', 'finish 2']);
     });
 
+    it('fails when its final comes before its end', async () => {
+      const session = await open();
+      session.apply(start('a'));
+      final(1, 'early');
+      expect(told()).toEqual([['engine_failed', 'a']]);
+    });
+
     it('ends without a word when another starts, be it open or finishing, even under the same id', async () => {
       const session = await open();
       session.apply(start('a'));
@@ -189,6 +199,7 @@ describe('Session', () => {
         final(late);
         listener.onUtterance({ type: 'failed', utterance: late, reason: 'x' });
       }
+      session.apply(finalize());
       final(3, 'mine');
       expect(link.calls).toEqual([
         'start 1 from 0',
@@ -197,6 +208,7 @@ describe('Session', () => {
         'finish 2',
         'cancel 2',
         'start 3 from 0',
+        'finish 3',
       ]);
       expect(sink.events.map((event) => event.kind)).toEqual(['partial', 'final']);
       expect(sink.events[0]).toMatchObject({ utteranceId: 'b', text: 'mine' });
@@ -294,22 +306,45 @@ describe('Session', () => {
       const session = await open();
       const second = new FakeLink();
       const refuse = (): Promise<Link> => Promise.reject(new VoiceError('fleet_unavailable'));
-      answers = [refuse, refuse, async () => second];
+      answers = [refuse, refuse, refuse, async () => second];
       listener.onLost('gone');
       await turn();
-      expect(refusal(session, start('a')).code).toBe('worker_unavailable');
-      session.apply(audio('a'));
-      expect(refusal(session, finalize('a')).code).toBe('worker_unavailable');
-      for (const backoffMs of [100, 200]) {
-        clock.advance(backoffMs / 2 - 1);
+      for (const pauseMs of [100, 200]) {
+        clock.advance(pauseMs / 2 - 1);
         await turn();
         const before = attempts.length;
-        clock.advance(backoffMs / 2 + 1);
+        clock.advance(pauseMs / 2 + 1);
         await turn();
         expect(attempts).toHaveLength(before + 1);
       }
+      expect(avoided).toEqual([undefined, 'w', undefined, undefined]);
+      expect(refusal(session, start('a')).code).toBe('worker_unavailable');
+      session.apply(audio('a'));
+      expect(refusal(session, finalize('a')).code).toBe('worker_unavailable');
+      // The refused start has ended the pause.
+      await turn();
       session.apply(start('b'));
       expect(second.calls).toEqual(['start 2 from 0']);
+    });
+
+    it('that is lost again and again is not looked for without pauses', async () => {
+      await open();
+      for (let loss = 0; loss < 50; loss += 1) {
+        listener.onLost('gone');
+        await turn();
+      }
+      expect(attempts.length).toBeLessThan(5);
+    });
+
+    it('that was lost before it could be used counts as none', async () => {
+      answers = [
+        async () => {
+          listener.onLost('gone');
+          return link;
+        },
+      ];
+      await expect(make().open()).rejects.toMatchObject({ code: 'fleet_unavailable' });
+      expect(clock.pending).toBe(0);
     });
   });
 
@@ -340,11 +375,12 @@ describe('Session', () => {
           }),
       ];
       const session = make();
-      const opened = expect(session.open()).rejects.toMatchObject({ code: 'shutting_down' });
-      await session.close();
+      const opened = expect(session.open()).rejects.toThrow('session closed');
+      const closed = session.close();
       expect(attempts[0]?.aborted).toBe(true);
       give(link);
       await opened;
+      await closed;
       expect(link.calls).toEqual(['close']);
       expect(sink.events).toEqual([]);
       expect(clock.pending).toBe(0);

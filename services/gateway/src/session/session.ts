@@ -6,16 +6,13 @@ import type {
   SessionEvent,
   SessionInfo,
 } from '@voice-fleet/protocol/session';
-import { backoffMs } from '@voice-fleet/runtime/backoff';
-import { type Clock, sleep } from '@voice-fleet/runtime/clock';
+import type { Clock } from '@voice-fleet/runtime/clock';
 import type { SessionLimits } from './limits.ts';
-import type { ConnectLink, Link, LinkListener, UtteranceEvent } from './link.ts';
+import type { ConnectLink, LinkListener, UtteranceEvent } from './link.ts';
+import { LinkHolder } from './link-holder.ts';
 import { RateWindow } from './rate-window.ts';
 import type { Utterance } from './utterance.ts';
 import { Watchdog } from './watchdog.ts';
-
-const RELINK_BASE_MS = 100;
-const RELINK_CAP_MS = 5_000;
 
 /** Where a session's output goes: the connection that owns it. */
 export interface SessionSink {
@@ -24,6 +21,8 @@ export interface SessionSink {
   end(reason: CloseReason): void;
   /** Stops (true) or resumes (false) reading from the client. */
   holdInput(hold: boolean): void;
+  /** For the log: the worker of this session is gone. */
+  workerLost(cause: string): void;
 }
 
 export interface SessionDeps {
@@ -57,9 +56,7 @@ export class Session implements LinkListener {
   readonly #watchdog: Watchdog;
   readonly #messages: RateWindow;
   readonly #cancels: RateWindow;
-  readonly #closed = new AbortController();
-  #link: Link | undefined;
-  #relinking: Promise<void> | undefined;
+  readonly #links: LinkHolder;
   #info: SessionInfo | undefined;
   #utterance: Utterance | undefined;
 
@@ -68,6 +65,12 @@ export class Session implements LinkListener {
     const { limits, clock, sink } = deps;
     this.#messages = new RateWindow(limits.messagesPerWindow, limits.messageWindowMs);
     this.#cancels = new RateWindow(limits.cancelsPerWindow, limits.cancelWindowMs);
+    this.#links = new LinkHolder({
+      sessionId: deps.id,
+      clock,
+      connect: deps.connect,
+      listener: this,
+    });
     const busy = (): boolean => this.#utterance !== undefined && this.#utterance.phase !== 'failed';
     this.#watchdog = new Watchdog(clock, limits, busy, (kind) => sink.end({ kind }));
   }
@@ -78,9 +81,9 @@ export class Session implements LinkListener {
 
   /** Takes a slot; then the session may be used. Rejects with VoiceError when there is none, or when closed meanwhile. */
   async open(): Promise<void> {
-    await this.#connectLink();
+    await this.#links.open();
     const createdAtS = Math.floor(this.#deps.clock.wallNow() / 1000);
-    this.#info = { id: this.id, model: this.#link?.model ?? '', createdAtS };
+    this.#info = { id: this.id, model: this.#links.link?.model ?? '', createdAtS };
     this.#watchdog.start();
     this.#emit({ kind: 'created', session: this.#info });
   }
@@ -122,12 +125,8 @@ export class Session implements LinkListener {
 
   /** Ends everything the session owns and gives its slot back. */
   async close(): Promise<void> {
-    this.#closed.abort(new VoiceError('shutting_down'));
     this.#watchdog.stop();
-    const link = this.#link;
-    this.#link = undefined;
-    await this.#relinking;
-    await link?.close();
+    await this.#links.close();
   }
 
   onUtterance(event: UtteranceEvent): void {
@@ -138,6 +137,8 @@ export class Session implements LinkListener {
       case 'partial':
         return this.#partial(utterance, event.words, event.tail);
       case 'final': {
+        if (utterance.phase !== 'finishing')
+          return this.#failUtterance(new VoiceError('engine_failed'));
         this.#partial(utterance, event.words, '');
         this.#utterance = undefined;
         const { promptTokens, completionTokens } = event;
@@ -178,11 +179,10 @@ export class Session implements LinkListener {
   }
 
   onLost(cause: string): void {
-    this.#link = undefined;
     this.totals.workersLost += 1;
+    this.#deps.sink.workerLost(cause);
     this.#deps.sink.holdInput(false);
     this.#failUtterance(new VoiceError('worker_lost', { cause }));
-    this.#relinking = this.#relink();
   }
 
   #start(utteranceId: string): void {
@@ -191,7 +191,9 @@ export class Session implements LinkListener {
     const number = this.totals.utterances;
     const utterance: Utterance = { id: utteranceId, number, phase: 'open', text: '' };
     this.#utterance = utterance;
-    if (this.#link) return this.#link.start(number, this.totals.acceptedSamples);
+    const { link } = this.#links;
+    if (link !== undefined) return link.start(number, this.totals.acceptedSamples);
+    this.#links.hurry();
     throw fail(utterance, new VoiceError('worker_unavailable'));
   }
 
@@ -199,7 +201,7 @@ export class Session implements LinkListener {
     const utterance = this.#expectOpen(utteranceId);
     if (utterance.phase === 'failed') return;
     this.totals.acceptedSamples += pcm.length >> 1;
-    this.#link?.audio(pcm);
+    this.#links.link?.audio(pcm);
   }
 
   #finalize(utteranceId: string | undefined): void {
@@ -209,7 +211,7 @@ export class Session implements LinkListener {
       throw new VoiceError(utterance.failure ?? 'worker_lost');
     }
     utterance.phase = 'finishing';
-    this.#link?.finish(utterance.number);
+    this.#links.link?.finish(utterance.number);
   }
 
   #expectOpen(utteranceId: string | undefined): Utterance {
@@ -245,7 +247,7 @@ export class Session implements LinkListener {
     const utterance = this.#utterance;
     if (utterance === undefined) return;
     this.#utterance = undefined;
-    if (utterance.phase !== 'failed') this.#link?.cancel(utterance.number);
+    if (utterance.phase !== 'failed') this.#links.link?.cancel(utterance.number);
   }
 
   #failUtterance(error: VoiceError): void {
@@ -266,29 +268,6 @@ export class Session implements LinkListener {
     throw new VoiceError(`${kind}_rate_limited`, {
       details: { kind, limit, window_seconds: windowMs / 1000, retry_in: Math.ceil(waitMs) / 1000 },
     });
-  }
-
-  async #connectLink(): Promise<void> {
-    const { connect, id } = this.#deps;
-    const link = await connect(id, this, this.#closed.signal);
-    if (this.#closed.signal.aborted) {
-      await link.close();
-      throw this.#closed.signal.reason;
-    }
-    this.#link = link;
-  }
-
-  /** Looks for another worker until there is one or the session closes; meanwhile a start is refused, not queued. */
-  async #relink(): Promise<void> {
-    const { signal } = this.#closed;
-    for (let attempt = 0; !signal.aborted; attempt += 1) {
-      try {
-        return await this.#connectLink();
-      } catch {
-        const delayMs = backoffMs(attempt, RELINK_BASE_MS, RELINK_CAP_MS);
-        await sleep(this.#deps.clock, delayMs, signal).catch(() => undefined);
-      }
-    }
   }
 
   #emit(event: SessionEvent): void {

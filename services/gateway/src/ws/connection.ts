@@ -72,9 +72,7 @@ export class Connection implements SessionSink {
     socket.on('pong', () => {
       this.#heard = true;
     });
-    socket.on('error', (error) =>
-      this.#log.debug({ event: 'socket_error', code: (error as { code?: string }).code }),
-    );
+    socket.on('error', (error: Error & { code?: string }) => this.#onSocketError(error.code));
     this.#closed = new Promise((resolve) => {
       socket.once('close', (code) => {
         this.#onClose(code);
@@ -136,6 +134,10 @@ export class Connection implements SessionSink {
     this.#socket.pause();
   }
 
+  workerLost(cause: string): void {
+    this.#log.warn({ event: 'worker_lost', cause });
+  }
+
   /** Settles when the socket is closed and the slot given back. */
   async closed(): Promise<void> {
     await this.#closed;
@@ -182,9 +184,19 @@ export class Connection implements SessionSink {
   #beat(): void {
     // While the client is not read its pongs cannot be heard.
     if (this.#socket.isPaused) return;
-    if (!this.#heard) return this.#socket.terminate();
+    if (!this.#heard) {
+      this.end({ kind: 'unresponsive' });
+      return this.#socket.terminate();
+    }
     this.#heard = false;
     this.#socket.ping();
+  }
+
+  /** A frame that breaks the WebSocket protocol or its limits: `ws` has closed the socket, with its own code. */
+  #onSocketError(code: string | undefined): void {
+    this.#log.debug({ event: 'socket_error', code });
+    if (code?.startsWith('WS_ERR'))
+      this.end({ kind: 'error', error: new VoiceError('invalid_message') });
   }
 
   #onClose(code: number): void {

@@ -5,7 +5,7 @@ import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 
 /** The socket is closed outright above this multiple of the message limit; up to it a client gets an error it can read. */
 const HARD_LIMIT_FACTOR = 4;
-const CLOSE_TIMEOUT_MS = 5_000;
+const CLOSE_TIMEOUT_MS = 2_000;
 
 interface AdapterOptions {
   readonly http: Server;

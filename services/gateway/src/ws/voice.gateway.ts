@@ -37,7 +37,11 @@ export class VoiceGateway implements OnGatewayConnection<WebSocket>, BeforeAppli
 
   handleConnection(socket: WebSocket, request: IncomingMessage): void {
     const dialect = this.#dialects.at(requestPath(request));
-    if (dialect === undefined || this.#stopping) return socket.terminate();
+    if (dialect === undefined) return socket.terminate();
+    if (this.#stopping) {
+      const { code, reason } = dialect.codec().close({ kind: 'shutdown' });
+      return socket.close(code, reason);
+    }
     const sessionId = `sess_${randomBytes(16).toString('hex')}`;
     const connection = new Connection(sessionId, socket, dialect, this.#services);
     this.#connections.add(connection);

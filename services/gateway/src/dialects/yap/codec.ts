@@ -8,6 +8,7 @@ import {
 } from '@voice-fleet/protocol/yap';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import type { DialectCodec } from '../dialect.ts';
+import { assertFlat } from '../flat-json.ts';
 import { decodePcm } from '../pcm-base64.ts';
 
 /** Close codes and texts that operators may change. */
@@ -22,7 +23,6 @@ const YAP_ERROR_CODES: Record<ErrorCode, string> = {
   authentication_failed: 'authentication_failed',
   at_capacity: 'server_at_capacity',
   fleet_unavailable: 'internal_error',
-  shutting_down: 'internal_error',
   invalid_message: 'invalid_message',
   unknown_message_type: 'invalid_message',
   binary_not_supported: 'invalid_message',
@@ -167,6 +167,8 @@ export class YapCodec implements DialectCodec {
         return { code: 4003, reason: 'max connection duration reached' };
       case 'shutdown':
         return { code: 1012, reason: 'shutting down, reconnect' };
+      case 'unresponsive':
+        return { code: busyCode, reason: 'no answer to ping' };
       case 'slow-reader':
         return { code: busyCode, reason: 'client reads too slowly' };
       case 'error':
@@ -177,8 +179,6 @@ export class YapCodec implements DialectCodec {
           case 'fleet_unavailable':
           case 'inbound_queue_full':
             return { code: busyCode, reason: reason.error.message };
-          case 'shutting_down':
-            return { code: 1012, reason: reason.error.message };
           default:
             return { code: 1011, reason: reason.error.message };
         }
@@ -202,6 +202,7 @@ function text(value: unknown): string | undefined {
 }
 
 function parseEnvelope(data: Buffer): YapEnvelope {
+  assertFlat(data);
   let value: unknown;
   try {
     value = JSON.parse(data.toString());
