@@ -56,12 +56,13 @@ async function main() {
   }
 }
 
+/** As in the services, an empty variable counts as unset. */
 function readOptions() {
   let values;
   try {
     ({ values } = parseArgs({
       options: {
-        port: { type: 'string', default: env.SERVER_PORT ?? '8000' },
+        port: { type: 'string', default: env.SERVER_PORT || '8000' },
         workers: { type: 'string', default: '1' },
         'no-demo': { type: 'boolean', default: false },
         once: { type: 'boolean', default: false },
@@ -77,7 +78,7 @@ function readOptions() {
     demo: !values['no-demo'],
     port: wholeNumber('--port', values.port, 65_535),
     workers: wholeNumber('--workers', values.workers, 64),
-    bindHost: env.SERVER_BIND_HOST ?? '127.0.0.1',
+    bindHost: env.SERVER_BIND_HOST || '127.0.0.1',
     // A key for one run, unless the caller brings one.
     apiKey: env.VOXTRAL_API_KEY || `vf_local_${randomBytes(18).toString('base64url')}`,
   };
@@ -110,12 +111,12 @@ async function serve(processes, { options, system }) {
   const service = (name, args, settings) => {
     const child = processes.start(name, process.execPath, args, {
       cwd: repoRoot,
-      env: { VF_EXIT_WITH_PARENT: '1', LOG_LEVEL: env.LOG_LEVEL ?? 'info', ...settings },
+      env: { VF_EXIT_WITH_PARENT: '1', LOG_LEVEL: env.LOG_LEVEL || 'info', ...settings },
     });
     child.exited.then(({ code, signal }) => fail(new Error(ended(child, code ?? signal))));
   };
 
-  const redisUrl = env.REDIS_URL ?? (await startRedis(service, crash, system));
+  const redisUrl = env.REDIS_URL || (await startRedis(service, crash, system));
   const internalPort = await freePort();
   const workers = [];
   for (let index = 1; index <= options.workers; index += 1) {
@@ -127,7 +128,7 @@ async function serve(processes, { options, system }) {
   }
   for (const worker of workers) {
     service(worker.name, [...FROM_SOURCE, 'services/asr-worker/src/main.ts'], {
-      ASR_ENGINE: env.ASR_ENGINE ?? 'pocketsphinx',
+      ASR_ENGINE: env.ASR_ENGINE || 'pocketsphinx',
       INTERNAL_BIND_HOST: '127.0.0.1',
       INTERNAL_PORT: String(worker.internalPort),
       REDIS_URL: redisUrl,

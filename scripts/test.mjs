@@ -1,5 +1,3 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,17 +6,18 @@ import { parseArgs } from 'node:util';
 import { ensureNodeModules } from './lib/node-modules.mjs';
 import { paint, say } from './lib/output.mjs';
 import { repoRoot } from './lib/paths.mjs';
+import { runGroup } from './lib/run.mjs';
 import { ensureSystem } from './lib/system.mjs';
 
 const HELP = `npm test [-- options]
 
-Installs what this machine lacks, then runs every check: lint, typecheck, docs, unit, integration.
+Installs what this machine lacks, then runs every check: lint, typecheck, build, docs, unit, integration.
 A failed check does not keep the others from running; the exit code is 1 if any failed.
 
   --only NAME   run this check only; may be repeated
   --help        print this
 
-The last line is "N passed, N failed": every Jest test counts, and lint, typecheck and docs as one each.`;
+The last line is "N passed, N failed": every Jest test counts, and lint, typecheck, build and docs as one each.`;
 
 const bin = (name) => join(repoRoot, 'node_modules/.bin', name);
 
@@ -26,6 +25,7 @@ const bin = (name) => join(repoRoot, 'node_modules/.bin', name);
 const CHECKS = {
   lint: () => commands([bin('biome'), 'check', '.'], [bin('eslint'), '.']),
   typecheck: () => commands([bin('tsc'), '-p', 'tsconfig.json']),
+  build: () => commands(['npm', 'run', '--silent', 'build', '--', '--output-logs=errors-only']),
   docs: () => commands(['npm', 'run', '--silent', 'docs:check']),
   unit: () => jest('unit'),
   integration: () => jest('integration'),
@@ -95,14 +95,10 @@ async function commands(...lines) {
 
 async function jest(project) {
   const folder = mkdtempSync(join(tmpdir(), 'voice-fleet-jest-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const report = join(folder, 'report.json');
   const args = ['--selectProjects', project, '--json', '--outputFile', report];
-  try {
-    const code = await exitCode([process.execPath, 'scripts/jest.mjs', ...args]);
-    return countTests(report, code);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  return countTests(report, await exitCode([process.execPath, 'scripts/jest.mjs', ...args]));
 }
 
 /** Jest's counts; a file that cannot even be loaded has no failed test, and counts as one. */
@@ -118,12 +114,9 @@ function countTests(report, code) {
   return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
 }
 
-async function exitCode([command, ...args]) {
+function exitCode([command, ...args]) {
   // Stdout is kept for the last line.
-  const child = spawn(command, args, { cwd: repoRoot, stdio: ['ignore', 2, 2] });
-  child.on('error', (error) => say(`cannot run ${command}: ${error.message}`));
-  const [code] = await once(child, 'close');
-  return code;
+  return runGroup(command, args, { cwd: repoRoot, stdio: ['ignore', 2, 2] });
 }
 
 function hasScript(name) {

@@ -1,10 +1,9 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { env } from 'node:process';
-import { tell } from './output.mjs';
+import { tell, withProgress } from './output.mjs';
 import { repoRoot } from './paths.mjs';
+import { runGroup } from './run.mjs';
 
 /**
  * Whether node_modules holds what package-lock.json asks for. npm writes what it installed to
@@ -27,14 +26,15 @@ export function nodeModulesMatchLock(root = repoRoot) {
 /** Runs `npm ci` when node_modules is missing or older than the lock. */
 export async function ensureNodeModules(root = repoRoot) {
   if (nodeModulesMatchLock(root)) return { installed: false };
-  tell('setup', 'installing npm packages (about half a minute)', 'cyan');
   try {
-    await npm(root, ['ci']);
+    await withProgress('installing npm packages', () => npm(root, ['ci']));
   } catch {
     // A registry mirror that lacks optional packages of other platforms makes `npm ci` refuse the lock.
     // This installs the same locked versions and leaves the lock alone.
     tell('setup', '`npm ci` did not do: trying `npm install --no-save`', 'yellow');
-    await npm(root, ['install', '--no-save'], { show: true });
+    await withProgress('installing npm packages', () =>
+      npm(root, ['install', '--no-save'], { show: true }),
+    );
   }
   return { installed: true };
 }
@@ -43,13 +43,13 @@ async function npm(root, args, { show = false } = {}) {
   // The npm that runs us, so that no second one is needed on PATH.
   const outer = env.npm_execpath;
   const [command, ...first] = outer?.endsWith('npm-cli.js') ? [process.execPath, outer] : ['npm'];
-  const child = spawn(command, [...first, ...args, '--include=dev', '--no-audit', '--no-fund'], {
+  const all = [...first, ...args, '--include=dev', '--no-audit', '--no-fund'];
+  const code = await runGroup(command, all, {
     cwd: root,
     env: environmentForNpm(),
     // Never on stdout, which `--json` keeps for itself.
     stdio: ['ignore', show ? 2 : 'ignore', show ? 2 : 'ignore'],
   });
-  const [code] = await once(child, 'close');
   if (code !== 0) {
     throw new Error(
       `\`npm ${args.join(' ')}\` failed (its reason is above); check the network and that node_modules is writable, then run the same command again.`,

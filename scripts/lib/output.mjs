@@ -12,6 +12,8 @@ const COLOURS = {
   cyan: 36,
 };
 
+const PROGRESS_MS = 5_000;
+
 /** Colours for people only: a terminal that has not asked for none. */
 export const coloured = Boolean(process.stderr.isTTY) && !env.NO_COLOR;
 
@@ -27,6 +29,21 @@ export function say(text = '') {
 /** One line about what goes on: `setup  npm ci`. */
 export function tell(name, text, colour = 'dim') {
   say(`${paint(colour, name.padEnd(12))} ${text}`);
+}
+
+/** Tells what `work` is about, and every few seconds that it goes on: on a slow line an installer is silent for minutes. */
+export async function withProgress(what, work) {
+  tell('setup', what, 'cyan');
+  const started = performance.now();
+  const timer = setInterval(() => {
+    const seconds = Math.round((performance.now() - started) / 1_000);
+    tell('setup', `still ${what} (${seconds} s)`);
+  }, PROGRESS_MS);
+  try {
+    return await work();
+  } finally {
+    clearInterval(timer);
+  }
 }
 
 /** Calls `onLine` for each line a stream carries, also for the last one without an end of line. */

@@ -85,11 +85,13 @@ export class Processes {
   }
 }
 
-function signalGroup(child, signal) {
-  if (!child.pid) return;
+/** Whether there was anything in the process group of `child` to signal; signal 0 only asks. */
+export function signalGroup(child, signal) {
+  if (!child.pid) return false;
   try {
-    process.kill(-child.pid, signal);
+    return process.kill(-child.pid, signal);
   } catch {
     // The group is empty.
+    return false;
   }
 }

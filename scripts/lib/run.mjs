@@ -1,8 +1,42 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { eachLine, paint, tell } from './output.mjs';
+import { constants } from 'node:os';
+import { eachLine, paint, say, tell } from './output.mjs';
+import { poll } from './ports.mjs';
+import { signalGroup } from './processes.mjs';
 
-/** Runs one installing command, its lines shown under `name`; throws with the last lines when it fails. */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+/** Longer than `npm start`, which tests run, takes to end a child of its own that hangs. */
+const PATIENCE_MS = 15_000;
+
+/**
+ * Runs a command in a process group of its own and gives its exit code. A signal that reaches us meanwhile is passed to the
+ * whole group; when that is gone we end with 128 + the signal's number, as a shell does.
+ */
+export async function runGroup(command, args, options) {
+  const child = spawn(command, args, { ...options, detached: true });
+  child.on('error', (error) => say(`cannot run ${command}: ${error.message}`));
+  let onSignal;
+  const how = await new Promise((resolve) => {
+    onSignal = (signal) => resolve({ signal });
+    child.once('close', (code) => resolve({ code }));
+    for (const signal of SIGNALS) process.on(signal, onSignal);
+  });
+  if (how.signal) {
+    signalGroup(child, how.signal);
+    await poll(async () => !signalGroup(child, 0), { timeoutMs: PATIENCE_MS });
+  }
+  // Whatever it left in its group goes too.
+  signalGroup(child, 'SIGKILL');
+  if (how.signal) process.exit(128 + constants.signals[how.signal]);
+  for (const signal of SIGNALS) process.off(signal, onSignal);
+  return how.code;
+}
+
+/**
+ * Runs one installing command, its lines shown under `name`; throws with the last lines when it fails. It stays in our
+ * process group, as we may not signal what sudo runs: Ctrl+C reaches it, and when only we are ended it had better finish.
+ */
 export async function run(name, command, args, options = {}) {
   const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
   const lastLines = [];

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, symlinkSync }
 import { delimiter, join, relative } from 'node:path';
 import { env } from 'node:process';
 import { canInstall, hasDebianTools, installPackages, unpackPackages } from './debian.mjs';
-import { tell } from './output.mjs';
+import { withProgress } from './output.mjs';
 import { binFolder, unpackedRoot } from './paths.mjs';
 
 /**
@@ -56,11 +56,11 @@ async function getPackages(packages, rootless) {
   if (!hasDebianTools()) throw new Error(withoutDebian());
   try {
     if (!rootless && canInstall()) {
-      tell('setup', `installing ${packages.join(', ')} with apt-get`, 'cyan');
-      await installPackages(packages);
+      const what = `installing ${packages.join(', ')} with apt-get`;
+      await withProgress(what, () => installPackages(packages));
     } else {
-      tell('setup', `unpacking ${packages.join(', ')} into .cache/debian`, 'cyan');
-      await unpackPackages(packages);
+      const what = `unpacking ${packages.join(', ')} into .cache/debian`;
+      await withProgress(what, () => unpackPackages(packages));
     }
   } catch (error) {
     throw new Error(`${error.message}\n${howToInstall(packages)}`, { cause: error });

@@ -1,111 +1,34 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { type Command, endCommands, freePort, left, startCommand, until } from './command.ts';
 
-const REPO = fileURLToPath(new URL('../..', import.meta.url));
-
-/** One living process; `since` tells it from a later one with the same id. */
-interface Process {
-  readonly pid: string;
-  readonly parent: string;
-  readonly since: string;
-}
-
-interface Started {
-  readonly child: ChildProcess;
-  /** Every process seen below `child`, however it has detached itself since. */
-  readonly family: Map<string, Process>;
+interface Started extends Command {
   readonly port: number;
-  stdout: string;
-  stderr: string;
-  readonly closed: Promise<number | null>;
 }
 
-const all: Started[] = [];
+/** As templates render what is not set. */
+const EMPTY = {
+  REDIS_URL: '',
+  SERVER_BIND_HOST: '',
+  SERVER_PORT: '',
+  VOXTRAL_API_KEY: '',
+  ASR_ENGINE: '',
+  LOG_LEVEL: '',
+};
 
-async function start(...args: string[]): Promise<Started> {
+async function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Started> {
   const port = await freePort();
-  const child = spawn(process.execPath, ['scripts/start.mjs', '--port', String(port), ...args], {
-    cwd: REPO,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const closed = once(child, 'close').then(([code]) => code as number | null);
-  const started: Started = { child, family: new Map(), port, stdout: '', stderr: '', closed };
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    started.stdout += text;
-  });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    started.stderr += text;
-  });
-  const watch = setInterval(() => recordFamily(started), 50);
-  void closed.then(() => clearInterval(watch));
-  all.push(started);
-  return started;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-/** All living processes of this machine, from /proc; one that has ended and waits for its parent is not. */
-function livingProcesses(): Process[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((pid) => {
-      try {
-        // `pid (name) state ppid …`, the 22nd field being the start time.
-        const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-          .replace(/^.*\) /s, '')
-          .split(' ');
-        if (fields[0] === 'Z') return [];
-        return [{ pid, parent: fields[1] ?? '', since: fields[19] ?? '' }];
-      } catch {
-        return [];
-      }
-    });
-}
-
-function recordFamily({ child, family }: Started): void {
-  const living = livingProcesses();
-  let found = [String(child.pid)];
-  while (found.length > 0) {
-    const members = living.filter(({ parent }) => found.includes(parent));
-    for (const member of members) family.set(member.pid, member);
-    found = members.map(({ pid }) => pid);
-  }
-}
-
-function left({ family }: Started): Process[] {
-  return livingProcesses().filter(({ pid, since }) => family.get(pid)?.since === since);
-}
-
-async function until(condition: () => boolean, what: string, timeoutMs: number): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  const command = startCommand(['scripts/start.mjs', '--port', String(port), ...args], env);
+  return Object.assign(command, { port });
 }
 
 describe('npm start', () => {
-  afterEach(async () => {
-    for (const { child, closed } of all.splice(0)) {
-      if (child.exitCode === null) child.kill('SIGKILL');
-      await closed;
-    }
-  });
+  afterEach(endCommands);
 
-  it('recognises its recording, says how to go on, and leaves nothing behind', async () => {
-    const started = await start('--once', '--json');
+  it('recognises its recording, also with empty variables, and leaves nothing behind', async () => {
+    const started = await start(['--once', '--json'], EMPTY);
     expect(await started.closed).toBe(0);
     const result = JSON.parse(started.stdout) as Record<string, string>;
     expect(result['url']).toBe(`http://127.0.0.1:${started.port}`);
@@ -118,7 +41,7 @@ describe('npm start', () => {
   }, 120_000);
 
   it('serves until Ctrl+C, and then stops within 15 seconds', async () => {
-    const started = await start('--no-demo');
+    const started = await start(['--no-demo']);
     await until(() => started.stderr.includes('Ctrl+C stops everything'), 'ready', 90_000);
     expect((await fetch(`http://127.0.0.1:${started.port}/readyz`)).status).toBe(200);
     expect(left(started).length).toBeGreaterThanOrEqual(4);
@@ -129,7 +52,7 @@ describe('npm start', () => {
   }, 120_000);
 
   it('leaves nothing behind when it is killed outright', async () => {
-    const started = await start('--no-demo');
+    const started = await start(['--no-demo']);
     await until(() => started.stderr.includes('Ctrl+C stops everything'), 'ready', 90_000);
     started.child.kill('SIGKILL');
     await until(() => left(started).length === 0, 'all processes gone', 15_000);
@@ -139,9 +62,15 @@ describe('npm start', () => {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
-    const started = await start('--port', String(port));
+    const started = await start(['--port', String(port)]);
     expect(await started.closed).toBe(1);
     expect(started.stderr).toMatch(/taken: run `SERVER_PORT=\d+ npm start`/);
     server.close();
   }, 30_000);
+
+  it('takes its default port when SERVER_PORT is empty', async () => {
+    const started = startCommand(['scripts/start.mjs', '--workers', '0'], EMPTY);
+    expect(await started.closed).toBe(1);
+    expect(started.stderr).toMatch(/^--workers takes a whole number/);
+  });
 });

@@ -1,6 +1,10 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { type CliIo } from '@voice-fleet/client/cli/flags';
 import { Interrupted } from '@voice-fleet/client/cli/guard';
@@ -13,6 +17,8 @@ import {
 import { systemClock } from '@voice-fleet/runtime/clock';
 import { writeWav } from '@voice-fleet/speech/wav';
 
+const REPO = fileURLToPath(new URL('../..', import.meta.url));
+const CHILD_MS = 20_000;
 const SHORT_MS = 60;
 let folder = '';
 let recording = '';
@@ -99,15 +105,18 @@ describe('bench', () => {
     expect(JSON.parse(stdout)).toMatchObject({ ok: false, transcribed: 5, rejected: 0, errors: 1 });
   });
 
-  it.each<Fault>(['close 1013', 'capacity frame'])(
-    'counts "%s" as a rejection, not an error, and exits 1',
-    async (fault) => {
-      const address = await start((session) => (session === 2 ? fault : undefined));
-      const { code, stdout } = await client(bench(address));
-      expect(code).toBe(1);
-      expect(JSON.parse(stdout)).toMatchObject({ transcribed: 5, rejected: 1, errors: 0 });
-    },
-  );
+  it.each<[Fault, RegExp]>([
+    ['close 1013', /^2 × .* has no free slot: /m],
+    ['capacity frame', /^2 × .* has no free slot: /m],
+    ['close 1012', /^2 × .* takes no sessions right now: /m],
+    ['unavailable frame', /^2 × .* takes no sessions right now: /m],
+  ])('counts "%s" as a rejection, explains it once, and exits 1', async (fault, sentence) => {
+    const address = await start((session) => ([2, 3].includes(session) ? fault : undefined));
+    const { code, stdout, stderr } = await client(bench(address));
+    expect(code).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({ transcribed: 4, rejected: 2, errors: 0 });
+    expect(stderr).toMatch(sentence);
+  });
 
   it.each<Fault>(['no session.created', 'silence after the final commit'])(
     'counts "%s" as an error in bounded time',
@@ -155,6 +164,20 @@ describe('warmup', () => {
     const { code, stdout } = await client(['warmup', '--json', ...quick()], { env });
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ ok: true, tokensMatchFinal: true });
+  });
+
+  it('compares its time with the audio as sent, not with the recording', async () => {
+    const address = await start();
+    const files = ['--file1', recording, '--file2', recording, '--speed', '20', '--pause-s', '0'];
+    const one = await client(['warmup', '--json', '--server', address, ...quick()]);
+    const two = await client(['convo', '--json', '--server', address, ...files]);
+    for (const { metrics } of [JSON.parse(one.stdout), JSON.parse(two.stdout).segments[1]]) {
+      expect(metrics.audioS).toBe(0.4);
+      expect(metrics.rtfServer).toBeCloseTo(metrics.finalFromFirstAudioMs / 20, 1);
+      expect(metrics.behindAudioMs).toBeCloseTo(metrics.finalFromFirstAudioMs - 20, 1);
+    }
+    const { metrics } = JSON.parse(one.stdout);
+    expect(metrics.rtfFull).toBeCloseTo(metrics.wallMs / 20, 1);
   });
 
   it('says that nothing listens, and what to do', async () => {
@@ -281,6 +304,25 @@ describe('the command line', () => {
     expect(code).toBe(2);
     expect(stderr).toMatch(message);
   });
+
+  it('ends when it has finished, with all it wrote, though a handle is left', async () => {
+    // As `npm run client`, in a process whose timer never ends.
+    const stray = 'data:text/javascript,setInterval(() => {}, 60_000)';
+    const main = ['packages/client/src/cli/main.ts', 'warmup', '--json', '--full-text'];
+    const child = spawn(
+      process.execPath,
+      ['--conditions=source', '--import', 'tsx', '--import', stray, ...main, ...quick()],
+      {
+        cwd: REPO,
+        env: { PATH: process.env['PATH'], VOXTRAL_SERVER: await start() },
+        stdio: ['ignore', 'pipe', 'ignore'],
+        timeout: CHILD_MS,
+      },
+    );
+    const [stdout, [code]] = await Promise.all([text(child.stdout), once(child, 'close')]);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ ok: true, text: ' w0 w1 w2 w3 w4' });
+  }, 30_000);
 
   it('puts one JSON object on stdout for a failure too', async () => {
     const absent = ['--file', join(folder, 'absent.wav')];

@@ -76,10 +76,11 @@ describe('runBench', () => {
     expect(starts.slice(16)).toEqual([0, 20]);
   });
 
-  it('counts capacity apart and everything else as an error, none as a success', async () => {
+  it('counts refusals worth another try apart, and everything else as an error, none as a success', async () => {
     const clock = new FakeClock();
     const failures = [
       new YapRejected('capacity', 'full'),
+      new YapRejected('unavailable', 'no workers'),
       new YapRejected('auth', 'wrong key'),
       new YapTimeout('the transcript', 1000),
       new YapConnectionClosed(1006, ''),
@@ -87,8 +88,8 @@ describe('runBench', () => {
     const outcome = await drive(
       clock,
       runBench({
-        sessions: 5,
-        concurrency: 5,
+        sessions: 6,
+        concurrency: 6,
         clock,
         runSession: async (index) => {
           const failure = failures[index];
@@ -97,14 +98,14 @@ describe('runBench', () => {
         },
       }),
     );
-    const summary = summarizeBench(outcome, 5);
-    expect(summary).toMatchObject({ n: 5, transcribed: 1, rejected: 1, errors: 3 });
+    const summary = summarizeBench(outcome, 6);
+    expect(summary).toMatchObject({ n: 6, transcribed: 1, rejected: 2, errors: 3 });
     expect(summary.errorKinds).toMatchObject({ authentication_failed: 1 });
     expect(summary.rows.wallMs).toEqual({ avg: 1000, p50: 1000, p95: 1000 });
   });
 
   it('has no rows for figures nobody measured', () => {
-    const outcome = { reports: [], rejected: 0, errors: [new Error('x')], elapsedMs: 0 };
+    const outcome = { reports: [], rejections: [], errors: [new Error('x')], elapsedMs: 0 };
     const summary = summarizeBench(outcome, 1);
     expect(summary.rows.wallMs).toBeUndefined();
     expect(summary.overallMinPerMin).toBe(0);
@@ -126,6 +127,6 @@ describe('runBench', () => {
         },
       }),
     );
-    expect(outcome).toMatchObject({ reports: [], rejected: 0, errors: [] });
+    expect(outcome).toMatchObject({ reports: [], rejections: [], errors: [] });
   });
 });

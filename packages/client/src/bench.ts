@@ -25,8 +25,8 @@ export interface BenchProgress {
 
 export interface BenchOutcome {
   readonly reports: readonly SessionReport[];
-  /** Turned away for lack of capacity, and for nothing else. */
-  readonly rejected: number;
+  /** Turned away before any work, for lack of capacity or by a fleet that admits nobody now: worth another try. */
+  readonly rejections: readonly YapRejected[];
   readonly errors: readonly unknown[];
   readonly elapsedMs: number;
 }
@@ -36,11 +36,16 @@ export async function runBench(options: BenchOptions): Promise<BenchOutcome> {
   const { sessions, concurrency, clock, signal } = options;
   const reports: SessionReport[] = [];
   const errors: unknown[] = [];
-  let rejected = 0;
+  const rejections: YapRejected[] = [];
   let running = 0;
   let next = 0;
   const tell = (): void =>
-    options.onProgress?.({ running, ok: reports.length, rejected, errors: errors.length });
+    options.onProgress?.({
+      running,
+      ok: reports.length,
+      rejected: rejections.length,
+      errors: errors.length,
+    });
 
   const one = async (index: number): Promise<void> => {
     running += 1;
@@ -51,7 +56,7 @@ export async function runBench(options: BenchOptions): Promise<BenchOutcome> {
       if (jitterMs > 0) await sleep(clock, jitterMs, signal);
       reports.push(await options.runSession(index));
     } catch (error) {
-      if (error instanceof YapRejected && error.reason === 'capacity') rejected += 1;
+      if (error instanceof YapRejected && error.reason !== 'auth') rejections.push(error);
       else if (!signal?.aborted) errors.push(error);
     } finally {
       running -= 1;
@@ -68,7 +73,7 @@ export async function runBench(options: BenchOptions): Promise<BenchOutcome> {
 
   const startMs = clock.now();
   await Promise.all(Array.from({ length: Math.min(concurrency, sessions) }, lane));
-  return { reports, rejected, errors, elapsedMs: clock.now() - startMs };
+  return { reports, rejections, errors, elapsedMs: clock.now() - startMs };
 }
 
 export interface BenchSummary {
@@ -119,7 +124,7 @@ export function summarizeBench(outcome: BenchOutcome, n: number): BenchSummary {
   return {
     n,
     transcribed: outcome.reports.length,
-    rejected: outcome.rejected,
+    rejected: outcome.rejections.length,
     errors: outcome.errors.length,
     errorKinds,
     elapsedS: outcome.elapsedMs / 1000,

@@ -36,6 +36,14 @@ describe('utteranceMetrics', () => {
     expect(utteranceMetrics({ ...utterance, tokenMs: [] }, 1).decodeTailMs).toBe(0);
   });
 
+  it('compares with the audio as sent, which a higher speed makes shorter', () => {
+    expect(utteranceMetrics(utterance, 2, 2)).toMatchObject({
+      audioS: 2,
+      behindAudioMs: 40,
+      rtfServer: 1.04,
+    });
+  });
+
   it('refuses an utterance without a final, so that none scores as zero', () => {
     const { finalMs: _, ...unfinished } = utterance;
     expect(() => utteranceMetrics(unfinished, 1)).toThrow(/never reached its mark "final"/);
@@ -55,6 +63,16 @@ describe('sessionMetrics', () => {
       closeMs: 8,
       postFinalMs: 10,
       sessionMs: 1160,
+    });
+  });
+});
+
+describe('sessionMetrics of audio sent faster', () => {
+  it('compares the wall time with the audio as sent', () => {
+    expect(sessionMetrics(connection, utterance, 2, 2)).toMatchObject({
+      rtfServer: 1.04,
+      rtfFull: 1.15,
+      xRt: 1000 / 1150,
     });
   });
 });

@@ -26,6 +26,7 @@ export interface UtteranceMarks {
 }
 
 export interface UtteranceMetrics {
+  /** Length of the recording, however fast it was sent. */
   readonly audioS: number;
   /** First audio sent → first word seen. */
   readonly ttfwMs: number | undefined;
@@ -39,8 +40,9 @@ export interface UtteranceMetrics {
   readonly flushToFinalMs: number;
   /** Closing commit → last token; 0 when every token was there before. */
   readonly decodeTailMs: number;
-  /** How far the final came behind the end of the audio played live. */
+  /** How far the final came behind the end of the audio as sent. */
   readonly behindAudioMs: number;
+  /** First audio → final, for each second of audio as sent. */
   readonly rtfServer: number;
   readonly partials: number;
   readonly partialsBeforeLastChunk: number;
@@ -56,8 +58,9 @@ export interface SessionMetrics extends UtteranceMetrics {
   readonly wallMs: number;
   /** Open → final. */
   readonly finalFromConnectMs: number;
+  /** Dial → final, for each second of audio as sent. */
   readonly rtfFull: number;
-  /** Audio seconds for each second of wall time. */
+  /** Seconds of audio as sent, for each second of wall time. */
   readonly xRt: number;
   /** End asked → socket closed. */
   readonly closeMs: number;
@@ -66,8 +69,16 @@ export interface SessionMetrics extends UtteranceMetrics {
   readonly sessionMs: number;
 }
 
-/** Turns the marks of a finished utterance into durations; throws when it is not finished. */
-export function utteranceMetrics(marks: UtteranceMarks, audioS: number): UtteranceMetrics {
+/**
+ * Turns the marks of a finished utterance into durations; throws when it is not finished. Audio sent at `speed` lasts that
+ * much shorter, and no server can be done before it has ended.
+ */
+export function utteranceMetrics(
+  marks: UtteranceMarks,
+  audioS: number,
+  speed = 1,
+): UtteranceMetrics {
+  const sentS = audioS / speed;
   const firstAudioMs = reached(marks.firstAudioMs, 'first audio');
   const lastAudioMs = reached(marks.lastAudioMs, 'last audio');
   const flushMs = reached(marks.flushMs, 'closing commit');
@@ -82,8 +93,8 @@ export function utteranceMetrics(marks: UtteranceMarks, audioS: number): Utteran
     postSendToFinalMs: finalMs - lastAudioMs,
     flushToFinalMs: finalMs - flushMs,
     decodeTailMs: Math.max(0, lastTokenMs - flushMs),
-    behindAudioMs: finalFromFirstAudioMs - audioS * 1000,
-    rtfServer: finalFromFirstAudioMs / 1000 / audioS,
+    behindAudioMs: finalFromFirstAudioMs - sentS * 1000,
+    rtfServer: finalFromFirstAudioMs / 1000 / sentS,
     partials: marks.tokenMs.length,
     partialsBeforeLastChunk: marks.tokenMs.filter((atMs) => atMs < lastAudioMs).length,
     partialGapsMs: marks.tokenMs.slice(1).map((atMs, i) => atMs - (marks.tokenMs[i] ?? atMs)),
@@ -95,7 +106,9 @@ export function sessionMetrics(
   connection: ConnectionMarks,
   utterance: UtteranceMarks,
   audioS: number,
+  speed = 1,
 ): SessionMetrics {
+  const sentS = audioS / speed;
   const { dialMs } = connection;
   const openMs = reached(connection.openMs, 'open');
   const createdMs = reached(connection.createdMs, 'session.created');
@@ -104,14 +117,14 @@ export function sessionMetrics(
   const finalMs = reached(utterance.finalMs, 'final');
   const wallMs = finalMs - dialMs;
   return {
-    ...utteranceMetrics(utterance, audioS),
+    ...utteranceMetrics(utterance, audioS, speed),
     connectMs: openMs - dialMs,
     handshakeMs: createdMs - openMs,
     firstAudioMs: reached(utterance.firstAudioMs, 'first audio') - dialMs,
     wallMs,
     finalFromConnectMs: finalMs - openMs,
-    rtfFull: wallMs / 1000 / audioS,
-    xRt: (audioS * 1000) / wallMs,
+    rtfFull: wallMs / 1000 / sentS,
+    xRt: (sentS * 1000) / wallMs,
     closeMs: closedMs - endSentMs,
     postFinalMs: closedMs - finalMs,
     sessionMs: closedMs - dialMs,

@@ -66,7 +66,7 @@ export async function runSession(pcm: Buffer, options: SessionOptions): Promise<
       timeoutMs: timeoutMs - (clock.now() - startMs),
     });
     await client.end();
-    const metrics = sessionMetrics(client.marks, transcript.marks, audioS);
+    const metrics = sessionMetrics(client.marks, transcript.marks, audioS, speed);
     return { sessionId: client.sessionId, transcript, metrics };
   } finally {
     timer.cancel();

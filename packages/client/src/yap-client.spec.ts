@@ -92,7 +92,9 @@ describe('YapClient', () => {
   it.each([
     ['close 1013', 'capacity'],
     ['close 1008', 'auth'],
+    ['close 1012', 'unavailable'],
     ['capacity frame', 'capacity'],
+    ['unavailable frame', 'unavailable'],
   ] as const)('takes "%s" before the greeting for a rejection', async (fault, reason) => {
     await start(fault);
     await expect(connect()).rejects.toMatchObject({ name: 'YapRejected', reason });

@@ -2,12 +2,15 @@ import type { YapServerFrame } from '@voice-fleet/protocol/yap';
 
 export type YapErrorFrame = Extract<YapServerFrame, { type: 'error' }>;
 
+/** A wrong key, no free slot, or a fleet that admits nobody now (starting, stopping, without workers or Redis). */
+export type YapRejection = 'auth' | 'capacity' | 'unavailable';
+
 /** The server would not admit the session. */
 export class YapRejected extends Error {
   override readonly name = 'YapRejected';
-  readonly reason: 'auth' | 'capacity';
+  readonly reason: YapRejection;
 
-  constructor(reason: 'auth' | 'capacity', message: string) {
+  constructor(reason: YapRejection, message: string) {
     super(message);
     this.reason = reason;
   }
@@ -78,26 +81,35 @@ export class YapCancelled extends Error {
 }
 
 export function failureOfFrame(frame: YapErrorFrame): YapRejected | YapServerError {
-  const { code, message } = frame.payload;
+  const { code, message, details } = frame.payload;
   if (code === 'authentication_failed') return new YapRejected('auth', message);
   if (code === 'server_at_capacity') return new YapRejected('capacity', message);
+  // Never said to a session that was admitted: that one is told `worker_unavailable`.
+  if (details.reason_code === 'fleet_unavailable') return new YapRejected('unavailable', message);
   return new YapServerError(frame);
 }
 
-/** A close before `session.created` by 1008 or 1013 is a rejection even without an error frame. */
+const REJECTING_CODES: Readonly<Partial<Record<number, YapRejection>>> = {
+  1008: 'auth',
+  1012: 'unavailable',
+  1013: 'capacity',
+};
+
+/** A close before `session.created` by one of these codes is a rejection even without an error frame. */
 export function failureOfClose(
   code: number,
   reason: string,
   admitted: boolean,
 ): YapRejected | YapConnectionClosed {
-  if (!admitted && code === 1008) return new YapRejected('auth', reason || 'Closed with 1008.');
-  if (!admitted && code === 1013) return new YapRejected('capacity', reason || 'Closed with 1013.');
+  const rejection = admitted ? undefined : REJECTING_CODES[code];
+  if (rejection) return new YapRejected(rejection, reason || `Closed with ${code}.`);
   return new YapConnectionClosed(code, reason);
 }
 
 export function failureOfHttpStatus(status: number): YapRejected | YapUnreachable {
   const message = `The server answered HTTP ${status} instead of opening a WebSocket.`;
   if (status === 401 || status === 403) return new YapRejected('auth', message);
-  if (status === 429 || status === 503) return new YapRejected('capacity', message);
+  if (status === 429) return new YapRejected('capacity', message);
+  if (status === 503) return new YapRejected('unavailable', message);
   return new YapUnreachable(message, { httpStatus: status });
 }

@@ -6,8 +6,10 @@ import { type WebSocket, WebSocketServer } from 'ws';
 export type Fault =
   | 'no session.created'
   | 'close 1013'
+  | 'close 1012'
   | 'close 1008'
   | 'capacity frame'
+  | 'unavailable frame'
   | 'engine error'
   | 'error with unknown id'
   | 'silence after the final commit'
@@ -76,10 +78,15 @@ export async function startFakeYapServer(
 
 function serve(socket: WebSocket, fault: Fault | undefined, received: string[]): void {
   if (fault === 'close 1013') return socket.close(1013, 'busy');
+  if (fault === 'close 1012') return socket.close(1012, 'shutting down');
   if (fault === 'close 1008') return socket.close(1008, 'no');
   if (fault === 'capacity frame') {
     sendError(socket, 'unknown', 'server_at_capacity', 'All slots are taken.');
     return socket.close(1013, 'All slots are taken.');
+  }
+  if (fault === 'unavailable frame') {
+    sendError(socket, 'unknown', 'internal_error', 'No workers.', 'fleet_unavailable');
+    return socket.close(1013, 'No workers.');
   }
   if (fault === 'no session.created') return;
   if (fault === 'not the dialect') return socket.send('{"type":"hello"}');
@@ -121,8 +128,14 @@ function finish(socket: WebSocket, id: string, fault: Fault | undefined, text: s
   send(socket, 'done', id, { usage });
 }
 
-function sendError(socket: WebSocket, id: string, code: string, message: string): void {
-  send(socket, 'error', id, { code, message, details: { reason_code: code } });
+function sendError(
+  socket: WebSocket,
+  id: string,
+  code: string,
+  message: string,
+  reasonCode = code,
+): void {
+  send(socket, 'error', id, { code, message, details: { reason_code: reasonCode } });
 }
 
 function send(socket: WebSocket, type: string, requestId: string, payload: object): void {

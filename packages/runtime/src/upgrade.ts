@@ -1,4 +1,5 @@
-import type { IncomingMessage, Server } from 'node:http';
+import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { WebSocketServer } from 'ws';
 
@@ -19,8 +20,20 @@ export function refuseUpgrade(socket: Duplex, status: string, message: string): 
 }
 
 /**
+ * Lets the request handler of `http` answer an offer of another protocol, such as the `Upgrade: h2c` of `curl --http2`,
+ * which a server may ignore. Node has given the socket away by then: it cannot read a second request from it.
+ */
+function ignoreUpgrade(http: Server, request: IncomingMessage, socket: Duplex): void {
+  const response = new ServerResponse(request);
+  response.shouldKeepAlive = false;
+  response.assignSocket(socket as Socket);
+  response.once('finish', () => (socket as Socket).destroySoon());
+  http.emit('request', request, response);
+}
+
+/**
  * Hands the upgrades of `http` whose path `accepts` to `sockets`; others get a 404 instead of the silence that
- * a bare `ws` server gives. Returns a function that stops listening.
+ * a bare `ws` server gives, and what is no WebSocket is an ordinary request. Returns a function that stops listening.
  */
 export function routeUpgrades(
   http: Server,
@@ -29,6 +42,8 @@ export function routeUpgrades(
 ): () => void {
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     socket.on('error', () => socket.destroy());
+    if (request.headers.upgrade?.toLowerCase() !== 'websocket')
+      return ignoreUpgrade(http, request, socket);
     const path = requestPath(request);
     if (!accepts(path))
       return refuseUpgrade(socket, '404 Not Found', `no WebSocket endpoint at ${path}`);

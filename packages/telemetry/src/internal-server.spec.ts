@@ -58,6 +58,15 @@ describe('the internal server', () => {
     expect(await response.text()).toContain('/metrics');
   });
 
+  it('does not mind a query', async () => {
+    expect((await get('/metrics?x=1')).status).toBe(200);
+  });
+
+  it('answers HEAD without a body', async () => {
+    const response = await fetch(`http://127.0.0.1:${server.port}/readyz`, { method: 'HEAD' });
+    expect([response.status, await response.text()]).toEqual([200, '']);
+  });
+
   it('rejects when its port is taken', async () => {
     const settings = { port: server.port, host: '127.0.0.1', registry, readiness };
     await expect(startInternalServer(settings)).rejects.toThrow('EADDRINUSE');
@@ -68,6 +77,17 @@ describe('the internal server', () => {
     await once(client, 'connect');
     client.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n');
     await once(client, 'data');
+    const ended = once(client, 'close');
+    open = false;
+    await server.close();
+    await ended;
+  });
+
+  it('closes although a client never sends a request', async () => {
+    const client = connect(server.port, '127.0.0.1');
+    await once(client, 'connect');
+    // Answered on a connection made later: the server has taken the silent one by now.
+    await get('/livez');
     const ended = once(client, 'close');
     open = false;
     await server.close();

@@ -25,7 +25,7 @@ export async function startInternalServer(options: {
 }): Promise<InternalServer> {
   const server = createServer((request, response) => {
     const answer = async (): Promise<void> => {
-      switch (request.url) {
+      switch (request.url?.split('?', 1)[0]) {
         case '/metrics':
           return reply(
             response,

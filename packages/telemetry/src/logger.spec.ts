@@ -47,4 +47,51 @@ describe('createLogger', () => {
     expect(line).not.toContain('k3y');
     expect(line).toContain('[redacted]');
   });
+
+  it('keeps type, message, stack, code and the message of the cause of an error, and nothing else', () => {
+    const error = Object.assign(new Error('lost', { cause: new Error('reset') }), {
+      code: 'ECONNRESET',
+      socket: { peer: 'k3y' },
+    });
+    const [line = ''] = written('info', (log) => log.error({ event: 'x', err: error }));
+    expect((JSON.parse(line) as { err: unknown }).err).toEqual({
+      type: 'Error',
+      message: 'lost',
+      stack: expect.stringMatching(/^Error: lost\n +at /),
+      code: 'ECONNRESET',
+      cause: 'reset',
+    });
+  });
+
+  it.each([
+    ['the command of a Redis error', 'WRONGPASS invalid password', { name: 'auth', args: ['k3y'] }],
+    ['a Redis address', 'cannot reach redis://me:k3y@cache:6379/0', undefined],
+    ['a Redis address with odd characters', 'cannot reach rediss://:k@k3y"k3y\\@cache', undefined],
+    [
+      'an answer of Redis',
+      "ERR unknown command 'AUTH', with args beginning with: 'k3y'",
+      undefined,
+    ],
+  ])('never writes the password in %s', (_what, message, command) => {
+    const error = Object.assign(new Error(message), { command });
+    const wrapped = new Error(`redis unavailable: ${message}`, { cause: error });
+    const lines = written('info', (log) => {
+      log.error({ event: 'x', err: error });
+      log.error({ event: 'x', err: wrapped });
+      log.error(error);
+      log.warn({ event: 'x', message: String(error) });
+    });
+    expect(lines.join('')).not.toContain('k3y');
+    for (const line of lines) expect(JSON.parse(line)).toMatchObject({ service: 'gateway' });
+    expect(lines.join('').match(/ +at /g)?.length).toBeGreaterThan(3);
+  });
+
+  it.each([['oops'], [undefined], [{ command: { args: ['k3y'] } }]])(
+    'writes what was thrown and is no error: %j',
+    (thrown) => {
+      const [line = ''] = written('info', (log) => log.error({ event: 'x', err: thrown }));
+      expect(JSON.parse(line)).toMatchObject({ event: 'x' });
+      expect(line).not.toContain('k3y');
+    },
+  );
 });

@@ -33,8 +33,9 @@ export const bench: Command = {
   help: `npm run client -- bench [flags]
 
 Runs sessions side by side, each speaking the recording in real time. An error frame, a
-timeout, a closed connection or a wrong key is an error; a session turned away for lack of
-capacity is a rejection. Exit code 0 only when there is neither, else 1.
+timeout, a closed connection or a wrong key is an error; a session turned away before any
+work, as the fleet is full or admits nobody now, is a rejection. Exit code 0 only when there
+is neither, else 1.
 
   --n N                sessions in all (default 20)
   --concurrency N      sessions at a time (default 5)
@@ -104,10 +105,10 @@ function text(summary: BenchSummary): string {
   return `\n${summary.transcribed > 0 ? `${summaryTable(rows)}\n` : ''}${totals}`;
 }
 
-/** One line for each sort of failure, with what to do about it. */
+/** One line for each sort of rejection and error, with what to do about it. */
 function complaints(outcome: BenchOutcome, server: string): string[] {
   const counts = new Map<string, number>();
-  for (const error of outcome.errors) {
+  for (const error of [...outcome.rejections, ...outcome.errors]) {
     const sentence = explain(error, server);
     counts.set(sentence, (counts.get(sentence) ?? 0) + 1);
   }

@@ -72,7 +72,7 @@ ${CONNECTION_HELP}`,
             handlers: livePartials(io),
             timeoutMs: io.sessionTimeoutMs ?? sessionTimeoutMs(audioS / speed),
           });
-          const metrics = utteranceMetrics(transcript.marks, audioS);
+          const metrics = utteranceMetrics(transcript.marks, audioS, speed);
           segments.push({ recording, transcript, metrics });
         }
         await client.end();

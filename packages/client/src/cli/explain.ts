@@ -9,11 +9,7 @@ import {
 
 /** One sentence or two for a person at a shell: what happened and what to do next. */
 export function explain(error: unknown, server: string): string {
-  if (error instanceof YapRejected) {
-    return error.reason === 'auth'
-      ? `${server} did not accept the API key: pass the right one with --voxtral-key or VOXTRAL_API_KEY.`
-      : `${server} has no free slot: try again shortly, or with less concurrency.`;
-  }
+  if (error instanceof YapRejected) return explainRejected(error, server);
   if (error instanceof YapServerError) {
     return `${server} answered with the error ${error.code}/${error.reasonCode}: ${error.message}`;
   }
@@ -28,6 +24,17 @@ export function explain(error: unknown, server: string): string {
     return `${error.message} Check that ${server} points at /api/asr-streaming.`;
   }
   return error instanceof Error ? error.message : String(error);
+}
+
+function explainRejected({ reason }: YapRejected, server: string): string {
+  switch (reason) {
+    case 'auth':
+      return `${server} did not accept the API key: pass the right one with --voxtral-key or VOXTRAL_API_KEY.`;
+    case 'capacity':
+      return `${server} has no free slot: try again shortly, or with less concurrency.`;
+    case 'unavailable':
+      return `${server} takes no sessions right now: ask its /readyz why, and try again shortly.`;
+  }
 }
 
 function explainUnreachable(error: YapUnreachable, server: string): string {

@@ -12,7 +12,7 @@ process.once('SIGINT', () => {
   interrupt.abort(new Interrupted('Interrupted.'));
 });
 
-process.exitCode = await run(process.argv.slice(2), {
+const exitCode = await run(process.argv.slice(2), {
   stdout: (text) => void process.stdout.write(text),
   stderr: (text) => void process.stderr.write(text),
   isTty: process.stderr.isTTY === true,
@@ -20,3 +20,11 @@ process.exitCode = await run(process.argv.slice(2), {
   clock: systemClock,
   signal: interrupt.signal,
 });
+// A finished command ends, even if a handle is left or Node waits for its own threads (nodejs/node#54918); what was written
+// may still be on its way into a pipe.
+await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+process.exit(exitCode);
+
+function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => stream.write('', () => resolve()));
+}
