@@ -55,7 +55,7 @@ async function until(condition: () => Promise<boolean> | boolean): Promise<void>
 }
 
 function storeOf(options: Partial<LeaseStoreOptions> = {}, connection = redis): LeaseStore {
-  return new LeaseStore(connection, { pool, ttlMs: LONG_MS, ...options });
+  return new LeaseStore(connection, { pool, ttlMs: LONG_MS, claimTtlMs: LONG_MS, ...options });
 }
 
 function registryOf(options: Partial<WorkerRegistryOptions> = {}): WorkerRegistry {
@@ -140,7 +140,6 @@ describe('acquire', () => {
     expect(await auditedUse()).toEqual({ a: 16, b: 16, c: 16, d: 16 });
     const capacity = await registryOf().capacity();
     expect(capacity).toEqual({ workers: 4, readyWorkers: 4, slots: 64, leased: 64, free: 0 });
-    expect(await registryOf().hasFreeSlot()).toBe(false);
   });
 
   it('keeps to the limit of the pool when gateways race, and says so', async () => {
@@ -156,7 +155,7 @@ describe('acquire', () => {
     const again = request();
     const stores = connections.map((connection) => storeOf({}, connection));
     const racing = await Promise.all(stores.map((store) => atOnce(5, () => take(store, again))));
-    const lease = { workerId: 'a', address: 'ws://a', model: 'voxtral', epoch: 1, ttlMs: LONG_MS };
+    const lease = { workerId: 'a', address: 'ws://a', model: 'voxtral', epoch: 1 };
     for (const one of racing.flat()) expect(one).toEqual({ ...lease, token: again.token });
     expect(Object.values(await auditedUse())).toEqual([1]);
   });
@@ -227,7 +226,7 @@ describe('the end of a lease', () => {
     });
   });
 
-  it('is fenced by epoch and worker', async () => {
+  it('is fenced by epoch, worker and session', async () => {
     await registerAll(worker('a', 2));
     const store = storeOf();
     const lease = await take(store);
@@ -236,11 +235,12 @@ describe('the end of a lease', () => {
     const answers = await store.renew([stale, elsewhere, lease]);
     expect(answers).toEqual(['lost', 'lost', 'renewed']);
     expect(await store.release(stale)).toBe(false);
-    expect(await store.verify(lease.token, 'a', lease.epoch)).toBe('valid');
-    expect(await store.verify(lease.token, 'a', stale.epoch)).toBe('stale_epoch');
-    expect(await store.verify(lease.token, 'b', lease.epoch)).toBe('lease_unknown');
+    expect(await store.verify(lease.token, 'a', lease.epoch, 's')).toBe('valid');
+    expect(await store.verify(lease.token, 'a', stale.epoch, 's')).toBe('stale_epoch');
+    expect(await store.verify(lease.token, 'b', lease.epoch, 's')).toBe('lease_unknown');
+    expect(await store.verify(lease.token, 'a', lease.epoch, 'other')).toBe('lease_unknown');
     await store.release(lease);
-    expect(await store.verify(lease.token, 'a', lease.epoch)).toBe('lease_unknown');
+    expect(await store.verify(lease.token, 'a', lease.epoch, 's')).toBe('lease_unknown');
   });
 
   it('renews more leases than one call takes, in order', async () => {
@@ -249,6 +249,47 @@ describe('the end of a lease', () => {
     await storeOf().release(leases[333] as Lease);
     const answers = await storeOf().renew(leases);
     expect(answers).toEqual(leases.map((_, index) => (index === 333 ? 'lost' : 'renewed')));
+  });
+});
+
+describe('a grant that nobody claims', () => {
+  const endsInMs = async ({ token }: Lease): Promise<number> => {
+    const [endMs, [seconds, micros]] = await Promise.all([
+      redis.zscore(poolKeys(pool).leases, token),
+      redis.time(),
+    ]);
+    return Number(endMs) - (Number(seconds) * 1_000 + Number(micros) / 1_000);
+  };
+
+  it('ends with its short time; the first renewal gives a full TTL, which a repeated request leaves', async () => {
+    await registerAll(worker('a', 2));
+    const store = storeOf({ claimTtlMs: SHORT_MS });
+    await store.acquire(request());
+    const claimed = request();
+    const lease = await take(store, claimed);
+    expect(await endsInMs(lease)).toBeLessThanOrEqual(SHORT_MS);
+    expect(await store.renew([lease])).toEqual(['renewed']);
+    await until(async () => (await registryOf().capacity()).leased === 1);
+    await take(store, claimed);
+    expect(await endsInMs(lease)).toBeGreaterThan(SHORT_MS);
+  });
+
+  it('lasts no longer than a full TTL', async () => {
+    await registerAll(worker('a', 1));
+    const store = storeOf({ ttlMs: SHORT_MS });
+    expect(await endsInMs(await take(store))).toBeLessThanOrEqual(SHORT_MS);
+  });
+
+  it('is kept by a keeper, although the grant is short', async () => {
+    await registerAll(worker('a', 1));
+    const store = storeOf({ claimTtlMs: 200 });
+    const keeper = new LeaseKeeper({ store, clock, onError: () => undefined });
+    keeper.start();
+    const lease = await take(store);
+    keeper.hold(lease, () => undefined);
+    await until(async () => (await endsInMs(lease)) > 1_000);
+    await keeper.stop();
+    expect(await auditedUse()).toEqual({});
   });
 });
 
@@ -338,7 +379,7 @@ describe('a Redis that comes back empty', () => {
     agent.start();
     keeper.start();
     try {
-      await until(() => agent.registered);
+      await until(async () => (await registry.capacity()).workers === 1);
       const lost: string[] = [];
       const leases = await takeMany(store, 4);
       served.push(...servedBy(leases, 'a'));
@@ -414,7 +455,7 @@ describe('without Redis', () => {
     await until(async () => (await failure(store)) instanceof RedisUnavailable);
     const startedMs = performance.now();
     expect(await failure(store)).toBeInstanceOf(RedisUnavailable);
-    await expect(registry.hasFreeSlot()).rejects.toBeInstanceOf(RedisUnavailable);
+    await expect(registry.capacity()).rejects.toBeInstanceOf(RedisUnavailable);
     expect(performance.now() - startedMs).toBeLessThan(300);
     await own.restart();
     await until(async () => (await failure(store)) === undefined);
@@ -430,6 +471,21 @@ describe('without Redis', () => {
     expect(performance.now() - startedMs).toBeLessThan(1_500);
     own.thaw();
     await until(async () => (await failure(store)) === undefined);
+  });
+
+  it('gives a grant that came after its gateway gave up back within the claim time', async () => {
+    const claimTtlMs = 1_000;
+    const store = storeOf({ claimTtlMs }, connection);
+    const registry = new WorkerRegistry(connection, { pool, beatTtlMs: LONG_MS });
+    await registry.register(worker('a', 1), []);
+    own.freeze();
+    expect(await failure(store)).toBeInstanceOf(RedisUnavailable);
+    own.thaw();
+    await ready(connection);
+    const thawedMs = performance.now();
+    expect((await registry.capacity()).free).toBe(0);
+    await until(async () => (await outcome(store)) === 'a');
+    expect(performance.now() - thawedMs).toBeLessThan(claimTtlMs + 500);
   });
 });
 
@@ -488,7 +544,7 @@ describe('a cluster', () => {
       await registry.register(worker('a', 1), []);
       const lease = await take(store);
       expect(await store.renew([lease])).toEqual(['renewed']);
-      expect(await store.verify(lease.token, 'a', lease.epoch)).toBe('valid');
+      expect(await store.verify(lease.token, 'a', lease.epoch, 's')).toBe('valid');
       expect(await store.release(lease)).toBe(true);
       expect((await registry.capacity()).free).toBe(1);
       await registry.deregister('a');

@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it, jest } from '@jest/globals';
 jest.setTimeout(30_000);
 
 const LIFECYCLE = new URL('../../packages/runtime/src/lifecycle.ts', import.meta.url).href;
+const LOGGER = new URL('../../packages/telemetry/src/logger.ts', import.meta.url).href;
 const ENV = new URL('../../packages/runtime/src/env.ts', import.meta.url).href;
 
 interface Result {
@@ -84,6 +85,19 @@ describe('runService', () => {
     child.kill('SIGINT');
     child.kill('SIGUSR2');
     expect(await ended).toEqual({ code: 0, faults: [], stdout: 'running\nclosing\n' });
+  });
+
+  it('ends although nobody reads its log any more', async () => {
+    const { child, ended, said } = service(`
+      const { createLogger } = await import(${JSON.stringify(LOGGER)});
+      const log = createLogger('tiny', 'info');
+      const close = async () => { log.info({ event: 'closing' }); log.info({ event: 'closed' }); };
+      return { closeTimeoutMs: 5_000, close };
+    `);
+    await said('running');
+    child.stdout?.destroy();
+    child.kill('SIGTERM');
+    expect(await ended).toMatchObject({ code: 0, faults: [] });
   });
 
   it('exits with 1 when closing takes longer than it may, and says so', async () => {

@@ -71,7 +71,7 @@ describe('the link port of a worker', () => {
     fleet = await Fleet.start([engine]);
     redis = connectRedis(fleet.redis.url, { onError: () => undefined });
     await untilReady(redis, AbortSignal.timeout(10_000));
-    store = new LeaseStore(redis, { pool: 'default' });
+    store = new LeaseStore(redis, { pool: 'default', claimTtlMs: 10_000 });
   });
   afterAll(async () => {
     redis.disconnect();
@@ -176,6 +176,14 @@ describe('the link port of a worker', () => {
     await store.release(lease);
   });
 
+  it('refuses a lease in force under the name of another session, and leaves that one alone', async () => {
+    const lease = await takeLease();
+    const peer = await dial();
+    peer.hello(lease, victimSession);
+    await peer.expectRefusal('lease_unknown');
+    await store.release(lease);
+  });
+
   it('refuses a lease that has been given back', async () => {
     const lease = await takeLease();
     await store.release(lease);
@@ -236,10 +244,12 @@ describe('the link port of a worker', () => {
     await store.release(lease);
   });
 
-  it('closes with 1009 on a frame larger than 64 MiB', async () => {
+  it('takes a frame of 32 MiB, and closes with 1009 on a larger one', async () => {
     const { peer, lease } = await linked();
     peer.send({ type: 'start', utterance: 1, fromSample: 0 });
-    peer.socket.send(Buffer.alloc(64 * 1024 * 1024 + 2));
+    peer.socket.send(Buffer.alloc(32 * 1024 * 1024));
+    await until(() => peer.events.some(({ type }) => type === 'dropped'), 'it was taken');
+    peer.socket.send(Buffer.alloc(32 * 1024 * 1024 + 2));
     expect(await peer.closed).toBe(1009);
     await store.release(lease);
   });

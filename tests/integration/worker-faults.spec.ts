@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { readWav } from '@voice-fleet/speech/wav';
 import { Fleet, until } from '../support/fleet.ts';
@@ -192,6 +194,50 @@ describe('a worker that is told to stop', () => {
     expect(staying.streams.length).toBeGreaterThanOrEqual(2);
     expect(errorsOf(busy, 'a')).toBe(0);
   });
+
+  it('hands idle sessions on at once, and each other one as its utterance ends', async () => {
+    const leaving = new ScriptedEngine({ slots: 3 });
+    fleet = await Fleet.start([leaving], { WORKER_DRAIN_S: '20' });
+    const idle = await fleet.client();
+    const busy = [await fleet.client(), await fleet.client()] as const;
+    for (const client of busy) {
+      client.start('a');
+      client.append('a', speak([1, 2]));
+      await client.next('token');
+    }
+    const staying = new ScriptedEngine();
+    const { internalPort } = await fleet.addWorker(staying);
+    const linked = async (): Promise<number> => {
+      const page = await (await fetch(`http://127.0.0.1:${internalPort}/metrics`)).text();
+      return Number(/^voice_worker_slots_used (\d+)$/m.exec(page)?.[1]);
+    };
+    const closed = fleet.workers[0]?.close();
+    await until(async () => (await linked()) === 1, 'the idle session has moved');
+    await expectWhole(idle, 'b', [7, 8]);
+    for (const [nth, client] of busy.entries()) {
+      client.append('a', speak([3]));
+      client.finalize('a');
+      expect((await client.next('final')).payload.normalized_text).toBe(transcript(range(1, 3)));
+      await until(async () => (await linked()) === nth + 2, 'the next session has moved');
+      await expectWhole(client, 'b', [7, 8]);
+      expect(errorsOf(client, 'a')).toBe(0);
+    }
+    await closed;
+    expect(leaving.streams).toHaveLength(2);
+    expect(staying.streams).toHaveLength(3);
+  });
+
+  it('is not kept by a connection that never says anything', async () => {
+    fleet = await Fleet.start([new ScriptedEngine()]);
+    const worker = fleet.workers[0];
+    const silent = connect(worker?.port ?? 0, '127.0.0.1');
+    await once(silent, 'connect');
+    // Accepted for sure once a later connection was answered.
+    await fetch(`http://127.0.0.1:${worker?.port}/healthz`);
+    const ended = once(silent, 'close');
+    await worker?.close();
+    await ended;
+  }, 5_000);
 
   it('ends an utterance that does not finish within WORKER_DRAIN_S', async () => {
     fleet = await Fleet.start([new ScriptedEngine()], { WORKER_DRAIN_S: '0.3' });

@@ -6,14 +6,17 @@ import { LeaseKeeper } from './lease-keeper.ts';
 import { RedisUnavailable } from './redis.ts';
 
 const TTL_MS = 9_000;
+const CLAIM_TTL_MS = 1_200;
+const TICK_MS = CLAIM_TTL_MS / 4;
 
 function lease(token: string): Lease {
-  return { token, workerId: 'w', address: 'ws://w', model: 'm', epoch: 1, ttlMs: TTL_MS };
+  return { token, workerId: 'w', address: 'ws://w', model: 'm', epoch: 1 };
 }
 
 /** Answers what the test says; `away` stands for a Redis that cannot be asked. */
 class FakeStore {
   readonly ttlMs = TTL_MS;
+  readonly claimTtlMs = CLAIM_TTL_MS;
   readonly asked: string[][] = [];
   readonly released: string[] = [];
   answer: Renewal | 'away' | 'broken' = 'renewed';
@@ -61,12 +64,29 @@ describe('LeaseKeeper', () => {
   it('renews everything it holds in one call, every third of the TTL', async () => {
     keeper.hold(lease('a'), onLost);
     keeper.hold(lease('b'), onLost);
+    await pass(TICK_MS);
     await pass(TTL_MS / 3);
     await pass(TTL_MS / 3);
-    expect(store.asked).toEqual([
-      ['a', 'b'],
-      ['a', 'b'],
-    ]);
+    expect(store.asked).toEqual(Array(3).fill(['a', 'b']));
+  });
+
+  it('renews a new lease well within the short time of its grant, and the others when they are due', async () => {
+    keeper.hold(lease('a'), onLost);
+    await pass(TICK_MS);
+    keeper.hold(lease('b'), onLost);
+    await pass(TICK_MS - 1);
+    expect(store.asked).toEqual([['a']]);
+    await pass(1);
+    expect(store.asked).toEqual([['a'], ['b']]);
+    await pass(TTL_MS / 3 - TICK_MS);
+    expect(store.asked.slice(2)).toEqual([['a']]);
+    await pass(TICK_MS);
+    expect(store.asked.slice(3)).toEqual([['b']]);
+  });
+
+  it('asks nothing while nothing is held', async () => {
+    await pass(2 * TTL_MS);
+    expect(store.asked).toEqual([]);
   });
 
   it('reports a lost lease once and renews it no more', async () => {
@@ -75,7 +95,7 @@ describe('LeaseKeeper', () => {
     await pass(TTL_MS / 3);
     await pass(TTL_MS / 3);
     expect(lost).toEqual(['a']);
-    expect(keeper.heldCount).toBe(0);
+    expect(store.asked).toEqual([['a']]);
   });
 
   it('keeps an unknown lease and asks again', async () => {
@@ -89,11 +109,12 @@ describe('LeaseKeeper', () => {
 
   it('keeps all leases while Redis is away and asks again soon', async () => {
     keeper.hold(lease('a'), onLost);
+    await pass(TICK_MS);
     store.answer = 'away';
     await pass(TTL_MS / 3);
-    await pass(500);
-    await pass(500);
-    expect(store.asked).toHaveLength(3);
+    await pass(TICK_MS);
+    await pass(TICK_MS);
+    expect(store.asked).toHaveLength(4);
     expect(lost).toEqual([]);
     expect(errors).toEqual([]);
   });
@@ -118,11 +139,11 @@ describe('LeaseKeeper', () => {
   });
 
   it('reports a fault that is not Redis being away, and goes on', async () => {
-    store.answer = 'broken';
-    await pass(TTL_MS / 3);
-    store.answer = 'renewed';
     keeper.hold(lease('a'), onLost);
-    await pass(TTL_MS / 3);
+    store.answer = 'broken';
+    await pass(TICK_MS);
+    store.answer = 'renewed';
+    await pass(TICK_MS);
     expect(errors).toHaveLength(1);
     expect(store.asked.at(-1)).toEqual(['a']);
   });
@@ -138,7 +159,6 @@ describe('LeaseKeeper', () => {
     keeper.hold(lease('a'), onLost);
     store.answer = 'away';
     await keeper.stop();
-    expect(keeper.heldCount).toBe(0);
-    expect(errors).toEqual([]);
+    expect([errors, clock.pending]).toEqual([[], 0]);
   });
 });

@@ -4,7 +4,7 @@ import type { LeaseStore } from './lease-store.ts';
 import { RedisUnavailable } from './redis.ts';
 
 export interface LeaseKeeperOptions {
-  readonly store: Pick<LeaseStore, 'ttlMs' | 'renew' | 'release'>;
+  readonly store: Pick<LeaseStore, 'ttlMs' | 'claimTtlMs' | 'renew' | 'release'>;
   readonly clock: Clock;
   /** Faults other than `RedisUnavailable`, which the connection's owner hears of already. */
   readonly onError: (error: unknown) => void;
@@ -13,10 +13,12 @@ export interface LeaseKeeperOptions {
 interface Held {
   readonly lease: Lease;
   readonly onLost: (lease: Lease) => void;
+  /** When it is to be renewed: at once when new, then every third of the TTL. Left as it is while Redis is away. */
+  dueMs: number;
 }
 
-/** While Redis is away the leases run out, so it is asked again sooner than the usual third of the TTL. */
-const RETRY_MS = 500;
+/** What is due waits no longer than this, or a quarter of the short time that a grant has. */
+const TICK_MS = 500;
 
 /** Renews all leases that one process holds. Leases are kept when Redis is away: only Redis itself can say that one is lost. */
 export class LeaseKeeper {
@@ -24,9 +26,8 @@ export class LeaseKeeper {
   readonly #clock: Clock;
   readonly #onError: (error: unknown) => void;
   readonly #held = new Map<string, Held>();
-  #running = false;
   #timer: Timer | undefined;
-  #pass: Promise<void> = Promise.resolve();
+  #pass: Promise<void> | undefined;
 
   constructor(options: LeaseKeeperOptions) {
     this.#store = options.store;
@@ -34,27 +35,22 @@ export class LeaseKeeper {
     this.#onError = options.onError;
   }
 
-  get heldCount(): number {
-    return this.#held.size;
-  }
-
   start(): void {
-    if (this.#running) return;
-    this.#running = true;
-    this.#schedule(this.#store.ttlMs / 3);
+    const tickMs = Math.min(TICK_MS, this.#store.claimTtlMs / 4);
+    this.#timer ??= this.#clock.every(tickMs, () => this.#tick());
   }
 
   /** Ends the loop and gives back what is still held. */
   async stop(): Promise<void> {
-    this.#running = false;
     this.#timer?.cancel();
+    this.#timer = undefined;
     await this.#pass;
     await Promise.all(Array.from(this.#held.values(), ({ lease }) => this.release(lease)));
   }
 
   /** From now on the lease is renewed. `onLost` is called at most once, and never after `release`. */
   hold(lease: Lease, onLost: (lease: Lease) => void): void {
-    this.#held.set(lease.token, { lease, onLost });
+    this.#held.set(lease.token, { lease, onLost, dueMs: this.#clock.now() });
   }
 
   /** Stops renewing and gives the slot back. Does not reject: a lease that cannot be released ends with its TTL. */
@@ -67,26 +63,26 @@ export class LeaseKeeper {
     }
   }
 
-  #schedule(delayMs: number): void {
-    if (!this.#running) return;
-    this.#timer = this.#clock.after(delayMs, () => {
-      this.#pass = this.#renewAll().then((nextMs) => this.#schedule(nextMs));
+  #tick(): void {
+    if (this.#pass !== undefined) return;
+    const nowMs = this.#clock.now();
+    const due = [...this.#held.values()].filter(({ dueMs }) => dueMs <= nowMs);
+    if (due.length === 0) return;
+    this.#pass = this.#renew(due, nowMs).finally(() => {
+      this.#pass = undefined;
     });
   }
 
-  /** One pass; returns the delay before the next one and does not reject. */
-  async #renewAll(): Promise<number> {
-    const intervalMs = this.#store.ttlMs / 3;
-    const asked = [...this.#held.values()];
+  /** Asks for all of them at once; does not reject. */
+  async #renew(due: readonly Held[], nowMs: number): Promise<void> {
     try {
-      const answers = await this.#store.renew(asked.map(({ lease }) => lease));
-      for (const [index, held] of asked.entries()) {
+      const answers = await this.#store.renew(due.map(({ lease }) => lease));
+      for (const [index, held] of due.entries()) {
+        held.dueMs = nowMs + this.#store.ttlMs / 3;
         if (answers[index] === 'lost') this.#lose(held);
       }
-      return intervalMs;
     } catch (error) {
       this.#report(error);
-      return Math.min(RETRY_MS, intervalMs);
     }
   }
 

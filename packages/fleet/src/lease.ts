@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 
-/** A fenced claim on one slot of one worker. Its holder must renew it well within `ttlMs`. */
+/** A fenced claim on one slot of one worker. Its holder gives it to a LeaseKeeper at once, which renews it. */
 export interface Lease {
   readonly token: string;
   readonly workerId: string;
@@ -9,7 +9,6 @@ export interface Lease {
   readonly model: string;
   /** Grows with every grant in the pool: of two leases of one session, the higher one holds. */
   readonly epoch: number;
-  readonly ttlMs: number;
 }
 
 export interface LeaseRequest {

@@ -22,7 +22,6 @@ export class WorkerAgent {
   readonly #options: WorkerAgentOptions;
   readonly #intervalMs: number;
   #running = false;
-  #registered = false;
   #timer: Timer | undefined;
   #beating: Promise<void> | undefined;
   #beatAgain = false;
@@ -30,11 +29,6 @@ export class WorkerAgent {
   constructor(options: WorkerAgentOptions) {
     this.#options = options;
     this.#intervalMs = options.intervalMs ?? BEAT_INTERVAL_MS;
-  }
-
-  /** Whether the last beat reached Redis. */
-  get registered(): boolean {
-    return this.#registered;
   }
 
   start(): void {
@@ -67,25 +61,22 @@ export class WorkerAgent {
     this.#running = false;
     this.#timer?.cancel();
     await this.#beating;
-    this.#registered = false;
     await this.#guard(() => this.#options.registry.deregister(this.#options.describe().workerId));
   }
 
   async #beat(): Promise<void> {
     const { registry, describe, leases } = this.#options;
-    this.#registered = await this.#guard(async () => {
+    await this.#guard(async () => {
       if ((await registry.beat(describe())) === 'unknown')
         await registry.register(describe(), leases());
     });
   }
 
-  async #guard(work: () => Promise<void>): Promise<boolean> {
+  async #guard(work: () => Promise<void>): Promise<void> {
     try {
       await work();
-      return true;
     } catch (error) {
       if (!(error instanceof RedisUnavailable)) this.#options.onError(error);
-      return false;
     }
   }
 }

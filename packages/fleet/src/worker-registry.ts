@@ -1,8 +1,6 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { poolKeys } from './keys.ts';
 import { LEASE_TTL_MS } from './lease-store.ts';
-import { redisFault } from './redis.ts';
 import { PoolScripts } from './scripts.ts';
 import type { Capacity, ServedLease, WorkerRecord } from './worker.ts';
 
@@ -21,15 +19,11 @@ const CapacityReply = z.tuple([z.int(), z.int(), z.int(), z.int(), z.int()]);
 
 /** The workers of a pool. Every method may throw `RedisUnavailable`. */
 export class WorkerRegistry {
-  readonly #redis: Redis;
-  readonly #freeKey: string;
   readonly #beatTtlMs: number;
   readonly #leaseTtlMs: number;
   readonly #scripts: PoolScripts;
 
   constructor(redis: Redis, options: WorkerRegistryOptions) {
-    this.#redis = redis;
-    this.#freeKey = poolKeys(options.pool).free;
     this.#beatTtlMs = options.beatTtlMs ?? BEAT_TTL_MS;
     this.#leaseTtlMs = options.leaseTtlMs ?? LEASE_TTL_MS;
     this.#scripts = new PoolScripts(redis, options.pool);
@@ -66,15 +60,6 @@ export class WorkerRegistry {
       await this.#scripts.run('capacity'),
     );
     return { workers, readyWorkers, slots, leased, free };
-  }
-
-  /** Whether an acquire would probably succeed. Cheap; may still count a worker that died within the beat TTL. */
-  async hasFreeSlot(): Promise<boolean> {
-    try {
-      return (await this.#redis.zcount(this.#freeKey, 1, '+inf')) > 0;
-    } catch (error) {
-      throw redisFault(error);
-    }
   }
 
   #beatArgs(worker: WorkerRecord): (string | number)[] {

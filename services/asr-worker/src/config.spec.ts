@@ -57,6 +57,30 @@ describe('the environment of the asr-worker', () => {
   });
 
   it.each([
+    ['worker-0.asr.svc.cluster.local', 'worker-0.asr.svc.cluster.local'],
+    ['asr_worker', 'asr_worker'],
+    ['3c59dc048e88', '3c59dc048e88'],
+    ['10.1.2.255', '10.1.2.255'],
+    ['::1', '[::1]'],
+    ['fd00:10:244::1f', '[fd00:10:244::1f]'],
+  ])('has WORKER_HOST %s stand as %s in front of a port', (host, written) => {
+    expect(parseEnv(WorkerEnv, { WORKER_HOST: host }).advertiseHost).toBe(written);
+    expect(new URL(`ws://${written}:8200/link`).port).toBe('8200');
+  });
+
+  it.each([
+    ['WORKER_HOST', 'with space'],
+    ['WORKER_HOST', 'host:8200'],
+    ['WORKER_HOST', 'abc:8200'],
+    ['WORKER_HOST', '10.0.0.1:8200'],
+    ['WORKER_HOST', '10.0.0.256'],
+    ['WORKER_HOST', '10.0.1'],
+    ['WORKER_HOST', '[::1]'],
+    ['WORKER_HOST', 'fe80::1%eth0'],
+    ['WORKER_HOST', 'ws://host'],
+    ['WORKER_HOST', 'host/path'],
+    ['WORKER_HOST', 'user@host'],
+    ['WORKER_HOST', 'a..b'],
     ['WORKER_NAME', 'with space'],
     ['WORKER_PORT', '65536'],
     ['WORKER_SLOTS', '1.5'],

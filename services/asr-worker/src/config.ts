@@ -8,6 +8,10 @@ import { segmentPlan } from './transcription/segment-plan.ts';
 
 const SECONDS = 1000;
 
+/** A host name, an IPv4 or an IPv6 address: without port, brackets or zone. */
+const HOST =
+  /^(?:(?:[\w-]+\.)*(?!\d+$)[\w-]+|(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?=\d)|$)){4}|(?=.*:.*:)[\da-f:]{2,39})$/i;
+
 /** Every variable the asr-worker reads. `docs/configuration.md` is generated from it. */
 export const WorkerEnv = z
   .object({
@@ -22,6 +26,7 @@ export const WorkerEnv = z
     }),
     WORKER_HOST: textVar({
       default: '127.0.0.1',
+      pattern: HOST,
       doc: 'Host under which gateways reach this worker; in a cluster the pod address.',
     }),
     WORKER_NAME: textVar({
@@ -90,7 +95,8 @@ export const WorkerEnv = z
   .transform((env) => ({
     host: env.WORKER_BIND_HOST,
     port: env.WORKER_PORT,
-    advertiseHost: env.WORKER_HOST,
+    // As it stands in an address with a port.
+    advertiseHost: env.WORKER_HOST.includes(':') ? `[${env.WORKER_HOST}]` : env.WORKER_HOST,
     name: env.WORKER_NAME || hostname(),
     slots: env.WORKER_SLOTS,
     internalHost: env.INTERNAL_BIND_HOST,

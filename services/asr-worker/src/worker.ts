@@ -65,7 +65,7 @@ export async function startWorker(
     metrics,
     slots: () => slots,
     engineReady: () => engine.health().ready,
-    verify: (token, epoch) => store.verify(token, id, epoch),
+    verify: ({ token, epoch, sessionId }) => store.verify(token, id, epoch, sessionId),
     heartbeatMs: config.heartbeatMs,
     log,
   });
@@ -115,6 +115,10 @@ export async function startWorker(
     await drained;
     await agent.stop();
     server.close();
+    const closed = new Promise((resolve) => http.close(resolve));
+    // One that has not sent a request would keep the server from closing. Links are not among these.
+    http.closeAllConnections();
+    await closed;
     await app.close();
     await engine.stop();
     await internal.close();

@@ -1,11 +1,11 @@
 -- Takes a slot on the best worker. The cost does not depend on the number of workers.
 -- KEYS    see includes/keys.lua
--- ARGV    1 token · 2 epoch to exceed · 3 lease TTL in ms · 4 most live leases in the pool, 0 for any number
+-- ARGV    1 token · 2 epoch to exceed · 3 claim TTL in ms · 4 most live leases in the pool, 0 for any number
 --         5 'packing' | 'spread' · 6 session id · 7… ids of workers to pass over, no id twice
 -- result  {'granted', worker, address, model, epoch} | {'refused', 'full' | 'limit' | 'no_workers'}
 -- @include sweep
 
-local token, min_epoch, ttl, limit, policy, session = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], ARGV[6]
+local token, min_epoch, claim_ttl, limit, policy, session = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], ARGV[6]
 
 -- More dead workers than a sweep removes may be in front; those left after so many rounds wait for the next call.
 local PICK_ROUNDS = 100
@@ -46,7 +46,8 @@ end
 
 local held = read_live_lease(token)
 if held then
-  redis.call('ZADD', LEASES, now + ttl, token)
+  -- A claimed lease keeps its longer time.
+  redis.call('ZADD', LEASES, 'GT', now + claim_ttl, token)
   return granted(held)
 end
 drop_lease(token)
@@ -61,5 +62,5 @@ local epoch = math.max(tonumber(redis.call('GET', EPOCH) or 0), min_epoch) + 1
 redis.call('SET', EPOCH, epoch)
 local record = cjson.decode(redis.call('HGET', WORKERS, worker))
 local lease = { worker = worker, epoch = epoch, address = record.address, model = record.model, session = session }
-add_lease(token, lease, ttl)
+add_lease(token, lease, claim_ttl)
 return granted(lease)

@@ -1,4 +1,4 @@
--- Gives leases a full TTL again.
+-- Gives leases a full TTL, from a grant's first renewal on.
 -- KEYS    see includes/keys.lua
 -- ARGV    1 lease TTL in ms · then for each lease: token, worker, epoch
 -- result  for each lease 'renewed' | 'lost' | 'unknown'. Unknown: neither lease nor worker is here, so either Redis has

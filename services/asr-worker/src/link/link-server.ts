@@ -1,4 +1,5 @@
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
+import type { Socket } from 'node:net';
 import type { LeaseCheck } from '@voice-fleet/fleet/lease';
 import { RedisUnavailable } from '@voice-fleet/fleet/redis';
 import type { ServedLease } from '@voice-fleet/fleet/worker';
@@ -6,27 +7,35 @@ import { LINK_PATH, type LinkEvent, LinkHello, type LinkRefusal } from '@voice-f
 import { type Clock, sleep } from '@voice-fleet/runtime/clock';
 import { routeUpgrades } from '@voice-fleet/runtime/upgrade';
 import type { Logger } from '@voice-fleet/telemetry/logger';
-import { type WebSocket, WebSocketServer } from 'ws';
+import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 import type { WorkerMetrics } from '../metrics.ts';
 import { LinkSession, type LinkSessionDeps } from './link-session.ts';
 
-/** A frame holds one message of a client, which the gateway bounds; this only guards against a broken peer. */
-const MAX_FRAME_BYTES = 64 * 1024 * 1024;
+/** A frame holds one message of a client: the most that WS_MAX_MESSAGE_BYTES of the gateway can be. */
+const MAX_FRAME_BYTES = 32 * 1024 * 1024;
+/** Nobody has shown a lease yet. */
+const MAX_HELLO_BYTES = 4096;
+const FRAME_HEADER_BYTES = 14;
 const HELLO_TIMEOUT_MS = 5_000;
+/** For a peer to answer a close. */
+const CLOSE_TIMEOUT_MS = 2_000;
+const NORMAL = 1000;
 const GOING_AWAY = 1012;
 const PROTOCOL_ERROR = 1002;
 
 export interface LinkServerDeps {
   readonly clock: Clock;
-  readonly session: Omit<LinkSessionDeps, 'onIdle'>;
+  readonly session: Omit<LinkSessionDeps, 'log' | 'onIdle'>;
   readonly metrics: WorkerMetrics;
   readonly slots: () => number;
   readonly engineReady: () => boolean;
   /** Whether the lease is in force for this worker. May throw RedisUnavailable. */
-  readonly verify: (token: string, epoch: number) => Promise<LeaseCheck>;
+  readonly verify: (lease: ServedLease) => Promise<LeaseCheck>;
   readonly heartbeatMs: number;
   readonly log: Logger;
 }
+
+type LinkFault = 'hello_too_large' | 'bad_hello' | 'frame_before_ready' | 'bad_frame';
 
 /** A socket that has said hello. */
 interface Peer {
@@ -39,11 +48,7 @@ interface Peer {
 /** Takes the links of gateways: one for each lease, never more than there are slots. */
 export class LinkServer {
   readonly #deps: LinkServerDeps;
-  readonly #sockets = new WebSocketServer({
-    noServer: true,
-    perMessageDeflate: false,
-    maxPayload: MAX_FRAME_BYTES,
-  });
+  readonly #sockets: WebSocketServer;
   readonly #peers = new Map<string, Peer>();
   readonly #stopRouting: () => void;
   #draining = false;
@@ -51,8 +56,17 @@ export class LinkServer {
 
   constructor(http: Server, deps: LinkServerDeps) {
     this.#deps = deps;
+    const options: ServerOptions & { closeTimeout: number } = {
+      noServer: true,
+      perMessageDeflate: false,
+      maxPayload: MAX_FRAME_BYTES,
+      closeTimeout: CLOSE_TIMEOUT_MS,
+    };
+    this.#sockets = new WebSocketServer(options);
     this.#stopRouting = routeUpgrades(http, this.#sockets, (path) => path === LINK_PATH);
-    this.#sockets.on('connection', (socket: WebSocket) => this.#accept(socket));
+    this.#sockets.on('connection', (socket: WebSocket, { socket: stream }: IncomingMessage) =>
+      this.#accept(socket, stream),
+    );
   }
 
   /** Leases of all links, those still being verified included. */
@@ -64,9 +78,14 @@ export class LinkServer {
     return this.#draining;
   }
 
-  /** Takes no more links; settles when no utterance is under way, or after `timeoutMs`. */
+  /**
+   * Takes no more links, and closes each as soon as no utterance is under way on it, so that its session goes on elsewhere.
+   * Settles when all utterances have ended, or after `timeoutMs`.
+   */
   async drain(timeoutMs: number): Promise<void> {
     this.#draining = true;
+    for (const peer of this.#peers.values())
+      if (peer.session?.busy === false) this.#end(peer, GOING_AWAY);
     if (!this.#busy()) return;
     const idle = new AbortController();
     this.#onIdle = () => {
@@ -79,7 +98,8 @@ export class LinkServer {
   close(): void {
     this.#draining = true;
     this.#stopRouting();
-    for (const socket of this.#sockets.clients) socket.close(GOING_AWAY);
+    for (const peer of this.#peers.values()) this.#end(peer, GOING_AWAY);
+    for (const socket of this.#sockets.clients) hangUp(socket, GOING_AWAY);
     this.#sockets.close();
   }
 
@@ -87,7 +107,7 @@ export class LinkServer {
     return Array.from(this.#peers.values()).some((peer) => peer.session?.busy);
   }
 
-  #accept(socket: WebSocket): void {
+  #accept(socket: WebSocket, stream: Socket): void {
     const { clock, heartbeatMs, log } = this.#deps;
     let peer: Peer | undefined;
     let heard = true;
@@ -97,48 +117,72 @@ export class LinkServer {
       heard = false;
       socket.ping();
     });
+    const fault = (reason: LinkFault, error?: unknown): void => {
+      // What a peer has sent is quoted in no line: not in a message, and not as a session that no lease speaks for.
+      const sid = peer?.session && peer.lease.sessionId;
+      log.warn({
+        event: 'link_fault',
+        sid,
+        reason,
+        error: error instanceof Error ? error.name : undefined,
+      });
+      if (peer === undefined) this.#refuse(socket, 'bad_hello');
+      else this.#end(peer, PROTOCOL_ERROR);
+    };
+    const stopWatching = watchBytes(stream, MAX_HELLO_BYTES + FRAME_HEADER_BYTES, () => {
+      fault('hello_too_large');
+      socket.terminate();
+    });
     socket.on('pong', () => {
       heard = true;
     });
-    socket.on('error', (error) => log.debug({ event: 'link_socket_error', err: error }));
+    socket.on('error', ({ code }: NodeJS.ErrnoException) =>
+      log.debug({ event: 'link_socket_error', code }),
+    );
     socket.on('message', (data: Buffer, isBinary: boolean) => {
       heard = true;
-      try {
-        if (peer === undefined) {
-          helloTimer.cancel();
-          const { session: sessionId, lease } = LinkHello.parse(
-            isBinary ? undefined : JSON.parse(data.toString()),
-          );
-          peer = { lease: { ...lease, sessionId }, socket, session: undefined };
-          void this.#admit(peer);
-        } else if (peer.session === undefined) {
-          throw new Error('a frame before ready');
-        } else {
-          peer.session.onFrame(data, isBinary);
-        }
-      } catch (error) {
-        log.warn({ event: 'link_fault', sid: peer?.lease.sessionId, message: String(error) });
-        if (peer === undefined) this.#refuse(socket, 'bad_hello');
-        else socket.close(PROTOCOL_ERROR);
+      if (peer === undefined) {
+        helloTimer.cancel();
+        stopWatching();
+        if (data.length > MAX_HELLO_BYTES) return fault('hello_too_large');
+      } else if (peer.session === undefined) {
+        return fault('frame_before_ready');
       }
+      try {
+        if (peer?.session) return peer.session.onFrame(data, isBinary);
+        const hello = LinkHello.parse(isBinary ? undefined : JSON.parse(data.toString()));
+        peer = { lease: { ...hello.lease, sessionId: hello.session }, socket, session: undefined };
+      } catch (error) {
+        return fault(peer ? 'bad_frame' : 'bad_hello', error);
+      }
+      void this.#admit(peer);
     });
     socket.once('close', () => {
       helloTimer.cancel();
       heartbeat.cancel();
+      stopWatching();
       if (peer) this.#forget(peer);
     });
   }
 
   async #admit(peer: Peer): Promise<void> {
     const { lease, socket } = peer;
-    const refusal = this.#refusal(lease) ?? (await this.#verified(peer));
-    if (refusal !== undefined) {
-      this.#forget(peer);
-      return this.#refuse(socket, refusal);
-    }
+    const refusal = this.#refusal(lease);
+    if (refusal !== undefined) return this.#refuse(socket, refusal);
+    const fault = await this.#verified(peer);
     if (this.#peers.get(lease.token) !== peer) return;
+    if (fault !== undefined) {
+      this.#forget(peer);
+      return this.#refuse(socket, fault);
+    }
     this.#replaceOlder(lease);
-    peer.session = new LinkSession(socket, { ...this.#deps.session, onIdle: () => this.#onIdle() });
+    peer.session = new LinkSession(socket, {
+      ...this.#deps.session,
+      log: this.#deps.log.child({ sid: lease.sessionId }),
+      onIdle: () => {
+        if (this.#draining) this.#end(peer, GOING_AWAY);
+      },
+    });
     const { model } = this.#deps.session.engine;
     send(socket, { type: 'ready', epoch: lease.epoch, model });
   }
@@ -170,8 +214,9 @@ export class LinkServer {
     this.#peers.set(peer.lease.token, peer);
     this.#deps.metrics.slotsUsed.set(this.#peers.size);
     try {
-      const check = await this.#deps.verify(peer.lease.token, peer.lease.epoch);
-      return check === 'valid' ? undefined : check;
+      const check = await this.#deps.verify(peer.lease);
+      if (check !== 'valid') return check;
+      return this.#draining ? 'draining' : undefined;
     } catch (error) {
       if (!(error instanceof RedisUnavailable))
         this.#deps.log.error({ event: 'verify_failed', err: error });
@@ -182,7 +227,13 @@ export class LinkServer {
   #refuse(socket: WebSocket, reason: LinkRefusal): void {
     this.#deps.metrics.linksRefused.labels(reason).inc();
     send(socket, { type: 'refused', reason });
-    socket.close(1000);
+    hangUp(socket, NORMAL);
+  }
+
+  /** Stops the work of a link at once; its socket follows when the peer has answered the close. */
+  #end(peer: Peer, code: number): void {
+    this.#forget(peer);
+    hangUp(peer.socket, code);
   }
 
   #forget(peer: Peer): void {
@@ -191,6 +242,30 @@ export class LinkServer {
     this.#deps.metrics.slotsUsed.set(this.#peers.size);
     this.#onIdle();
   }
+}
+
+/** What a peer still sends after it was told to go is not heard. */
+function hangUp(socket: WebSocket, code: number): void {
+  socket.removeAllListeners('message');
+  socket.close(code);
+}
+
+/** Calls `onExceeded` when more than `maxBytes` have come, until told to stop: ws has one limit for all frames of a server. */
+function watchBytes(stream: Socket, maxBytes: number, onExceeded: () => void): () => void {
+  let leftBytes = maxBytes;
+  const onData = (chunk: Buffer): void => {
+    leftBytes -= chunk.length;
+    if (leftBytes >= 0) return;
+    stop();
+    onExceeded();
+  };
+  const stop = (): void => {
+    // Taken off while a chunk is handed round, a listener still gets that one.
+    leftBytes = Number.POSITIVE_INFINITY;
+    stream.off('data', onData);
+  };
+  stream.on('data', onData);
+  return stop;
 }
 
 function send(socket: WebSocket, event: LinkEvent): void {

@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { LINK_ACK_INTERVAL_MS, type LinkCommand, LinkEvent } from '@voice-fleet/protocol/link';
+import { createLogger } from '@voice-fleet/telemetry/logger';
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
 import type { WebSocket } from 'ws';
 import { ScriptedEngine } from '../../../../tests/support/scripted-engine.ts';
@@ -18,6 +19,8 @@ describe('LinkSession', () => {
   let metrics: WorkerMetrics;
   let sent: LinkEvent[];
   let idle: number;
+  let onIdle: () => void;
+  let logged: Record<string, unknown>[];
   let session: LinkSession;
 
   beforeEach(() => {
@@ -26,6 +29,10 @@ describe('LinkSession', () => {
     metrics = new WorkerMetrics();
     sent = [];
     idle = 0;
+    onIdle = () => {
+      idle += 1;
+    };
+    logged = [];
     session = open();
   });
 
@@ -35,10 +42,16 @@ describe('LinkSession', () => {
     } as unknown as WebSocket;
     const plan = { segmentSamples: Number.POSITIVE_INFINITY, overlapSamples: 0 };
     const settings = { plan, maxBacklogSamples, finishTimeoutMs: 1_000 };
-    const onIdle = (): void => {
-      idle += 1;
-    };
-    return new LinkSession(socket, { engine, clock, settings, metrics, onIdle });
+    const write = (line: string): void => void logged.push(JSON.parse(line));
+    const log = createLogger('asr-worker', 'info', { write });
+    return new LinkSession(socket, {
+      engine,
+      clock,
+      settings,
+      metrics,
+      log,
+      onIdle: () => onIdle(),
+    });
   }
 
   const command = (value: LinkCommand): void =>
@@ -77,6 +90,21 @@ describe('LinkSession', () => {
     expect(Number(await count('voice_worker_audio_seconds_total'))).toBeCloseTo(0.8);
   });
 
+  it('measures the first text from the first audio, not from the start of the utterance', async () => {
+    start(1);
+    clock.advance(5_000);
+    await audio([1]);
+    clock.advance(200);
+    await audio([2]);
+    expect(await count('voice_worker_asr_first_partial_seconds_count')).toBe('1');
+    expect(await count('voice_worker_asr_first_partial_seconds_sum')).toBe('0');
+    start(2, 2 * SLOT_SAMPLES);
+    session.onFrame(speak([3]).subarray(0, 2_560), true);
+    clock.advance(300);
+    await audio([4]);
+    expect(await count('voice_worker_asr_first_partial_seconds_sum')).toBe('0.3');
+  });
+
   it('acknowledges once in each interval how many frames it has had', async () => {
     start(1);
     await audio([1]);
@@ -111,7 +139,8 @@ describe('LinkSession', () => {
     await turn();
     clock.advance(LINK_ACK_INTERVAL_MS);
     expect(told('ack').at(-1)?.frames).toBe(16);
-    expect(clock.pending).toBe(0);
+    clock.advance(10 * LINK_ACK_INTERVAL_MS);
+    expect(told('ack')).toHaveLength(2);
   });
 
   it('tells of dropped audio', async () => {
@@ -135,6 +164,9 @@ describe('LinkSession', () => {
     await turn();
     expect(told('failed')).toEqual([{ type: 'failed', utterance: 1, reason: 'engine_failed' }]);
     expect([told('final'), session.busy, idle]).toEqual([[], false, 1]);
+    expect(logged).toMatchObject([
+      { level: 'warn', event: 'engine_failed', utterance: 1, message: 'scripted failure' },
+    ]);
     start(2, 2 * SLOT_SAMPLES);
     await audio([3]);
     finish(2);
@@ -176,6 +208,17 @@ describe('LinkSession', () => {
     await audio([1]);
     session.close();
     await turn();
+    expect([engine.openStreams, clock.pending]).toEqual([0, 0]);
+  });
+
+  it('begins no utterance when it was closed as the one before ended', async () => {
+    onIdle = () => session.close();
+    start(1);
+    await audio([1]);
+    clock.advance(LINK_ACK_INTERVAL_MS);
+    start(2);
+    await audio([2]);
+    expect([session.busy, engine.streams.length]).toEqual([false, 1]);
     expect([engine.openStreams, clock.pending]).toEqual([0, 0]);
   });
 

@@ -7,6 +7,7 @@ import {
 import type { Clock, Timer } from '@voice-fleet/runtime/clock';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import type { Word } from '@voice-fleet/speech/words';
+import type { Logger } from '@voice-fleet/telemetry/logger';
 import type { WebSocket } from 'ws';
 import type { AsrEngine, VoiceState } from '../engines/engine.ts';
 import type { WorkerMetrics } from '../metrics.ts';
@@ -22,14 +23,16 @@ export interface LinkSessionDeps {
   readonly clock: Clock;
   readonly settings: RunnerSettings;
   readonly metrics: WorkerMetrics;
-  /** Called when an utterance has ended. */
+  /** Names the session in each line. */
+  readonly log: Logger;
+  /** Called when an utterance has ended, unless by `close`. */
   readonly onIdle: () => void;
 }
 
 interface Current {
   readonly utterance: number;
   readonly runner: UtteranceRunner;
-  readonly startedMs: number;
+  firstAudioMs: number | undefined;
   finishedMs: number | undefined;
   heardText: boolean;
 }
@@ -46,6 +49,7 @@ export class LinkSession {
   #settledSample = 0;
   #frames = 0;
   #ackTimer: Timer | undefined;
+  #closed = false;
 
   constructor(socket: WebSocket, deps: LinkSessionDeps) {
     this.#socket = socket;
@@ -60,10 +64,14 @@ export class LinkSession {
   onFrame(data: Buffer, isBinary: boolean): void {
     if (isBinary) this.#audio(data);
     else this.#command(LinkCommand.parse(JSON.parse(data.toString())));
-    this.#ackTimer ??= this.#deps.clock.after(LINK_ACK_INTERVAL_MS, () => this.#ack());
+    // A command that ends an utterance may have closed the session.
+    if (!this.#closed)
+      this.#ackTimer ??= this.#deps.clock.after(LINK_ACK_INTERVAL_MS, () => this.#ack());
   }
 
+  /** Ends the utterance under way without a word. */
   close(): void {
+    this.#closed = true;
     this.#cancel();
     this.#ackTimer?.cancel();
   }
@@ -73,6 +81,7 @@ export class LinkSession {
     this.#receivedSample += pcm.length >> 1;
     this.#frames += 1;
     if (current === undefined) return;
+    current.firstAudioMs ??= this.#deps.clock.now();
     this.#deps.metrics.audioSeconds.inc((pcm.length >> 1) / SAMPLE_RATE);
     if (this.#deps.settings.maxBacklogSamples === 0) this.#untaken.push(this.#receivedSample);
     current.runner.push(pcm);
@@ -83,6 +92,7 @@ export class LinkSession {
     switch (command.type) {
       case 'start':
         this.#cancel();
+        if (this.#closed) return;
         this.#receivedSample = command.fromSample;
         this.#settledSample = command.fromSample;
         return this.#start(command.utterance, command.fromSample);
@@ -105,7 +115,7 @@ export class LinkSession {
     const listener: RunnerListener = {
       onWords: (words, tail) => this.#onWords(is(), words, tail),
       onFinal: (words, usage) => this.#onFinal(is(), words, usage),
-      onFailed: () => this.#onFailed(is()),
+      onFailed: (cause) => this.#onFailed(is(), cause),
       onDropped: (samples) => {
         metrics.droppedAudioSeconds.inc(samples / SAMPLE_RATE);
         const { maxBacklogSamples } = settings;
@@ -126,7 +136,7 @@ export class LinkSession {
     this.#current = {
       utterance,
       runner,
-      startedMs: clock.now(),
+      firstAudioMs: undefined,
       finishedMs: undefined,
       heardText: false,
     };
@@ -137,7 +147,9 @@ export class LinkSession {
     const { clock, metrics } = this.#deps;
     if (!current.heardText) {
       current.heardText = true;
-      metrics.firstPartialSeconds.observe((clock.now() - current.startedMs) / 1000);
+      metrics.firstPartialSeconds.observe(
+        (clock.now() - (current.firstAudioMs ?? clock.now())) / 1000,
+      );
     }
     this.#settledSample = words.at(-1)?.endSample ?? this.#settledSample;
     this.#send({ type: 'partial', utterance: current.utterance, words: words.map(linkWord), tail });
@@ -160,8 +172,10 @@ export class LinkSession {
     this.#deps.onIdle();
   }
 
-  #onFailed(current: Current | undefined): void {
+  #onFailed(current: Current | undefined, cause: unknown): void {
     if (current === undefined) return;
+    const message = cause instanceof Error ? cause.message : String(cause);
+    this.#deps.log.warn({ event: 'engine_failed', utterance: current.utterance, message });
     this.#current = undefined;
     this.#untaken.length = 0;
     this.#deps.metrics.utterances.labels('failed').inc();
@@ -175,7 +189,7 @@ export class LinkSession {
     this.#current = undefined;
     this.#untaken.length = 0;
     this.#deps.metrics.utterances.labels('cancelled').inc();
-    this.#deps.onIdle();
+    if (!this.#closed) this.#deps.onIdle();
   }
 
   #ack(): void {

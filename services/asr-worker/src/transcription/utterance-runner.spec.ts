@@ -1,5 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import { beforeEach, describe, expect, it } from '@jest/globals';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { joinText, type Word } from '@voice-fleet/speech/words';
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
 import { ScriptedEngine } from '../../../../tests/support/scripted-engine.ts';
@@ -38,6 +40,9 @@ function withMembers(stream: EngineStream, members: Partial<EngineStream>): Engi
     Object.defineProperty(stream, name, { value });
   return stream;
 }
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
 
@@ -133,6 +138,27 @@ describe('UtteranceRunner', () => {
       start().push(speak([1]));
       await turn();
       expect(sizes).toEqual([1_600, 1_600, 1_600, 1_600]);
+    });
+
+    it('sets one timer for all pieces of an hour, and keeps nothing of those that were taken', async () => {
+      const after = jest.spyOn(clock, 'after');
+      engine = new Altered((stream) => withMembers(stream, { write: async () => undefined }));
+      const runner = start();
+      const hear = async (hours: number): Promise<number> => {
+        for (let piece = 0; piece < hours * 36_000; piece += 1_000) {
+          runner.push(Buffer.alloc(1_000 * 3_200));
+          await turn();
+        }
+        collectGarbage();
+        return process.memoryUsage().heapUsed;
+      };
+      const before = await hear(0.5);
+      expect((await hear(1)) - before).toBeLessThan(2_000_000);
+      expect(taken).toBe(1.5 * 3_600 * SECOND);
+      expect(after).toHaveBeenCalledTimes(1);
+      runner.cancel();
+      await turn();
+      expectNothingLeft();
     });
 
     it('takes no audio after the finish', async () => {
@@ -353,6 +379,39 @@ describe('UtteranceRunner', () => {
       await say(runner, range(1, 6));
       clock.advance(FINISH_TIMEOUT_MS);
       await expectFailure('the engine did not answer in time');
+    });
+
+    it('after many pieces taken in time: fails in time on the one that it does not take', async () => {
+      const runner = start();
+      await say(runner, range(1, 5));
+      clock.advance(FINISH_TIMEOUT_MS - 1);
+      engine.stall();
+      runner.push(Buffer.alloc(3_200));
+      await turn();
+      clock.advance(FINISH_TIMEOUT_MS - 1);
+      await turn();
+      expect(failures).toEqual([]);
+      clock.advance(1);
+      await expectFailure('the engine did not answer in time');
+    });
+
+    it('while it waits for audio: fails on the next', async () => {
+      let fail: (error: Error) => void = () => undefined;
+      const broken = new Promise<never>((_, reject) => {
+        fail = reject;
+      });
+      async function* events(): AsyncGenerator<EngineEvent> {
+        yield await broken;
+      }
+      engine = new Altered((stream) =>
+        withMembers(stream, { write: async () => undefined, events: events() }),
+      );
+      const runner = start();
+      await say(runner, [1]);
+      fail(new Error('child died'));
+      await turn();
+      await say(runner, [2]);
+      await expectFailure('child died');
     });
 
     it('may be slow with each piece, as long as it takes it in time', async () => {

@@ -1,9 +1,10 @@
-import type { Clock, Timer } from '@voice-fleet/runtime/clock';
+import type { Clock } from '@voice-fleet/runtime/clock';
 import { AudioQueue } from '@voice-fleet/speech/audio-queue';
 import { AudioTail } from '@voice-fleet/speech/audio-tail';
 import { TranscriptJoiner } from '@voice-fleet/speech/transcript-joiner';
 import type { Word } from '@voice-fleet/speech/words';
 import type { AsrEngine, VoiceState } from '../engines/engine.ts';
+import { EngineWait } from './engine-wait.ts';
 import { Segment } from './segment.ts';
 import type { SegmentPlan } from './segment-plan.ts';
 
@@ -49,20 +50,21 @@ export class UtteranceRunner {
   readonly #queue: AudioQueue;
   readonly #tail: AudioTail;
   readonly #joiner: TranscriptJoiner;
+  readonly #wait: EngineWait;
   #segment: Segment | undefined;
   #finishing = false;
   #over = false;
   #wake: (() => void) | undefined;
-  #patience: Timer | undefined;
   #promptTokens = 0;
   #completionTokens = 0;
 
   constructor(fromSample: number, deps: RunnerDeps) {
     this.#deps = deps;
-    const { plan, maxBacklogSamples } = deps.settings;
+    const { plan, maxBacklogSamples, finishTimeoutMs } = deps.settings;
     this.#queue = new AudioQueue(maxBacklogSamples, fromSample);
     this.#tail = new AudioTail(plan.overlapSamples, fromSample);
     this.#joiner = new TranscriptJoiner({ overlapSamples: plan.overlapSamples });
+    this.#wait = new EngineWait(deps.clock, finishTimeoutMs);
     void this.#run();
   }
 
@@ -84,7 +86,7 @@ export class UtteranceRunner {
   cancel(): void {
     this.#over = true;
     this.#segment?.abort();
-    this.#patience?.cancel();
+    this.#wait.end(new Error('the utterance was cancelled'));
     this.#queue.clear();
     this.#wake?.();
   }
@@ -94,9 +96,11 @@ export class UtteranceRunner {
       while (await this.#hasAudio()) await this.#runSegment();
       if (this.#over) return;
       this.#over = true;
+      this.#wait.end(new Error('the utterance is over'));
       const usage = { promptTokens: this.#promptTokens, completionTokens: this.#completionTokens };
       this.#deps.listener.onFinal(this.#joiner.end(), usage);
     } catch (error) {
+      this.#wait.end(error);
       this.#segment?.abort();
       if (this.#over) return;
       this.#over = true;
@@ -122,22 +126,22 @@ export class UtteranceRunner {
     const segment = new Segment(engine.open(voice));
     this.#segment = segment;
     const ended = this.#read(segment);
-    // A failure also rejects the next write or the await below; until then it must not count as unhandled.
-    ended.catch(() => undefined);
-    await this.#feed(segment, settings.plan.segmentSamples, ended);
+    // An engine that failed may never settle the write under way.
+    ended.catch((error: unknown) => this.#wait.end(error));
+    await this.#feed(segment, settings.plan.segmentSamples);
     if (this.#over) return;
     segment.finish();
-    await this.#within(settings.finishTimeoutMs, ended);
+    await this.#wait.until(ended);
     if (this.#over || (this.#finishing && this.#queue.samples === 0)) return;
     listener.onSegmentRolled();
     this.#show(this.#joiner.roll(this.#tail.endSample), '');
   }
 
-  async #feed(segment: Segment, limitSamples: number, ended: Promise<void>): Promise<void> {
+  async #feed(segment: Segment, limitSamples: number): Promise<void> {
     // The queue may have dropped audio since: the overlap lies where the tail ends, not where the queue begins.
     const overlap = this.#tail.last(this.#deps.settings.plan.overlapSamples);
     if (overlap.length > 0)
-      await this.#write(segment, overlap, this.#tail.endSample - (overlap.length >> 1), ended);
+      await this.#wait.until(segment.write(overlap, this.#tail.endSample - (overlap.length >> 1)));
     this.#expectRoll(segment, limitSamples);
     while (segment.samples < limitSamples && (await this.#hasAudio())) {
       const fromSample = this.#queue.headSample;
@@ -147,19 +151,13 @@ export class UtteranceRunner {
       }
       const pcm = this.#queue.take(Math.min(PIECE_SAMPLES, limitSamples - segment.samples));
       if (pcm === undefined) continue;
-      await this.#write(segment, pcm, fromSample, ended);
+      await this.#wait.until(segment.write(pcm, fromSample));
       this.#tail.append(pcm);
       this.#deps.listener.onTaken(this.#queue.headSample);
       this.#show(this.#joiner.progress(this.#queue.headSample - SETTLE_SAMPLES), '');
     }
     // Full, and nothing more said yet: the next audio or the end decides whether this was the last segment.
     if (!this.#over) await this.#hasAudio();
-  }
-
-  /** An engine that failed or hangs may never settle a write. */
-  #write(segment: Segment, pcm: Buffer, fromSample: number, ended: Promise<void>): Promise<void> {
-    const written = Promise.race([segment.write(pcm, fromSample), ended]);
-    return this.#within(this.#deps.settings.finishTimeoutMs, written);
   }
 
   /** Words of the coming overlap wait; where it lies is known unless audio is dropped before. */
@@ -184,20 +182,5 @@ export class UtteranceRunner {
 
   #show(words: readonly Word[], tail: string): void {
     if (words.length > 0 || tail !== '') this.#deps.listener.onWords(words, tail);
-  }
-
-  async #within(timeoutMs: number, work: Promise<void>): Promise<void> {
-    let fail: (error: Error) => void = () => undefined;
-    const late = new Promise<never>((_, reject) => {
-      fail = reject;
-    });
-    this.#patience = this.#deps.clock.after(timeoutMs, () =>
-      fail(new Error('the engine did not answer in time')),
-    );
-    try {
-      await Promise.race([work, late]);
-    } finally {
-      this.#patience.cancel();
-    }
   }
 }
