@@ -56,10 +56,14 @@ export type LinkRefusal = z.infer<typeof LinkRefusal>;
 export const LinkEvent = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('ready'), epoch: z.int().positive(), model: z.string() }),
   z.strictObject({ type: z.literal('refused'), reason: LinkRefusal }),
-  /** `frames`: frames of this link consumed so far (text and binary, hello not counted); `sample`: audio before it need not be replayed. */
+  /**
+   * `frames`: frames of this link consumed so far (text and binary, hello not counted); `takenSample`: audio the engine has
+   * taken, a part of a frame too; `sample`: audio before it need not be replayed.
+   */
   z.strictObject({
     type: z.literal('ack'),
     frames: z.int().nonnegative(),
+    takenSample: z.int().nonnegative(),
     sample: z.int().nonnegative(),
   }),
   /** `words` are settled for good; `tail` is the engine's present guess at what follows them. */

@@ -83,7 +83,12 @@ class LinkSession implements UpstreamSession {
 
   sendAck(): void {
     if (this.#utterance === undefined) return;
-    this.#send({ type: 'ack', frames: this.#frames, sample: this.#sample });
+    this.#send({
+      type: 'ack',
+      frames: this.#frames,
+      takenSample: this.#sample,
+      sample: this.#sample,
+    });
   }
 
   #onCommand(command: LinkCommand): void {

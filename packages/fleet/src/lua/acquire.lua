@@ -46,8 +46,9 @@ end
 
 local held = read_live_lease(token)
 if held then
-  -- A claimed lease keeps its longer time.
-  redis.call('ZADD', LEASES, 'GT', now + claim_ttl, token)
+  -- A claimed lease keeps its longer time. (Redis 6.0 has no ZADD GT.)
+  local expiry = tonumber(redis.call('ZSCORE', LEASES, token) or 0)
+  if now + claim_ttl > expiry then redis.call('ZADD', LEASES, now + claim_ttl, token) end
   return granted(held)
 end
 drop_lease(token)

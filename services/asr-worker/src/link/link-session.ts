@@ -47,6 +47,7 @@ export class LinkSession {
   #current: Current | undefined;
   #receivedSample = 0;
   #settledSample = 0;
+  #takenSample = 0;
   #frames = 0;
   #ackTimer: Timer | undefined;
   #closed = false;
@@ -122,6 +123,7 @@ export class LinkSession {
         if (is()) this.#send({ type: 'dropped', utterance, samples, maxBacklogSamples });
       },
       onTaken: (untilSample) => {
+        this.#takenSample = untilSample;
         while ((this.#untaken[0] ?? Number.POSITIVE_INFINITY) <= untilSample) this.#untaken.shift();
       },
       onSegmentRolled: () => metrics.segmentRolls.inc(),
@@ -196,6 +198,7 @@ export class LinkSession {
     this.#ackTimer = undefined;
     this.#send({
       type: 'ack',
+      takenSample: this.#takenSample,
       frames: this.#frames - this.#untaken.length,
       sample: this.#settledSample,
     });

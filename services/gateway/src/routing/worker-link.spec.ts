@@ -205,7 +205,7 @@ describe('a link to a worker', () => {
       'hm?',
       '{}',
       JSON.stringify({ ...READY, epoch: 6 }),
-      JSON.stringify({ type: 'ack', frames: 0, sample: 0 }),
+      JSON.stringify({ type: 'ack', frames: 0, takenSample: 0, sample: 0 }),
     ])('finds a worker unreachable that answers %s', async (answer) => {
       const dialled = dial();
       const peer = await accepted();
@@ -275,10 +275,10 @@ describe('a link to a worker', () => {
       link.audio(PCM);
       link.audio(PCM);
       expect(reports.all).toEqual(['held']);
-      peer.say({ type: 'ack', frames: 3, sample: 0 });
+      peer.say({ type: 'ack', frames: 3, takenSample: 0, sample: 0 });
       await heard(peer);
       expect(reports.all).toEqual(['held']);
-      peer.say({ type: 'ack', frames: 4, sample: 0 });
+      peer.say({ type: 'ack', frames: 4, takenSample: 0, sample: 0 });
       await heard(peer);
       expect(reports.all).toEqual(['held', 'flows']);
       clock.advance(4_000);
@@ -290,11 +290,22 @@ describe('a link to a worker', () => {
       for (let frame = 0; frame <= SETTINGS.inboundQueueMax; frame += 1) link.audio(PCM);
       clock.advance(SETTINGS.stallMs - 1);
       // An ack that is no progress buys no time.
-      peer.say({ type: 'ack', frames: 0, sample: 0 });
+      peer.say({ type: 'ack', frames: 0, takenSample: 0, sample: 0 });
       await heard(peer);
       expect(reports.all).toEqual(['held']);
       clock.advance(1);
       expect(reports.all).toEqual(['held', 'stalled']);
+    });
+
+    it('is not stalled while the engine works on a long frame', async () => {
+      const { link, peer } = await linked();
+      for (let frame = 0; frame <= SETTINGS.inboundQueueMax; frame += 1) link.audio(PCM);
+      for (let takenSample = 1; takenSample <= 4; takenSample += 1) {
+        clock.advance(SETTINGS.stallMs - 1);
+        peer.say({ type: 'ack', frames: 0, takenSample, sample: 0 });
+        await heard(peer);
+      }
+      expect(reports.all).toEqual(['held']);
     });
 
     it('is lost when nothing of a full queue is taken for a second, and nothing is heard either', async () => {
@@ -310,7 +321,7 @@ describe('a link to a worker', () => {
       for (let frame = 0; frame < 50; frame += 1) link.audio(PCM);
       for (let frames = 1; frames <= 4; frames += 1) {
         clock.advance(SETTINGS.stallMs - 1);
-        peer.say({ type: 'ack', frames, sample: 0 });
+        peer.say({ type: 'ack', frames, takenSample: 0, sample: 0 });
         await heard(peer);
       }
       expect(reports.all).toEqual(['held']);
@@ -326,7 +337,7 @@ describe('a link to a worker', () => {
       peer.socket.resume();
       await heard(peer);
       expect(peer.frames.slice(1)).toEqual([chunk.length, chunk.length]);
-      peer.say({ type: 'ack', frames: 2, sample: 0 });
+      peer.say({ type: 'ack', frames: 2, takenSample: 0, sample: 0 });
       await reports.count(2);
       expect(reports.all).toEqual(['held', 'flows']);
     });
@@ -373,7 +384,7 @@ describe('a link to a worker', () => {
       const { peer } = await linked();
       for (let beat = 0; beat < 3; beat += 1) {
         clock.advance(SETTINGS.heartbeatMs);
-        peer.say({ type: 'ack', frames: 0, sample: 0 });
+        peer.say({ type: 'ack', frames: 0, takenSample: 0, sample: 0 });
         await heard(peer);
       }
       expect(reports.all).toEqual([]);

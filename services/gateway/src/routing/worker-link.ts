@@ -59,6 +59,7 @@ export class WorkerLink implements Link {
   #stall: Timer | undefined;
   #sentFrames = 0;
   #ackedFrames = 0;
+  #takenSample = 0;
   #heardMs: number;
   #held = false;
   #closing = false;
@@ -147,7 +148,7 @@ export class WorkerLink implements Link {
     const event = result.data;
     switch (event.type) {
       case 'ack':
-        return this.#onAck(event.frames);
+        return this.#onAck(event.frames, event.takenSample);
       case 'ready':
       case 'refused':
         return this.lose(`unexpected ${event.type}`);
@@ -169,9 +170,11 @@ export class WorkerLink implements Link {
     this.#listener.onCongestion(true);
   }
 
-  #onAck(frames: number): void {
-    if (frames <= this.#ackedFrames) return;
+  #onAck(frames: number, takenSample: number): void {
+    // An engine that works on a long frame gets on, though no frame is done yet.
+    if (frames === this.#ackedFrames && takenSample === this.#takenSample) return;
     this.#ackedFrames = frames;
+    this.#takenSample = takenSample;
     if (!this.#held) return;
     this.#stall?.cancel();
     if (this.#isOver(this.#settings.inboundQueueMax / 2, MAX_QUEUED_BYTES / 2))

@@ -326,26 +326,6 @@ describe('Session', () => {
       session.apply(start('b'));
       expect(second.calls).toEqual(['start 2 from 0']);
     });
-
-    it('that is lost again and again is not looked for without pauses', async () => {
-      await open();
-      for (let loss = 0; loss < 50; loss += 1) {
-        listener.onLost('gone');
-        await turn();
-      }
-      expect(attempts.length).toBeLessThan(5);
-    });
-
-    it('that was lost before it could be used counts as none', async () => {
-      answers = [
-        async () => {
-          listener.onLost('gone');
-          return link;
-        },
-      ];
-      await expect(make().open()).rejects.toMatchObject({ code: 'fleet_unavailable' });
-      expect(clock.pending).toBe(0);
-    });
   });
 
   describe('opened and closed', () => {
