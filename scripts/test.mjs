@@ -97,7 +97,17 @@ async function jest(project) {
   const folder = mkdtempSync(join(tmpdir(), 'voice-fleet-jest-'));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const report = join(folder, 'report.json');
-  const args = ['--selectProjects', project, '--json', '--outputFile', report];
+  // Unit specs share nothing; integration specs start servers and measure time, one file after the other.
+  const workers = project === 'unit' ? '100%' : '1';
+  const args = [
+    '--selectProjects',
+    project,
+    '--maxWorkers',
+    workers,
+    '--json',
+    '--outputFile',
+    report,
+  ];
   return countTests(report, await exitCode([process.execPath, 'scripts/jest.mjs', ...args]));
 }
 

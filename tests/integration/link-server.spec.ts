@@ -2,16 +2,16 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { LinkServer } from '@voice-fleet/asr-worker/link/link-server';
+import { WorkerMetrics } from '@voice-fleet/asr-worker/metrics';
 import type { LeaseCheck } from '@voice-fleet/fleet/lease';
 import type { ServedLease } from '@voice-fleet/fleet/worker';
 import { LINK_PATH, LinkEvent } from '@voice-fleet/protocol/link';
 import { systemClock as clock } from '@voice-fleet/runtime/clock';
 import { createLogger } from '@voice-fleet/telemetry/logger';
 import { WebSocket } from 'ws';
-import { ScriptedEngine } from '../../../../tests/support/scripted-engine.ts';
-import { speak } from '../../../../tests/support/spoken-words.ts';
-import { WorkerMetrics } from '../metrics.ts';
-import { LinkServer } from './link-server.ts';
+import { ScriptedEngine } from '../support/scripted-engine.ts';
+import { speak } from '../support/spoken-words.ts';
 
 const SECRET = 'what-a-peer-has-sent';
 
