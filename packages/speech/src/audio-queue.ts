@@ -38,14 +38,16 @@ export class AudioQueue {
     return this.#headSample;
   }
 
-  /** Adds audio, which must not change after, and returns how many samples were dropped for it, the oldest first. */
+  /**
+   * Adds audio, which must not change after, and returns how many samples were dropped for it, the oldest first. What is
+   * added is kept whole: a chunk longer than the bound says nothing of an engine that is behind.
+   */
   push(pcm: Buffer): number {
     if (pcm.length % BYTES_PER_SAMPLE !== 0) throw new RangeError('PCM16 holds half a sample');
-    const samples = pcm.length / BYTES_PER_SAMPLE;
-    const dropped = Math.max(0, this.samples + samples - this.#maxSamples);
-    const droppedHere = Math.min(dropped, this.samples);
-    this.#skip(droppedHere * BYTES_PER_SAMPLE);
-    this.#append(pcm.subarray((dropped - droppedHere) * BYTES_PER_SAMPLE));
+    const excess = this.samples + pcm.length / BYTES_PER_SAMPLE - this.#maxSamples;
+    const dropped = Math.min(this.samples, Math.max(0, excess));
+    this.#skip(dropped * BYTES_PER_SAMPLE);
+    this.#append(pcm);
     this.#headSample += dropped;
     return dropped;
   }
