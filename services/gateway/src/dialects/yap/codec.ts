@@ -10,6 +10,7 @@ import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import type { DialectCodec } from '../dialect.ts';
 import { assertFlat } from '../flat-json.ts';
 import { decodePcm } from '../pcm-base64.ts';
+import { AppendTemplate, type Ids } from './append-template.ts';
 
 /** Close codes and texts that operators may change. */
 export interface YapSettings {
@@ -43,11 +44,6 @@ const YAP_ERROR_CODES: Record<ErrorCode, string> = {
 
 const MAX_REASON_CHARS = 200;
 
-interface Ids {
-  readonly session_id: string;
-  readonly request_id: string;
-}
-
 /**
  * The envelope of `/api/asr-streaming`. Frames about an utterance carry the ids of the message that started it; all
  * others carry those of the last message seen.
@@ -56,6 +52,7 @@ export class YapCodec implements DialectCodec {
   readonly #settings: YapSettings;
   #seen: Ids = { session_id: 'unknown', request_id: 'unknown' };
   #utterance: Ids | undefined;
+  readonly #lastAppend = new AppendTemplate();
 
   constructor(settings: YapSettings) {
     this.#settings = settings;
@@ -63,18 +60,35 @@ export class YapCodec implements DialectCodec {
 
   decode(data: Buffer, isBinary: boolean): ClientCommand {
     if (isBinary) throw new VoiceError('binary_not_supported');
+    return this.#decodeLikeLast(data) ?? this.#decodeAny(data);
+  }
+
+  #decodeLikeLast(data: Buffer): ClientCommand | undefined {
+    const audio = this.#lastAppend.match(data);
+    if (audio === undefined) return undefined;
+    try {
+      const pcm = decodePcm(audio);
+      this.#seen = this.#lastAppend.ids;
+      return { kind: 'audio', utteranceId: this.#seen.request_id, pcm };
+    } catch {
+      // Not base64: parsing tells what it is.
+      return undefined;
+    }
+  }
+
+  #decodeAny(data: Buffer): ClientCommand {
     const envelope = parseEnvelope(data);
     // The ids alone: the envelope would keep its audio in memory until the next message.
     this.#seen = { session_id: envelope.session_id, request_id: envelope.request_id };
     const payload = envelope.payload ?? {};
     const type = envelope.type as YapClientType;
     switch (type) {
-      case 'input_audio_buffer.append':
-        return {
-          kind: 'audio',
-          utteranceId: envelope.request_id,
-          pcm: decodePcm(payload['audio']),
-        };
+      case 'input_audio_buffer.append': {
+        const { audio } = payload;
+        const pcm = decodePcm(audio);
+        this.#lastAppend.learn(data, this.#seen, String(audio));
+        return { kind: 'audio', utteranceId: envelope.request_id, pcm };
+      }
       case 'input_audio_buffer.commit':
         if (payload['final']) return { kind: 'finalize', utteranceId: envelope.request_id };
         this.#utterance = this.#seen;
