@@ -248,7 +248,10 @@ describe('the link port of a worker', () => {
     const { peer, lease } = await linked();
     peer.send({ type: 'start', utterance: 1, fromSample: 0 });
     peer.socket.send(Buffer.alloc(32 * 1024 * 1024));
-    await until(() => peer.events.some(({ type }) => type === 'dropped'), 'it was taken');
+    await until(
+      () => peer.events.some((event) => event.type === 'ack' && event.frames === 2),
+      'it was taken',
+    );
     peer.socket.send(Buffer.alloc(32 * 1024 * 1024 + 2));
     expect(await peer.closed).toBe(1009);
     await store.release(lease);
