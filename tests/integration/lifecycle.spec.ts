@@ -76,7 +76,11 @@ describe('runService', () => {
   it('closes once, however many signals come', async () => {
     const { child, ended, said } = service(`return {
       closeTimeoutMs: 5_000,
-      close: async () => { say('closing'); await new Promise((go) => process.on('SIGUSR2', go)); },
+      close: async () => {
+        const told = new Promise((go) => process.on('SIGUSR2', go));
+        say('closing');
+        await told;
+      },
     };`);
     await said('running');
     child.kill('SIGTERM');
