@@ -64,7 +64,7 @@ export const GatewayEnv = z
       default: 256,
       min: 1,
       max: 100_000,
-      doc: 'Frames that may wait at a worker which takes none for a second; more end the session.',
+      doc: 'Frames that may wait at a worker. More hold the client; if none is taken for a second, the session ends.',
     }),
     WS_MAX_MESSAGE_BYTES: integerVar({
       default: 1_048_576,
