@@ -1,15 +1,22 @@
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** A loopback port nobody listens on now. */
+/**
+ * Below the ports that systems hand out by themselves (Linux: from 32768). A port from those may be
+ * somebody's connection or server before the child it is meant for listens on it.
+ */
+const FIRST_PORT = 10_240;
+const END_PORT = 32_768;
+
+/** A loopback port nobody listens on now, for a child that is told its port. */
 export async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (let tries = 0; tries < 100; tries += 1) {
+    const port = randomInt(FIRST_PORT, END_PORT);
+    if (await isFree(port, '127.0.0.1')) return port;
+  }
+  throw new Error(`No port from ${FIRST_PORT} to ${END_PORT - 1} on 127.0.0.1 seems free.`);
 }
 
 /** Whether this machine lets us listen there; asking to listen is the one reliable answer. */

@@ -1,19 +1,9 @@
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
 export const ANY_FREE = '0';
 const POLL_MS = 50;
-
-/** A loopback port nobody listens on now. */
-export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
-}
 
 /** Settles when something listens on the loopback port. Never gives up: the caller does. */
 export async function untilAccepting(port: number): Promise<void> {

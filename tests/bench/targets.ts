@@ -1,9 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { YAP_PATH } from '@voice-fleet/protocol/yap';
+import { freePort } from '@voice-fleet/testkit/ports';
 import { Child, FROM_SOURCE } from './child.ts';
 import type { TargetName } from './options.ts';
-import { ANY_FREE, freePort, untilAccepting, untilOk } from './ports.ts';
+import { ANY_FREE, untilAccepting, untilOk } from './ports.ts';
 import { haproxyConfig, nginxConfig, type ProxyPlan } from './proxy-config.ts';
 import { which } from './which.ts';
 

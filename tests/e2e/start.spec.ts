@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { type Command, endCommands, freePort, left, startCommand, until } from './command.ts';
+import { freePort } from '@voice-fleet/testkit/ports';
+import { type Command, endCommands, left, startCommand, until } from './command.ts';
 
 interface Started extends Command {
   readonly port: number;
@@ -29,7 +30,7 @@ describe('npm start', () => {
 
   it('recognises its recording, also with empty variables, and leaves nothing behind', async () => {
     const started = await start(['--once', '--json'], EMPTY);
-    expect(await started.closed).toBe(0);
+    expect({ code: await started.closed, stderr: started.stderr }).toMatchObject({ code: 0 });
     const result = JSON.parse(started.stdout) as Record<string, string>;
     expect(result['url']).toBe(`http://127.0.0.1:${started.port}`);
     expect(result['reference']).toBe('he might even have been made amiable himself');
