@@ -78,8 +78,14 @@ describe('LinkServer', () => {
     verify = async () => 'valid';
     http = createServer().listen(0, '127.0.0.1');
     await once(http, 'listening');
-    const plan = { segmentSamples: Number.POSITIVE_INFINITY, overlapSamples: 0 };
-    const settings = { plan, maxBacklogSamples: 0, finishTimeoutMs: 5_000 };
+    const endless = Number.POSITIVE_INFINITY;
+    const settings = {
+      plan: { segmentSamples: endless, pauseFromSamples: endless, overlapSamples: 0 },
+      maxBacklogSamples: 0,
+      finishTimeoutMs: 5_000,
+      quietTimeoutMs: 60_000,
+      recovery: { maxAttempts: 0, overlapSamples: 0, replaySamples: 0 },
+    };
     server = new LinkServer(http, {
       clock,
       session: { engine, clock, settings, metrics },

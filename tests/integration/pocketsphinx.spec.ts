@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { EngineEvent, EngineStream, VoiceState } from '@voice-fleet/asr-worker/engines/engine';
-import { PocketsphinxEngine } from '@voice-fleet/asr-worker/engines/pocketsphinx/engine';
+import { MAX_SEGMENT_SAMPLES, PocketsphinxEngine } from '@voice-fleet/asr-worker/engines/pocketsphinx/engine';
 import { systemClock as clock } from '@voice-fleet/runtime/clock';
 import { readWav } from '@voice-fleet/speech/wav';
 import type { Word } from '@voice-fleet/speech/words';
@@ -200,7 +200,7 @@ describe('PocketsphinxEngine', () => {
       }
       await listen(square);
       await listen(noise(32_000, 32_767), { chunkBytes: 4_321 });
-      expect(engine.health()).toEqual({ ready: true });
+      expect(engine.health()).toEqual({ state: 'ready' });
     },
     PATIENCE_MS,
   );
@@ -245,9 +245,9 @@ describe('PocketsphinxEngine', () => {
     'refuses more audio than it can keep, and audio after the end',
     async () => {
       const stream = engine.open({});
-      await expect(stream.write(Buffer.alloc(engine.maxSegmentSamples * 2 + 2))).rejects.toThrow(
-        'a segment holds',
-      );
+      await expect(
+        stream.write(Buffer.alloc(MAX_SEGMENT_SAMPLES * 2 + 2)),
+      ).rejects.toThrow('a segment holds');
       stream.finish();
       await expect(stream.write(short)).rejects.toThrow('after finish');
       expect((await read(stream)).text).toBe('');
@@ -268,7 +268,7 @@ describe('PocketsphinxEngine', () => {
       }
       stream.finish();
       expect((await heard).words).toEqual(undisturbed.words);
-      expect(engine.health()).toEqual({ ready: true });
+      expect(engine.health()).toEqual({ state: 'ready' });
     },
     PATIENCE_MS,
   );
@@ -352,7 +352,7 @@ describe('PocketsphinxEngine', () => {
           pid = Number(fields['pid']);
         },
       });
-      expect(other.health()).toEqual({ ready: false, reason: 'not started' });
+      expect(other.health()).toEqual({ state: 'uninitialized', reason: 'not started' });
       await other.start();
       const stream = other.open({});
       const failed = expect(read(stream)).rejects.toThrow('the engine was stopped');
@@ -360,7 +360,7 @@ describe('PocketsphinxEngine', () => {
       await other.stop();
       await Promise.all([failed, write]);
       expect(isAlive(pid)).toBe(false);
-      expect(other.health().ready).toBe(false);
+      expect(other.health().state).toBe('unloading');
     },
     PATIENCE_MS,
   );

@@ -6,7 +6,7 @@ import { readWav } from '@voice-fleet/speech/wav';
 import { Fleet, until } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { ServiceProcess } from '../support/service-process.ts';
-import { frames, range, speak, transcript } from '../support/spoken-words.ts';
+import { frames, range, SLOT_SAMPLES, speak, transcript } from '../support/spoken-words.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
 
 jest.setTimeout(30_000);
@@ -53,7 +53,7 @@ function errorOf(client: YapSocket, requestId: string): { code: string; reason: 
 describe('an engine that fails', () => {
   it('ends only the utterance it failed on, with processing_error; the next one on the socket works', async () => {
     const engine = new ScriptedEngine();
-    fleet = await Fleet.start([engine]);
+    fleet = await Fleet.start([engine], { STT_MAX_RECOVERIES: '0' });
     const client = await fleet.client();
     const other = await fleet.client();
     other.start('o');
@@ -72,9 +72,30 @@ describe('an engine that fails', () => {
     expect(engine.openStreams).toBe(0);
   });
 
+  it('E6: fails without a trace in the transcript when a new stream can hear the audio again', async () => {
+    const engine = new ScriptedEngine();
+    fleet = await Fleet.start([engine]);
+    const client = await fleet.client();
+    client.start('u');
+    client.append('u', speak(range(1, 5)));
+    await until(() => engine.takenSamples === 5 * SLOT_SAMPLES, 'the engine took it');
+    engine.failNextWrite = true;
+    client.append('u', speak(range(6, 9)));
+    client.finalize('u');
+    expect((await client.next('final')).payload.normalized_text).toBe(transcript(range(1, 9)));
+    expect(client.text('u')).toBe(transcript(range(1, 9)));
+    const metrics = await fleet.workerMetrics();
+    expect(metrics).toContain('voice_worker_stream_faults_total{cause="other"} 1');
+    expect(metrics).toContain('voice_worker_recoveries_total{outcome="recovered"} 1');
+    expect(metrics).toContain('voice_worker_recovery_seconds_count 1');
+  });
+
   it('is given up on when it takes no audio within STT_FINISH_TIMEOUT_S, before or after the finish', async () => {
     const engine = new ScriptedEngine();
-    fleet = await Fleet.start([engine], { STT_FINISH_TIMEOUT_S: '0.2' });
+    fleet = await Fleet.start([engine], {
+      STT_FINISH_TIMEOUT_S: '0.2',
+      STT_MAX_RECOVERIES: '1',
+    });
     const client = await fleet.client();
     engine.stall();
     client.start('open');

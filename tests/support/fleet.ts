@@ -122,6 +122,11 @@ export class Fleet implements AsyncDisposable {
     return (await fetch(`http://127.0.0.1:${this.gateways[0]?.internalPort}/metrics`)).text();
   }
 
+  /** The first worker's metrics page. */
+  async workerMetrics(): Promise<string> {
+    return (await fetch(`http://127.0.0.1:${this.workers[0]?.internalPort}/metrics`)).text();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const socket of this.sockets) socket.terminate();
     await Promise.all(this.gateways.map((gateway) => gateway.close()));

@@ -1,5 +1,6 @@
 import type {
   AsrEngine,
+  EngineCapabilities,
   EngineEvent,
   EngineHealth,
   EngineStream,
@@ -22,7 +23,7 @@ export class ScriptedEngine implements AsrEngine {
   readonly name = 'scripted';
   readonly model: string;
   readonly slots: number;
-  readonly maxSegmentSamples?: number;
+  readonly capabilities: EngineCapabilities;
   readonly streams: ScriptedStream[] = [];
   readonly options: ScriptedOptions;
   /** Samples taken over all streams. */
@@ -38,13 +39,19 @@ export class ScriptedEngine implements AsrEngine {
     this.options = options;
     this.slots = options.slots ?? 4;
     this.model = options.model ?? 'scripted-model';
-    if (options.maxSegmentSamples !== undefined) this.maxSegmentSamples = options.maxSegmentSamples;
+    this.capabilities = {
+      streaming: true,
+      gpu: false,
+      languages: ['en'],
+      minMemoryMiB: 1,
+      ...(options.maxSegmentSamples ? { maxSegmentSamples: options.maxSegmentSamples } : {}),
+    };
   }
 
   async start(): Promise<void> {}
 
   health(): EngineHealth {
-    return this.healthy ? { ready: true } : { ready: false, reason: 'scripted fault' };
+    return this.healthy ? { state: 'ready' } : { state: 'error', reason: 'scripted fault' };
   }
 
   open(): EngineStream {

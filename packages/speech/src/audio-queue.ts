@@ -18,7 +18,7 @@ interface Part {
  * proportional to the audio it holds, however small the chunks and however large the buffers they are views of.
  */
 export class AudioQueue {
-  readonly #maxSamples: number;
+  #maxSamples: number;
   #parts: Part[] = [];
   #bytes = 0;
   #headSample: number;
@@ -27,6 +27,11 @@ export class AudioQueue {
   constructor(maxSamples: number, fromSample = 0) {
     this.#maxSamples = maxSamples > 0 ? maxSamples : Number.POSITIVE_INFINITY;
     this.#headSample = fromSample;
+  }
+
+  /** The bound from the next `push` on. */
+  set maxSamples(maxSamples: number) {
+    this.#maxSamples = maxSamples > 0 ? maxSamples : Number.POSITIVE_INFINITY;
   }
 
   get samples(): number {

@@ -1,6 +1,6 @@
 import { BYTES_PER_SAMPLE } from './pcm.ts';
 
-/** The newest audio fed to the engine, for the overlap at a segment roll. A ring, allocated once. */
+/** The newest audio fed to the engine, from which a segment's overlap and a replay are read. A ring, allocated once. */
 export class AudioTail {
   readonly #ring: Buffer;
   #heldBytes = 0;
@@ -33,17 +33,17 @@ export class AudioTail {
     this.#heldBytes = Math.min(this.#ring.length, this.#heldBytes + kept.length);
   }
 
-  /** A copy of the newest `samples`, or of all there is. */
-  last(samples: number): Buffer {
-    const bytes = Math.min(this.#heldBytes, Math.max(0, samples) * BYTES_PER_SAMPLE);
+  /** A copy of up to `samples` from `fromSample` on, of what of them is held. */
+  slice(fromSample: number, samples: number): Buffer {
+    const start = Math.max(fromSample, this.fromSample);
+    const end = Math.min(fromSample + samples, this.#endSample);
+    const bytes = Math.max(0, end - start) * BYTES_PER_SAMPLE;
     const copy = Buffer.allocUnsafeSlow(bytes);
-    const from = this.#writeAt - bytes;
-    if (from >= 0) {
-      this.#ring.copy(copy, 0, from, this.#writeAt);
-    } else {
-      const wrapped = this.#ring.copy(copy, 0, this.#ring.length + from);
-      this.#ring.copy(copy, wrapped, 0, this.#writeAt);
-    }
+    if (bytes === 0) return copy;
+    const size = this.#ring.length;
+    const from = (this.#writeAt + size - (this.#endSample - start) * BYTES_PER_SAMPLE) % size;
+    const wrapped = this.#ring.copy(copy, 0, from, Math.min(size, from + bytes));
+    this.#ring.copy(copy, wrapped, 0, bytes - wrapped);
     return copy;
   }
 

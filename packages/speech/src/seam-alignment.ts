@@ -5,6 +5,8 @@ import { normalizeWord, type Word } from './words.ts';
 export interface Overlap {
   readonly fromSample: number;
   readonly toSample: number;
+  /** A usual error of a word's time; default: of an engine that aligns its words. */
+  readonly timeErrorSamples?: number;
 }
 
 /** An old and a new word made of the same audio. Of a word cut off at the end of the old segment the new one is whole. */
@@ -14,12 +16,12 @@ export interface Pair {
   readonly kind: 'same' | 'misheard' | 'cut-in-old';
 }
 
-/** Two versions of one word are never told further apart. */
-const MAX_SHIFT = msToSamples(400);
 /** A usual error of a word's time. */
-const SHIFT = msToSamples(150);
-/** How far a time may be off where it decides whether a word lay in the overlap. */
-const EDGE = msToSamples(160);
+const TIME_ERROR = msToSamples(150);
+/** Two versions of one word are never told further apart than so many errors. */
+const MAX_SHIFT = 400 / 150;
+/** How far a time may be off, in errors, where it decides whether a word lay in the overlap. */
+const EDGE = 160 / 150;
 
 // Costs, in the manner of negative log likelihoods: a word that lay in the overlap and has no counterpart, ...
 const MISSING = 4;
@@ -52,8 +54,9 @@ export function alignSeam(
   freshWords: readonly Word[],
   overlap: Overlap,
 ): Pair[] {
-  const old = hearOld(oldWords, overlap);
-  const fresh = hearFresh(freshWords, overlap);
+  const timeError = overlap.timeErrorSamples ?? TIME_ERROR;
+  const old = hearOld(oldWords, overlap, EDGE * timeError);
+  const fresh = hearFresh(freshWords, overlap, EDGE * timeError);
   // At o * width + f: the cheapest way to the end when o old and f new words are read, and its first step.
   const width = fresh.length + 1;
   const costs = new Float64Array((old.length + 1) * width);
@@ -72,7 +75,7 @@ export function alignSeam(
         steps[at] = step;
       };
       if (oldWord && freshWord) {
-        const { kind, cost } = judge(oldWord, freshWord);
+        const { kind, cost } = judge(oldWord, freshWord, timeError);
         consider({ old: o, fresh: f, kind }, cost, at + width + 1);
       }
       if (oldWord) consider('skip-old', oldWord.missing, at + width);
@@ -97,34 +100,44 @@ function pairsAlong(steps: readonly Step[], width: number): Pair[] {
 }
 
 /** The new segment hears whatever starts in the overlap or later, ... */
-function hearOld(words: readonly Word[], { fromSample, toSample }: Overlap): Heard[] {
+function hearOld(words: readonly Word[], { fromSample, toSample }: Overlap, edge: number): Heard[] {
   return words.map((word, index) => {
     const key = normalizeWord(word.text);
     const outermost = index === words.length - 1;
-    const cut = outermost && word.endSample >= toSample - EDGE;
-    return { word, key, outermost, cut, missing: missing(key, word.startSample - fromSample) };
+    const cut = outermost && word.endSample >= toSample - edge;
+    return {
+      word,
+      key,
+      outermost,
+      cut,
+      missing: missing(key, word.startSample - fromSample, edge),
+    };
   });
 }
 
 /** ... and the old one had heard whatever ends in it or earlier. */
-function hearFresh(words: readonly Word[], { fromSample, toSample }: Overlap): Heard[] {
+function hearFresh(
+  words: readonly Word[],
+  { fromSample, toSample }: Overlap,
+  edge: number,
+): Heard[] {
   return words.map((word, index) => {
     const key = normalizeWord(word.text);
     const outermost = index === 0;
-    const cut = outermost && word.startSample <= fromSample + EDGE;
-    return { word, key, outermost, cut, missing: missing(key, toSample - word.endSample) };
+    const cut = outermost && word.startSample <= fromSample + edge;
+    return { word, key, outermost, cut, missing: missing(key, toSample - word.endSample, edge) };
   });
 }
 
-function judge(old: Heard, fresh: Heard): { kind: Pair['kind']; cost: number } {
+function judge(old: Heard, fresh: Heard, timeError: number): { kind: Pair['kind']; cost: number } {
   const head = old.outermost && fresh.key.startsWith(old.key);
   const tail = fresh.outermost && old.key.endsWith(fresh.key);
   const same = old.key === fresh.key;
   const shift = shiftBetween(old, fresh, same ? 'whole' : head ? 'head' : tail ? 'tail' : 'whole');
-  if (shift > MAX_SHIFT || old.key === '' || fresh.key === '') {
+  if (shift > MAX_SHIFT * timeError || old.key === '' || fresh.key === '') {
     return { kind: 'same', cost: Number.POSITIVE_INFINITY };
   }
-  const cost = (shift / SHIFT) ** 2;
+  const cost = (shift / timeError) ** 2;
   if (same) return { kind: 'same', cost: cost + SAME };
   if (head) return { kind: 'cut-in-old', cost: cost + CUT };
   if (tail) return { kind: 'same', cost: cost + CUT };
@@ -142,7 +155,7 @@ function shiftBetween(old: Heard, fresh: Heard, common: 'whole' | 'head' | 'tail
 }
 
 /** All of the cost for a word well inside the overlap, nothing for one well outside or for mere punctuation. */
-function missing(key: string, depthSamples: number): number {
+function missing(key: string, depthSamples: number, edge: number): number {
   if (key === '') return 0;
-  return MISSING * Math.min(1, Math.max(0, (depthSamples + EDGE) / (2 * EDGE)));
+  return MISSING * Math.min(1, Math.max(0, (depthSamples + edge) / (2 * edge)));
 }

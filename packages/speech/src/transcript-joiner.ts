@@ -3,8 +3,12 @@ import { mergeSeam } from './seam.ts';
 import { splitWord, type Word } from './words.ts';
 
 export interface JoinerOptions {
-  /** Audio that two successive segments both hear; 0 only puts their words one behind the other. */
+  /** Audio that two successive segments both hear, unless `roll` says otherwise; 0 only puts their words one behind the other. */
   readonly overlapSamples: number;
+  /** The most that `roll` will say; default: the same. */
+  readonly maxOverlapSamples?: number;
+  /** A usual error of the engine's word times; default: of an engine that aligns its words. */
+  readonly timeErrorSamples?: number;
 }
 
 /** A new word that starts this much behind the roll is no word of the overlap, even if its time is off. */
@@ -20,16 +24,25 @@ const MAX_WORDS = 128;
  */
 export class TranscriptJoiner {
   readonly #overlapSamples: number;
+  readonly #maxOverlapSamples: number;
+  readonly #timeErrorSamples: number | undefined;
+  /** See SLACK. */
+  readonly #slack: number;
   /** The transcript's latest words, the first `#shown` of which were returned. */
   #recent: Word[] = [];
   #shown = 0;
   /** The new segment's words while the seam behind `#recent` is undecided. */
   #fresh: Word[] | undefined;
   #rolledAt = 0;
+  /** How much audio before `#rolledAt` the new segment hears again. */
+  #heardAgain = 0;
   #rollAt: number | undefined;
 
-  constructor({ overlapSamples }: JoinerOptions) {
+  constructor({ overlapSamples, maxOverlapSamples, timeErrorSamples }: JoinerOptions) {
     this.#overlapSamples = overlapSamples;
+    this.#maxOverlapSamples = Math.max(overlapSamples, maxOverlapSamples ?? 0);
+    this.#timeErrorSamples = timeErrorSamples;
+    this.#slack = Math.max(SLACK, timeErrorSamples ?? 0);
   }
 
   /** Settled words of the current segment, in order. Returns the words that may be shown. */
@@ -46,20 +59,24 @@ export class TranscriptJoiner {
     return this.#show();
   }
 
-  /** The current segment is complete and ended at `sample`; words now come from the next, begun an overlap earlier. */
-  roll(sample: number): Word[] {
+  /**
+   * The current segment is complete up to `sample`, and gives no more words; they now come from the next, begun
+   * `overlapSamples` earlier.
+   */
+  roll(sample: number, overlapSamples = this.#overlapSamples): Word[] {
     this.#decide();
     this.#rollAt = sample;
     const ready = this.#show();
     this.#rollAt = undefined;
     this.#rolledAt = sample;
+    this.#heardAgain = overlapSamples;
     this.#fresh = [];
     return ready;
   }
 
   /** The engine settled all words that start before `sample`. */
   progress(sample: number): Word[] {
-    if (!this.#fresh || sample <= this.#rolledAt + SLACK) return [];
+    if (!this.#fresh || sample <= this.#rolledAt + this.#slack) return [];
     this.#decide();
     return this.#show();
   }
@@ -81,9 +98,9 @@ export class TranscriptJoiner {
     }
     this.#fresh.push(word);
     const decided =
-      word.startSample > this.#rolledAt + SLACK ||
+      word.startSample > this.#rolledAt + this.#slack ||
       this.#fresh.length >= MAX_WORDS ||
-      this.#overlapSamples === 0;
+      this.#heardAgain === 0;
     if (!decided) return [];
     this.#decide();
     return this.#show();
@@ -97,7 +114,11 @@ export class TranscriptJoiner {
       old: this.#recent,
       shown: this.#shown,
       fresh,
-      overlap: { fromSample: this.#rolledAt - this.#overlapSamples, toSample: this.#rolledAt },
+      overlap: {
+        fromSample: this.#rolledAt - this.#heardAgain,
+        toSample: this.#rolledAt,
+        ...(this.#timeErrorSamples ? { timeErrorSamples: this.#timeErrorSamples } : {}),
+      },
     });
   }
 
@@ -122,14 +143,14 @@ export class TranscriptJoiner {
   #holdFrom(): number {
     if (this.#rollAt === undefined || this.#overlapSamples === 0) return Number.POSITIVE_INFINITY;
     // Words from behind a roll that did not come: it will be decided anew, and these must not wait for it.
-    const passed = (this.#recent.at(-1)?.startSample ?? 0) > this.#rollAt + SLACK;
+    const passed = (this.#recent.at(-1)?.startSample ?? 0) > this.#rollAt + this.#slack;
     return passed ? Number.POSITIVE_INFINITY : this.#rollAt - this.#overlapSamples;
   }
 
   #prune(): void {
     const last = this.#recent[this.#shown - 1];
     if (!last) return;
-    const oldest = last.startSample - this.#overlapSamples - CONTEXT;
+    const oldest = last.startSample - this.#maxOverlapSamples - this.#slack - CONTEXT;
     let gone = 0;
     while (gone < this.#shown - 1 && (this.#recent[gone]?.endSample ?? 0) < oldest) gone += 1;
     gone = Math.max(gone, this.#shown - MAX_WORDS);

@@ -24,9 +24,19 @@ describe('the environment of the asr-worker', () => {
       heartbeatMs: 5_000,
       drainMs: 20_000,
       transcription: {
-        plan: { segmentSamples: 60 * SECOND, overlapSamples: 0.8 * SECOND },
+        plan: {
+          segmentSamples: 30 * SECOND,
+          pauseFromSamples: 15 * SECOND,
+          overlapSamples: 0.8 * SECOND,
+        },
         maxBacklogSamples: 5 * SECOND,
         finishTimeoutMs: 30_000,
+        quietTimeoutMs: 10_000,
+        recovery: {
+          maxAttempts: 5,
+          overlapSamples: 2 * SECOND,
+          replaySamples: 30 * SECOND,
+        },
       },
     });
   });
@@ -38,8 +48,12 @@ describe('the environment of the asr-worker', () => {
       STT_MAX_BACKLOG_SECONDS: '2.5',
       STT_FINISH_TIMEOUT_S: '1.5',
     });
-    expect(transcription).toEqual({
-      plan: { segmentSamples: 10 * SECOND, overlapSamples: 0.4 * SECOND },
+    expect(transcription).toMatchObject({
+      plan: {
+        segmentSamples: 10 * SECOND,
+        pauseFromSamples: 15 * SECOND,
+        overlapSamples: 0.4 * SECOND,
+      },
       maxBacklogSamples: 2.5 * SECOND,
       finishTimeoutMs: 1_500,
     });

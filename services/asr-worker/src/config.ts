@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { fleetEnv } from '@voice-fleet/fleet/env';
 import { booleanVar, enumVar, integerVar, numberVar, textVar } from '@voice-fleet/runtime/env';
 import { operatorEnv } from '@voice-fleet/runtime/operator-env';
+import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { z } from 'zod';
 import { ENGINES } from './engines/engines.ts';
 import { segmentPlan } from './transcription/segment-plan.ts';
@@ -50,10 +51,16 @@ export const WorkerEnv = z
     }),
     STT_INTERNAL_ROLL: booleanVar({ default: true, doc: 'Cut endless utterances into segments.' }),
     STT_SEGMENT_SECONDS: numberVar({
-      default: 60,
+      default: 30,
       min: 1,
       max: 3600,
       doc: 'Audio in a segment at the most.',
+    }),
+    STT_SEGMENT_PAUSE_SECONDS: numberVar({
+      default: 15,
+      min: 1,
+      max: 3600,
+      doc: 'A segment that holds this much is cut at the first pause of the speaker.',
     }),
     STT_SEGMENT_OVERLAP_SECONDS: numberVar({
       default: 0.8,
@@ -73,11 +80,35 @@ export const WorkerEnv = z
       max: 600,
       doc: 'An engine that takes no audio or does not settle a segment within this time has failed.',
     }),
+    STT_QUIET_SECONDS: numberVar({
+      default: 10,
+      min: 0.1,
+      max: 3600,
+      doc: 'An open utterance that gets no audio for so long has its words settled; the next audio goes on.',
+    }),
+    STT_MAX_RECOVERIES: integerVar({
+      default: 5,
+      min: 0,
+      max: 100,
+      doc: 'Faults of the engine in a row that an utterance survives.',
+    }),
+    STT_RECOVERY_OVERLAP_SECONDS: numberVar({
+      default: 2,
+      min: 0,
+      max: 10,
+      doc: 'After a fault, audio before the last trusted word that is heard again.',
+    }),
+    STT_REPLAY_SECONDS: numberVar({
+      default: 30,
+      min: 1,
+      max: 120,
+      doc: 'Audio kept for hearing it again, and that may wait while that goes on.',
+    }),
     VLLM_MAX_MODEL_LEN: integerVar({
       default: 1024,
       min: 256,
       max: 131_072,
-      doc: 'No segment exceeds (this - 128) x 80 ms.',
+      doc: 'What vLLM was started with. A segment takes no more than half of it, less 104 positions for what is not audio.',
     }),
     WORKER_HEARTBEAT_S: numberVar({
       default: 5,
@@ -113,11 +144,18 @@ export const WorkerEnv = z
       plan: segmentPlan({
         roll: env.STT_INTERNAL_ROLL,
         segmentS: env.STT_SEGMENT_SECONDS,
+        pauseFromS: env.STT_SEGMENT_PAUSE_SECONDS,
         overlapS: env.STT_SEGMENT_OVERLAP_SECONDS,
         maxModelLen: env.VLLM_MAX_MODEL_LEN,
       }),
-      maxBacklogSamples: Math.round(env.STT_MAX_BACKLOG_SECONDS * 16_000),
+      maxBacklogSamples: Math.round(env.STT_MAX_BACKLOG_SECONDS * SAMPLE_RATE),
       finishTimeoutMs: env.STT_FINISH_TIMEOUT_S * SECONDS,
+      quietTimeoutMs: env.STT_QUIET_SECONDS * SECONDS,
+      recovery: {
+        maxAttempts: env.STT_MAX_RECOVERIES,
+        overlapSamples: Math.round(env.STT_RECOVERY_OVERLAP_SECONDS * SAMPLE_RATE),
+        replaySamples: Math.round(env.STT_REPLAY_SECONDS * SAMPLE_RATE),
+      },
     },
   }));
 

@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { FAULT_CAUSES } from './engines/engine.ts';
 
 const LATENCY_BUCKETS_S = [0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5];
 
@@ -61,6 +62,24 @@ export class WorkerMetrics {
     labelNames: ['outcome'],
     registers: this.#registers,
   });
+  readonly streamFaults = new Counter({
+    name: 'voice_worker_stream_faults_total',
+    help: 'Engine streams that failed amid an utterance, by cause.',
+    labelNames: ['cause'],
+    registers: this.#registers,
+  });
+  readonly recoveries = new Counter({
+    name: 'voice_worker_recoveries_total',
+    help: 'Failed streams whose audio a new one heard again, and utterances that were given up.',
+    labelNames: ['outcome'],
+    registers: this.#registers,
+  });
+  readonly recoverySeconds = new Histogram({
+    name: 'voice_worker_recovery_seconds',
+    help: 'From the fault of a stream until a new one had heard all its audio.',
+    buckets: [0.1, 0.25, 0.5, 1, 2, 5, 10, 30],
+    registers: this.#registers,
+  });
   readonly engineRestarts = new Counter({
     name: 'voice_worker_engine_restarts_total',
     help: 'Times the engine was restarted.',
@@ -69,6 +88,8 @@ export class WorkerMetrics {
 
   constructor() {
     collectDefaultMetrics({ register: this.registry });
+    for (const cause of FAULT_CAUSES) this.streamFaults.labels(cause).inc(0);
+    for (const outcome of ['recovered', 'gave_up']) this.recoveries.labels(outcome).inc(0);
     for (const outcome of ['final', 'failed', 'cancelled']) this.utterances.labels(outcome).inc(0);
   }
 }

@@ -40,8 +40,7 @@ export async function startWorker(
   const clock = systemClock;
   // New at each start: a restarted worker must not inherit the slots of its predecessor.
   const id = `${config.name}-${randomBytes(4).toString('hex')}`;
-  const slots = config.slots > 0 ? config.slots : engine.slots;
-  metrics.slots.set(slots);
+  const slots = (): number => (config.slots > 0 ? config.slots : engine.slots);
 
   const redis = connectRedis(config.redisUrl, {
     onError: (error) => log.error({ event: 'redis_lost', err: error }),
@@ -57,14 +56,14 @@ export async function startWorker(
   const http = app.getHttpServer() as Server;
   const settings = {
     ...config.transcription,
-    plan: planForEngine(config.transcription.plan, engine.maxSegmentSamples),
+    plan: planForEngine(config.transcription.plan, engine.capabilities),
   };
   const server = new LinkServer(http, {
     clock,
     session: { engine, clock, settings, metrics },
     metrics,
-    slots: () => slots,
-    engineReady: () => engine.health().ready,
+    slots,
+    engineReady: () => engine.health().state === 'ready',
     verify: ({ token, epoch, sessionId }) => store.verify(token, id, epoch, sessionId),
     heartbeatMs: config.heartbeatMs,
     log,
@@ -74,7 +73,8 @@ export async function startWorker(
   const { port } = http.address() as AddressInfo;
 
   const describe = (): WorkerRecord => {
-    const { ready } = engine.health();
+    const ready = engine.health().state === 'ready';
+    metrics.slots.set(slots());
     metrics.ready.set(ready && !server.draining ? 1 : 0);
     const state = server.draining ? 'draining' : ready ? 'ready' : 'loading';
     return {
@@ -82,7 +82,7 @@ export async function startWorker(
       address: `${config.advertiseHost}:${port}`,
       model: engine.model,
       engine: engine.name,
-      slots,
+      slots: slots(),
       state,
     };
   };
@@ -106,7 +106,7 @@ export async function startWorker(
     port,
     internalPort: internal.port,
     pool,
-    slots,
+    slots: slots(),
     engine: engine.name,
   });
   const close = async (): Promise<void> => {

@@ -4,7 +4,7 @@ import { systemClock } from '@voice-fleet/runtime/clock';
 import { rmsDbfs } from '@voice-fleet/speech/level';
 import { readWav } from '@voice-fleet/speech/wav';
 import type { Word } from '@voice-fleet/speech/words';
-import type { EngineStream, VoiceState } from '../engines/engine.ts';
+import type { AsrEngine, EngineStream, VoiceState } from '../engines/engine.ts';
 import { PocketsphinxEngine } from '../engines/pocketsphinx/engine.ts';
 
 const HELP = `Transcribes a recording with the embedded speech engine, without any server.
@@ -72,12 +72,15 @@ function readAudio(file: string): Buffer {
   }
 }
 
-async function transcribe(engine: PocketsphinxEngine, pcm: Buffer): Promise<Word[]> {
+async function transcribe(engine: AsrEngine, pcm: Buffer): Promise<Word[]> {
   const voice: VoiceState = {};
   const words: Word[] = [];
   for (let from = 0; from < pcm.length; ) {
     const to = endOfPiece(pcm, from);
-    const piece = await transcribePiece(engine.open(voice), pcm.subarray(from, to));
+    const piece = await transcribePiece(
+      engine.open(voice, { sessionId: 'cli', utterance: 1, attempt: 0 }),
+      pcm.subarray(from, to),
+    );
     const startOfPiece = from / 2;
     for (const [at, { text, startSample, endSample, ...rest }] of piece.entries()) {
       words.push({

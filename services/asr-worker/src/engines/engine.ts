@@ -1,48 +1,129 @@
 import type { Word } from '@voice-fleet/speech/words';
 
 /**
- * What an engine makes of one segment of audio. Sample numbers of words count from the first sample written. Settled words are never taken back;
- * `tail` may change at will.
+ * What an engine makes of one segment of audio. Sample numbers count from the first sample written. Settled words are
+ * never taken back; `tail` may change at will.
  */
 export type EngineEvent =
   | { readonly kind: 'words'; readonly words: readonly Word[]; readonly tail: string }
+  /** Every word that ends before this sample has been emitted. Engines that cannot tell never emit it. */
+  | { readonly kind: 'heard'; readonly untilSample: number }
   | { readonly kind: 'end'; readonly promptTokens: number; readonly completionTokens: number };
+
+/** Why a stream failed: a metric label, so these are all there are. */
+export const FAULT_CAUSES = [
+  /** The engine could not be reached, or a process not started. */
+  'unreachable',
+  /** No sign of life after the first audio. */
+  'first_delta',
+  /** Audio was owed an answer for too long. */
+  'cadence',
+  /** The last words did not come. */
+  'done',
+  /** Nothing was recognised in what sounds like speech. */
+  'blank_rut',
+  /** Far slower than real time, for long. */
+  'slow',
+  /** The engine closed the connection, or its process died. */
+  'closed',
+  /** The engine said that something went wrong. */
+  'refused',
+  /** It did not take audio, or did not settle, within the caller's patience. */
+  'unresponsive',
+  'other',
+] as const;
+export type FaultCause = (typeof FAULT_CAUSES)[number];
+
+/** A stream that can go no further. A new one may succeed, unless `retryable` says no. */
+export class StreamFault extends Error {
+  override readonly name = 'StreamFault';
+  readonly fault: FaultCause;
+  /** The words up to here can be trusted, counted from the first sample written; absent: all emitted words. */
+  readonly trustedSample: number | undefined;
+  readonly retryable: boolean;
+
+  constructor(
+    fault: FaultCause,
+    message: string,
+    options: { trustedSample?: number; retryable?: boolean; cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.fault = fault;
+    this.trustedSample = options.trustedSample;
+    this.retryable = options.retryable ?? true;
+  }
+}
 
 /** One segment being decoded. */
 export interface EngineStream {
   /**
    * Hands over PCM16 LE mono 16 kHz. Settles when the engine has taken it: an engine that falls behind settles late,
-   * and its caller queues. One call at a time. Rejects when the engine failed for good.
+   * and its caller queues. One call at a time. Rejects when the stream failed.
    */
   write(pcm: Buffer): Promise<void>;
   /** No more audio: the engine settles every word and emits `end`. */
   finish(): void;
-  /** Events in order, up to and including `end`; throws when the engine failed. Read by one consumer. */
+  /** Events in order, up to and including `end`; throws when the stream failed, a StreamFault where it knows why. Read by one consumer. */
   readonly events: AsyncIterable<EngineEvent>;
   /** Stops at once and gives everything back. Safe at any time and twice; `events` then ends without `end`. */
   abort(): void;
 }
 
+/** Life of an engine. Only a ready one is given sessions. */
+export const ENGINE_STATES = [
+  'uninitialized',
+  'loading',
+  'warming_up',
+  'ready',
+  'error',
+  'unloading',
+] as const;
+export type EngineState = (typeof ENGINE_STATES)[number];
+
 export interface EngineHealth {
-  readonly ready: boolean;
+  readonly state: EngineState;
   /** Why it is not ready, for operators. */
   readonly reason?: string;
 }
 
-/** What turns audio into words. A worker runs one. */
+/** What is known of an engine without starting it. */
+export interface EngineCapabilities {
+  /** Words come while audio does. */
+  readonly streaming: boolean;
+  readonly gpu: boolean;
+  /** ISO 639-1 codes. */
+  readonly languages: readonly string[];
+  /** Memory beside the worker's own that one instance takes, on whatever device it runs. */
+  readonly minMemoryMiB: number;
+  /** The most audio one stream may hold; absent where there is no limit. */
+  readonly maxSegmentSamples?: number;
+  /** The engine keeps endless streams going by itself; a new stream costs much. */
+  readonly endless?: boolean;
+  /** A usual error of its word times; absent: 150 ms, as of an engine that aligns. */
+  readonly timeErrorSamples?: number;
+}
+
+/** What a stream belongs to, for logs. */
+export interface StreamOrigin {
+  readonly sessionId: string;
+  readonly utterance: number;
+  /** 0, or how many streams failed in a row just before this one. */
+  readonly attempt: number;
+}
+
+/** What turns audio into words. */
 export interface AsrEngine {
   readonly name: string;
   /** Name under which clients may ask for it. */
   readonly model: string;
-  /** Sessions it can serve in real time on this machine. */
+  readonly capabilities: EngineCapabilities;
+  /** Sessions it can serve in real time on this machine, as known now. */
   readonly slots: number;
-  /** The most audio one stream may hold, in samples; absent where there is no limit. */
-  readonly maxSegmentSamples?: number;
   /** Settles when the first stream can be opened; rejects with one clear sentence when it never will. */
   start(): Promise<void>;
   health(): EngineHealth;
   /** `voice` carries what the engine learns of one speaker's channel from utterance to utterance; one object for each session. */
-  open(voice: VoiceState): EngineStream;
+  open(voice: VoiceState, origin: StreamOrigin): EngineStream;
   stop(): Promise<void>;
 }
 

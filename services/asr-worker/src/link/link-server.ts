@@ -25,7 +25,7 @@ const PROTOCOL_ERROR = 1002;
 
 export interface LinkServerDeps {
   readonly clock: Clock;
-  readonly session: Omit<LinkSessionDeps, 'log' | 'onIdle'>;
+  readonly session: Omit<LinkSessionDeps, 'log' | 'onIdle' | 'sessionId'>;
   readonly metrics: WorkerMetrics;
   readonly slots: () => number;
   readonly engineReady: () => boolean;
@@ -178,6 +178,7 @@ export class LinkServer {
     this.#replaceOlder(lease);
     peer.session = new LinkSession(socket, {
       ...this.#deps.session,
+      sessionId: lease.sessionId,
       log: this.#deps.log.child({ sid: lease.sessionId }),
       onIdle: () => {
         if (this.#draining) this.#end(peer, GOING_AWAY);

@@ -40,12 +40,19 @@ describe('LinkSession', () => {
     const socket = {
       send: (text: string) => void sent.push(LinkEvent.parse(JSON.parse(text))),
     } as unknown as WebSocket;
-    const plan = { segmentSamples: Number.POSITIVE_INFINITY, overlapSamples: 0 };
-    const settings = { plan, maxBacklogSamples, finishTimeoutMs: 1_000 };
+    const endless = Number.POSITIVE_INFINITY;
+    const settings = {
+      plan: { segmentSamples: endless, pauseFromSamples: endless, overlapSamples: 0 },
+      maxBacklogSamples,
+      finishTimeoutMs: 1_000,
+      quietTimeoutMs: 60_000,
+      recovery: { maxAttempts: 0, overlapSamples: 0, replaySamples: 0 },
+    };
     const write = (line: string): void => void logged.push(JSON.parse(line));
     const log = createLogger('asr-worker', 'info', { write });
     return new LinkSession(socket, {
       engine,
+      sessionId: 's',
       clock,
       settings,
       metrics,
@@ -165,6 +172,7 @@ describe('LinkSession', () => {
     expect(told('failed')).toEqual([{ type: 'failed', utterance: 1, reason: 'engine_failed' }]);
     expect([told('final'), session.busy, idle]).toEqual([[], false, 1]);
     expect(logged).toMatchObject([
+      { level: 'warn', event: 'stream_fault', utterance: 1, cause: 'other', recovering: false },
       { level: 'warn', event: 'engine_failed', utterance: 1, message: 'scripted failure' },
     ]);
     start(2, 2 * SLOT_SAMPLES);

@@ -12,6 +12,7 @@ import type { WebSocket } from 'ws';
 import type { AsrEngine, VoiceState } from '../engines/engine.ts';
 import type { WorkerMetrics } from '../metrics.ts';
 import {
+  type RunnerFault,
   type RunnerListener,
   type RunnerSettings,
   type RunnerUsage,
@@ -23,6 +24,7 @@ export interface LinkSessionDeps {
   readonly clock: Clock;
   readonly settings: RunnerSettings;
   readonly metrics: WorkerMetrics;
+  readonly sessionId: string;
   /** Names the session in each line. */
   readonly log: Logger;
   /** Called when an utterance has ended, unless by `close`. */
@@ -110,7 +112,7 @@ export class LinkSession {
   }
 
   #start(utterance: number, fromSample: number): void {
-    const { engine, clock, settings, metrics } = this.#deps;
+    const { engine, sessionId, clock, settings, metrics } = this.#deps;
     const is = (): Current | undefined =>
       this.#current?.utterance === utterance ? this.#current : undefined;
     const listener: RunnerListener = {
@@ -127,10 +129,18 @@ export class LinkSession {
         while ((this.#untaken[0] ?? Number.POSITIVE_INFINITY) <= untilSample) this.#untaken.shift();
       },
       onSegmentRolled: () => metrics.segmentRolls.inc(),
+      onFault: (fault) => this.#onFault(utterance, fault),
+      onRecovered: (latencyMs) => {
+        metrics.recoverySeconds.observe(latencyMs / 1000);
+        metrics.recoveries.labels('recovered').inc();
+        this.#deps.log.info({ event: 'stream_recovered', utterance, latencyMs });
+      },
     };
     const runner = new UtteranceRunner(fromSample, {
       engine,
       voice: this.#voice,
+      sessionId,
+      utterance,
       clock,
       settings,
       listener,
@@ -172,6 +182,13 @@ export class LinkSession {
       ...usage,
     });
     this.#deps.onIdle();
+  }
+
+  #onFault(utterance: number, fault: RunnerFault): void {
+    const { metrics, log } = this.#deps;
+    metrics.streamFaults.labels(fault.cause).inc();
+    if (!fault.recovering) metrics.recoveries.labels('gave_up').inc();
+    log.warn({ event: 'stream_fault', utterance, ...fault });
   }
 
   #onFailed(current: Current | undefined, cause: unknown): void {

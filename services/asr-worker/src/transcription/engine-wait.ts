@@ -1,20 +1,20 @@
-import type { Clock, Timer } from '@voice-fleet/runtime/clock';
+import type { Clock } from '@voice-fleet/runtime/clock';
+import { StreamFault } from '../engines/engine.ts';
+import { Patience } from './patience.ts';
 
 /**
- * The waits of one runner for its engine, one after the other and each bounded. There are ten a second for as long as
- * somebody speaks, so a wait leaves nothing behind: all share one timer, and nothing that outlives a wait is raced with it.
+ * The waits for one engine stream, one after the other and each bounded. There are ten a second for as long as somebody
+ * speaks, so a wait leaves nothing behind, and nothing that outlives a wait is raced with it.
  */
 export class EngineWait {
-  readonly #clock: Clock;
-  readonly #timeoutMs: number;
-  #sinceMs = 0;
+  readonly #patience: Patience;
   #reject: ((cause: unknown) => void) | undefined;
-  #timer: Timer | undefined;
   #end: { readonly cause: unknown } | undefined;
 
   constructor(clock: Clock, timeoutMs: number) {
-    this.#clock = clock;
-    this.#timeoutMs = timeoutMs;
+    this.#patience = new Patience(clock, timeoutMs, () =>
+      this.end(new StreamFault('unresponsive', 'the engine did not answer in time')),
+    );
   }
 
   /** Settles as `work` does; rejects when that takes too long, and as soon as the waits are ended. */
@@ -23,28 +23,17 @@ export class EngineWait {
       work.then(resolve, reject);
       if (this.#end !== undefined) return reject(this.#end.cause);
       this.#reject = reject;
-      this.#sinceMs = this.#clock.now();
-      if (this.#timer === undefined) this.#watch(this.#timeoutMs);
+      this.#patience.start();
     });
     this.#reject = undefined;
+    this.#patience.stop();
   }
 
   /** Rejects the wait under way and all to come with `cause`, and stops the timer. */
   end(cause: unknown): void {
     if (this.#end !== undefined) return;
     this.#end = { cause };
-    this.#timer?.cancel();
+    this.#patience.close();
     this.#reject?.(cause);
-  }
-
-  /** Set in one wait, the timer may run out in a later one: then it is set again, for the rest of that. */
-  #watch(delayMs: number): void {
-    this.#timer = this.#clock.after(delayMs, () => {
-      this.#timer = undefined;
-      if (this.#reject === undefined) return;
-      const leftMs = this.#sinceMs + this.#timeoutMs - this.#clock.now();
-      if (leftMs > 0) this.#watch(leftMs);
-      else this.end(new Error('the engine did not answer in time'));
-    });
   }
 }

@@ -50,12 +50,13 @@ export class Segment {
   onSessionClock(words: readonly Word[]): Word[] {
     return words.map((word) => ({
       ...word,
-      startSample: this.#toSession(word.startSample),
-      endSample: this.#toSession(word.endSample),
+      startSample: this.toSession(word.startSample),
+      endSample: this.toSession(word.endSample),
     }));
   }
 
-  #toSession(streamSample: number): number {
+  /** Where on the session clock a sample of this stream lies. */
+  toSession(streamSample: number): number {
     const anchor =
       this.#anchors.findLast((candidate) => candidate.streamSample <= streamSample) ??
       this.#anchors[0];

@@ -17,8 +17,14 @@ import { type RunnerSettings, type RunnerUsage, UtteranceRunner } from './uttera
 
 const SECOND = 16_000;
 const FINISH_TIMEOUT_MS = 500;
-const WHOLE = { segmentSamples: Number.POSITIVE_INFINITY, overlapSamples: 0 };
-const ROLLED = { segmentSamples: 2 * SECOND, overlapSamples: 0.8 * SECOND };
+const QUIET_TIMEOUT_MS = 10_000;
+const ENDLESS = Number.POSITIVE_INFINITY;
+const WHOLE = { segmentSamples: ENDLESS, pauseFromSamples: ENDLESS, overlapSamples: 0 };
+const ROLLED = {
+  segmentSamples: 2 * SECOND,
+  pauseFromSamples: ENDLESS,
+  overlapSamples: 0.8 * SECOND,
+};
 
 /** An engine whose streams do as the test says in one respect. */
 class Altered extends ScriptedEngine {
@@ -82,10 +88,26 @@ describe('UtteranceRunner', () => {
       onSegmentRolled: () => {
         rolls += 1;
       },
+      onFault: () => undefined,
+      onRecovered: () => undefined,
     };
-    const defaults = { plan: WHOLE, maxBacklogSamples: 0, finishTimeoutMs: FINISH_TIMEOUT_MS };
+    const defaults = {
+      plan: WHOLE,
+      maxBacklogSamples: 0,
+      finishTimeoutMs: FINISH_TIMEOUT_MS,
+      quietTimeoutMs: QUIET_TIMEOUT_MS,
+      recovery: { maxAttempts: 0, overlapSamples: 0, replaySamples: 0 },
+    };
     const all = { ...defaults, ...settings };
-    return new UtteranceRunner(fromSample, { engine, voice: {}, clock, settings: all, listener });
+    return new UtteranceRunner(fromSample, {
+      engine,
+      voice: {},
+      sessionId: 's',
+      utterance: 1,
+      clock,
+      settings: all,
+      listener,
+    });
   }
 
   async function say(runner: UtteranceRunner, spoken: readonly number[]): Promise<void> {
@@ -140,7 +162,7 @@ describe('UtteranceRunner', () => {
       expect(sizes).toEqual([1_600, 1_600, 1_600, 1_600]);
     });
 
-    it('sets one timer for all pieces of an hour, and keeps nothing of those that were taken', async () => {
+    it('sets one timer of each kind for all pieces of an hour, and keeps nothing of those that were taken', async () => {
       const after = jest.spyOn(clock, 'after');
       engine = new Altered((stream) => withMembers(stream, { write: async () => undefined }));
       const runner = start();
@@ -155,7 +177,7 @@ describe('UtteranceRunner', () => {
       const before = await hear(0.5);
       expect((await hear(1)) - before).toBeLessThan(2_000_000);
       expect(taken).toBe(1.5 * 3_600 * SECOND);
-      expect(after).toHaveBeenCalledTimes(1);
+      expect(after).toHaveBeenCalledTimes(2);
       runner.cancel();
       await turn();
       expectNothingLeft();

@@ -20,7 +20,7 @@ export class SphinxChild {
     const child = fork(entry, {
       // `tsx` is found from here, whatever folder the worker was started in.
       cwd: fileURLToPath(new URL('.', import.meta.url)),
-      execArgv: extension === '.ts' ? ['--import', 'tsx'] : [],
+      execArgv: extension === '.ts' ? ['--conditions=source', '--import', 'tsx'] : [],
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       env: {

@@ -1,6 +1,12 @@
 import { availableParallelism } from 'node:os';
 import type { Clock, Timer } from '@voice-fleet/runtime/clock';
-import type { AsrEngine, EngineHealth, EngineStream, VoiceState } from '../engine.ts';
+import type {
+  AsrEngine,
+  EngineCapabilities,
+  EngineHealth,
+  EngineStream,
+  VoiceState,
+} from '../engine.ts';
 import { locateSphinx } from './locate.ts';
 import { PocketsphinxStream } from './stream.ts';
 import { Supervisor } from './supervisor.ts';
@@ -8,7 +14,7 @@ import { Supervisor } from './supervisor.ts';
 /** People talking without pause that one core decodes in real time: docs/adr/0006-embedded-engine.md. */
 const SLOTS_PER_CORE = 4;
 /** Bounds what a stream keeps in order to be decoded anew: 72 s. */
-const MAX_SEGMENT_SAMPLES = 1_152_000;
+export const MAX_SEGMENT_SAMPLES = 1_152_000;
 const WATCH_INTERVAL_MS = 1_000;
 
 export interface PocketsphinxDeps {
@@ -20,11 +26,19 @@ export interface PocketsphinxDeps {
   readonly root?: string;
 }
 
+export const POCKETSPHINX_CAPABILITIES: EngineCapabilities = {
+  streaming: true,
+  gpu: false,
+  languages: ['en'],
+  minMemoryMiB: 128,
+  maxSegmentSamples: MAX_SEGMENT_SAMPLES,
+};
+
 /** Debian's pocketsphinx in a forked process. When that dies, a fresh one starts all open streams over, unheard. */
 export class PocketsphinxEngine implements AsrEngine {
   readonly name = 'pocketsphinx';
   readonly model = 'pocketsphinx-en-us';
-  readonly maxSegmentSamples = MAX_SEGMENT_SAMPLES;
+  readonly capabilities = POCKETSPHINX_CAPABILITIES;
   readonly slots: number;
   readonly #deps: PocketsphinxDeps;
   readonly #streams = new Map<number, PocketsphinxStream>();
@@ -65,8 +79,9 @@ export class PocketsphinxEngine implements AsrEngine {
   }
 
   health(): EngineHealth {
-    const reason = this.#supervisor ? this.#supervisor.reason : 'not started';
-    return reason === undefined ? { ready: true } : { ready: false, reason };
+    if (!this.#supervisor) return { state: 'uninitialized', reason: 'not started' };
+    const { state, reason } = this.#supervisor;
+    return reason === undefined ? { state } : { state, reason };
   }
 
   open(voice: VoiceState): EngineStream {

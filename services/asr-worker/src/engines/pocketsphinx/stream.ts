@@ -1,7 +1,7 @@
 import type { Clock } from '@voice-fleet/runtime/clock';
 import type { Word } from '@voice-fleet/speech/words';
-import type { EngineEvent, EngineStream, VoiceState } from '../engine.ts';
-import { EventQueue } from './event-queue.ts';
+import { type EngineEvent, type EngineStream, StreamFault, type VoiceState } from '../engine.ts';
+import { EventQueue } from '../event-queue.ts';
 import type { FromChild, ToChild } from './messages.ts';
 
 /** PCM16. */
@@ -105,7 +105,9 @@ export class PocketsphinxStream implements EngineStream {
     if (this.#audio.length === 0) return;
     this.#restarts += 1;
     if (this.#restarts > MAX_RESTARTS) {
-      this.fail(new Error(`the decoder failed ${this.#restarts} times on one segment: ${why}`));
+      // It has been started over often enough.
+      const message = `the decoder failed ${this.#restarts} times on one segment: ${why}`;
+      this.fail(new StreamFault('closed', message, { retryable: false }));
     }
   }
 

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '@voice-fleet/runtime/clock';
+import type { EngineState } from '../engine.ts';
 import { SphinxChild } from './child-process.ts';
 import type { FromChild, ToChild } from './messages.ts';
 import type { StreamReply } from './stream.ts';
@@ -41,6 +42,13 @@ export class Supervisor {
 
   get isReady(): boolean {
     return this.#state === 'ready';
+  }
+
+  get state(): EngineState {
+    if (this.#state === 'idle') return 'uninitialized';
+    if (this.#state === 'down') return 'loading';
+    if (this.#state === 'stopped') return this.#why === undefined ? 'unloading' : 'error';
+    return this.#state;
   }
 
   /** Why it is not ready. */

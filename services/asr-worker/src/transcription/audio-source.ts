@@ -1,0 +1,114 @@
+import { AudioQueue } from '@voice-fleet/speech/audio-queue';
+import { AudioTail } from '@voice-fleet/speech/audio-tail';
+import { SpeechMeter } from '@voice-fleet/speech/speech-meter';
+
+/** Engines get audio in pieces of at most 100 ms, so that a drop or a cancel takes effect at once. */
+const PIECE_SAMPLES = 1600;
+
+export interface AudioSourceOptions {
+  readonly fromSample: number;
+  /** Audio that may wait; older is dropped. 0 drops nothing. */
+  readonly maxBacklogSamples: number;
+  /** Audio already read that can be read again. */
+  readonly replaySamples: number;
+}
+
+/** The audio of one utterance as its segments read it: what waits, and what was read lately, for overlaps and replays. */
+export class AudioSource {
+  readonly #options: AudioSourceOptions;
+  readonly #queue: AudioQueue;
+  readonly #tail: AudioTail;
+  #meter = new SpeechMeter();
+  /** Where the next piece begins; before the end of the tail while it is read again. */
+  #cursor: number;
+  /** Audio before this one was dropped, not forgotten. */
+  #afterGap: number;
+
+  constructor(options: AudioSourceOptions) {
+    const { fromSample } = options;
+    this.#options = options;
+    this.#queue = new AudioQueue(options.maxBacklogSamples, fromSample);
+    this.#tail = new AudioTail(options.replaySamples, fromSample);
+    this.#cursor = fromSample;
+    this.#afterGap = fromSample;
+  }
+
+  /** Returns how many samples were dropped for it. */
+  push(pcm: Buffer): number {
+    return this.#queue.push(pcm);
+  }
+
+  /** Where on the session clock the next piece begins. */
+  get cursor(): number {
+    return this.#cursor < this.#tail.endSample ? this.#cursor : this.#queue.headSample;
+  }
+
+  /** All audio before this was read at least once, or dropped. */
+  get readSample(): number {
+    return this.#queue.headSample;
+  }
+
+  /** Where audio that was read lately ends: at `readSample`, unless audio was dropped since. */
+  get endSample(): number {
+    return this.#tail.endSample;
+  }
+
+  /** Samples that wait to be read, again or for the first time. */
+  get samples(): number {
+    return this.#queue.samples + Math.max(0, this.#tail.endSample - this.#cursor);
+  }
+
+  /** Samples that wait and were never read. */
+  get freshSamples(): number {
+    return this.#queue.samples;
+  }
+
+  /** How long the speaker had been quiet at `cursor`; 0 while audio is read again. */
+  get pauseSamples(): number {
+    return this.#cursor < this.#tail.endSample ? 0 : this.#meter.pauseSamples;
+  }
+
+  /** The next piece, of up to `maxSamples`; it begins at `cursor` as it was before. Undefined when there is none. */
+  read(maxSamples: number): Buffer | undefined {
+    const wanted = Math.min(PIECE_SAMPLES, maxSamples);
+    if (this.#cursor < this.#tail.endSample) {
+      const again = this.#tail.slice(this.#cursor, wanted);
+      this.#cursor += again.length >> 1;
+      return again;
+    }
+    const fromSample = this.#queue.headSample;
+    const pcm = this.#queue.take(wanted);
+    if (pcm === undefined) return undefined;
+    if (fromSample !== this.#tail.endSample) {
+      this.#tail.reset(fromSample);
+      this.#afterGap = fromSample;
+      this.#meter = new SpeechMeter();
+    }
+    this.#tail.append(pcm);
+    this.#meter.observe(pcm);
+    this.#cursor = this.#tail.endSample;
+    return pcm;
+  }
+
+  /**
+   * Goes back so that audio from `sample` on is read again, as far as it is kept. Returns how much of it from `neededSample`
+   * on is lost.
+   */
+  rewind(sample: number, neededSample: number): number {
+    this.#cursor = Math.min(this.#tail.endSample, Math.max(sample, this.#tail.fromSample));
+    return Math.max(0, this.#tail.fromSample - Math.max(neededSample, this.#afterGap));
+  }
+
+  /** While an engine recovers, what the replay can hold may also wait. */
+  set patient(patient: boolean) {
+    const { maxBacklogSamples, replaySamples } = this.#options;
+    if (maxBacklogSamples === 0) return;
+    this.#queue.maxSamples = patient
+      ? Math.max(maxBacklogSamples, replaySamples)
+      : maxBacklogSamples;
+  }
+
+  clear(): void {
+    this.#queue.clear();
+  }
+}
