@@ -51,9 +51,13 @@ export class Fleet implements AsyncDisposable {
     const fleet = new Fleet(await startRedis());
     for (const engine of engines) await fleet.addWorker(engine, env);
     await fleet.addGateway(env);
-    if (engines.length > 0)
-      await until(async () => (await fleet.get('/readyz')).status === 200, 'the fleet is ready');
+    if (engines.length > 0) await fleet.ready();
     return fleet;
+  }
+
+  /** Settles when a session could be placed. */
+  async ready(): Promise<void> {
+    await until(async () => (await this.get('/readyz')).status === 200, 'the fleet is ready');
   }
 
   async addGateway(env: Env = {}): Promise<Gateway> {
@@ -73,7 +77,11 @@ export class Fleet implements AsyncDisposable {
     return gateway;
   }
 
-  async addWorker(engine: AsrEngine, env: Env = {}): Promise<AsrWorker> {
+  async addWorker(
+    engine: AsrEngine,
+    env: Env = {},
+    metrics = new WorkerMetrics(),
+  ): Promise<AsrWorker> {
     const settings = {
       REDIS_URL: this.redis.url,
       WORKER_DRAIN_S: '1',
@@ -84,7 +92,7 @@ export class Fleet implements AsyncDisposable {
     const log = createLogger('asr-worker', 'error', QUIET);
     const worker = await startWorker(parseEnv(WorkerEnv, settings), {
       engine,
-      metrics: new WorkerMetrics(),
+      metrics,
       log,
     });
     this.workers.push(worker);

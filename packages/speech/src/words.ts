@@ -56,6 +56,12 @@ export function spaced(before: string, text: string): string {
   return ` ${text}`;
 }
 
+/** Whether `piece`, which an engine adds to `before`, is the beginning of another word. */
+export function beginsWord(before: string, piece: string): boolean {
+  if (/^\s/u.test(piece) || STARTS_SPACELESS.test(piece)) return true;
+  return ENDS_SPACELESS.test(before) && STARTS_WORD.test(piece);
+}
+
 /** `text` with the punctuation that stands behind `other`. */
 export function punctuatedLike(text: string, other: string): string {
   const mark = /\p{P}*$/u.exec(other)?.[0] ?? '';

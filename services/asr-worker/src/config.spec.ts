@@ -21,6 +21,17 @@ describe('the environment of the asr-worker', () => {
       leaseTtlMs: 10_000,
       engine: 'pocketsphinx',
       pocketsphinxRoot: undefined,
+      vllm: {
+        baseUrl: 'http://127.0.0.1:8300',
+        apiKey: undefined,
+        model: 'mistralai/Voxtral-Mini-4B-Realtime-2602',
+        delayMs: 400,
+        spares: 4,
+        dialTimeoutMs: 5_000,
+        stallMs: 2_000,
+        doneMs: 5_000,
+        canaryIntervalMs: 30_000,
+      },
       heartbeatMs: 5_000,
       drainMs: 20_000,
       transcription: {

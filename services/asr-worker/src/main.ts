@@ -15,6 +15,7 @@ await runService({ name: 'asr-worker', env: process.env }, async () => {
   const metrics = new WorkerMetrics();
   const engine = createEngine(config, {
     clock: systemClock,
+    vllmStats: metrics.vllm,
     log: (event, fields) => {
       if (event === 'engine_down') metrics.engineRestarts.inc();
       log[event === 'engine_ready' ? 'info' : 'warn']({ event, ...fields });

@@ -1,7 +1,11 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { FAULT_CAUSES } from './engines/engine.ts';
+import type { VllmStats } from './engines/vllm/engine.ts';
 
 const LATENCY_BUCKETS_S = [0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5];
+
+/** Close codes seen of vLLM. */
+const CLOSE_CODES = ['1000', '1006', '1009', '1011', '1012'];
 
 /** Every metric of the worker. Labels are bounded: never a session, key or address. */
 export class WorkerMetrics {
@@ -80,6 +84,41 @@ export class WorkerMetrics {
     buckets: [0.1, 0.25, 0.5, 1, 2, 5, 10, 30],
     registers: this.#registers,
   });
+  readonly upstreamSpares = new Gauge({
+    name: 'voice_worker_upstream_spares',
+    help: 'Validated connections to vLLM that wait for an utterance.',
+    registers: this.#registers,
+  });
+  readonly upstreamTakes = new Counter({
+    name: 'voice_worker_upstream_takes_total',
+    help: 'Connections taken for an utterance: a spare one, or one that had to be dialed.',
+    labelNames: ['from'],
+    registers: this.#registers,
+  });
+  readonly upstreamDials = new Counter({
+    name: 'voice_worker_upstream_dials_total',
+    help: 'Connections to vLLM that were tried.',
+    labelNames: ['outcome'],
+    registers: this.#registers,
+  });
+  readonly upstreamCloses = new Counter({
+    name: 'voice_worker_upstream_closes_total',
+    help: 'Connections that vLLM or a fault ended, by close code; other than these: other.',
+    labelNames: ['code'],
+    registers: this.#registers,
+  });
+  readonly frameLatencySeconds = new Histogram({
+    name: 'voice_worker_frame_latency_seconds',
+    help: 'From sending the audio that a delta of vLLM needs to that delta. Above 0.16 it falls behind.',
+    buckets: [0.01, 0.02, 0.04, 0.06, 0.08, 0.12, 0.16, 0.25, 0.5, 1, 2],
+    registers: this.#registers,
+  });
+  readonly canaries = new Counter({
+    name: 'voice_worker_canaries_total',
+    help: 'Utterances of our own by how they ended; skipped: sessions showed that vLLM lives.',
+    labelNames: ['outcome'],
+    registers: this.#registers,
+  });
   readonly engineRestarts = new Counter({
     name: 'voice_worker_engine_restarts_total',
     help: 'Times the engine was restarted.',
@@ -88,8 +127,25 @@ export class WorkerMetrics {
 
   constructor() {
     collectDefaultMetrics({ register: this.registry });
+    for (const from of ['spare', 'dial']) this.upstreamTakes.labels(from).inc(0);
+    for (const outcome of ['connected', 'failed']) this.upstreamDials.labels(outcome).inc(0);
+    for (const code of [...CLOSE_CODES, 'other']) this.upstreamCloses.labels(code).inc(0);
+    for (const outcome of ['passed', 'failed', 'skipped']) this.canaries.labels(outcome).inc(0);
     for (const cause of FAULT_CAUSES) this.streamFaults.labels(cause).inc(0);
     for (const outcome of ['recovered', 'gave_up']) this.recoveries.labels(outcome).inc(0);
     for (const outcome of ['final', 'failed', 'cancelled']) this.utterances.labels(outcome).inc(0);
   }
+
+  /** What the vLLM engine counts. */
+  readonly vllm: VllmStats = {
+    onSpares: (count) => this.upstreamSpares.set(count),
+    onTake: (from) => this.upstreamTakes.labels(from).inc(),
+    onDial: (outcome) => this.upstreamDials.labels(outcome).inc(),
+    onClosed: (code) => {
+      const known = CLOSE_CODES.includes(String(code));
+      this.upstreamCloses.labels(known ? String(code) : 'other').inc();
+    },
+    onLatency: (latencyMs) => this.frameLatencySeconds.observe(latencyMs / 1000),
+    onCanary: (outcome) => this.canaries.labels(outcome).inc(),
+  };
 }

@@ -154,6 +154,33 @@ describe('UtteranceRunner, when streams fail', () => {
     expect([joinText(words), finals]).toEqual([transcript(range(1, 5)), 1]);
   });
 
+  it('has its final when only the end of a stream was missing that had heard all', async () => {
+    const open = engine.open.bind(engine);
+    engine.plan = ['end'];
+    engine.open = () => {
+      const stream = open();
+      const { events } = stream;
+      async function* allHeard(): AsyncGenerator<EngineEvent> {
+        for await (const event of events) {
+          yield event;
+          yield { kind: 'heard', untilSample: 5 * SLOT_SAMPLES };
+        }
+      }
+      return {
+        write: stream.write,
+        finish: stream.finish,
+        abort: stream.abort,
+        events: allHeard(),
+      };
+    };
+    const runner = start();
+    await play(runner, Buffer.concat([speak(range(1, 5))]));
+    runner.finish();
+    await settle();
+    expect([joinText(words), finals, failures]).toEqual([transcript(range(1, 5)), 1, []]);
+    expect(faults).toHaveLength(1);
+  });
+
   it('starts over at once when a stream fails while nobody speaks', async () => {
     let fail: (fault: StreamFault) => void = () => undefined;
     const broken = new Promise<never>((_, reject) => {

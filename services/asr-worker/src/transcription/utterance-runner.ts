@@ -280,7 +280,11 @@ export class UtteranceRunner {
     if (sample <= this.#heardSample) return;
     this.#heardSample = sample;
     this.#budget.heard(sample);
-    if (this.#recovering === undefined || sample < this.#recovering.untilSample) return;
+    this.#onProgress();
+  }
+
+  #onProgress(): void {
+    if (!this.#recovering || this.#heardSample < this.#recovering.untilSample) return;
     this.#deps.listener.onRecovered(this.#deps.clock.now() - this.#recovering.sinceMs);
     this.#recovering = undefined;
   }
@@ -290,6 +294,7 @@ export class UtteranceRunner {
     const { clock, settings, listener } = this.#deps;
     const segment = this.#segment;
     this.#segment = undefined;
+    this.#fault = undefined;
     this.#wait?.end(error);
     segment?.abort();
     if (this.#over) return;
@@ -307,6 +312,8 @@ export class UtteranceRunner {
     };
     this.#source.patient = true;
     this.#startAgain(this.#heardSample, settings.recovery.overlapSamples);
+    // Perhaps only the end was missing.
+    this.#onProgress();
     if (delayMs > 0) await sleep(clock, delayMs, this.#cancelled.signal);
   }
 

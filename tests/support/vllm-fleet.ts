@@ -1,0 +1,59 @@
+import { WorkerEnv } from '@voice-fleet/asr-worker/config';
+import { createEngine } from '@voice-fleet/asr-worker/engines/engines';
+import { WorkerMetrics } from '@voice-fleet/asr-worker/metrics';
+import { systemClock } from '@voice-fleet/runtime/clock';
+import { parseEnv } from '@voice-fleet/runtime/env';
+import { FakeVllm } from '@voice-fleet/testkit/fake-vllm/fake-vllm';
+import { DEFAULT_MODEL, type FakeVllmOptions } from '@voice-fleet/testkit/fake-vllm/options';
+import { Fleet } from './fleet.ts';
+
+export interface Logged {
+  readonly event: string;
+  readonly [field: string]: unknown;
+}
+
+/** A gateway and a worker in front of a fake vLLM, all on real sockets, with watchdogs that bark ten times sooner. */
+export class VllmFleet implements AsyncDisposable {
+  readonly fake: FakeVllm;
+  readonly fleet: Fleet;
+  readonly logged: Logged[];
+
+  private constructor(fake: FakeVllm, fleet: Fleet, logged: Logged[]) {
+    this.fake = fake;
+    this.fleet = fleet;
+    this.logged = logged;
+  }
+
+  static async start(
+    options: FakeVllmOptions = {},
+    env: Record<string, string> = {},
+  ): Promise<VllmFleet> {
+    const fake = await FakeVllm.start(options);
+    const settings = {
+      ASR_ENGINE: 'vllm',
+      VLLM_BASE_URL: fake.httpUrl,
+      VOXTRAL_SERVED_MODEL_NAME: DEFAULT_MODEL,
+      VLLM_STALL_S: '0.3',
+      VLLM_DONE_S: '0.5',
+      VLLM_DIAL_TIMEOUT_S: '1',
+      STT_MAX_BACKLOG_SECONDS: '0',
+      ...env,
+    };
+    const metrics = new WorkerMetrics();
+    const logged: Logged[] = [];
+    const engine = createEngine(parseEnv(WorkerEnv, settings), {
+      clock: systemClock,
+      vllmStats: metrics.vllm,
+      log: (event, fields) => void logged.push({ event, ...fields }),
+    });
+    const fleet = await Fleet.start([]);
+    await fleet.addWorker(engine, settings, metrics);
+    await fleet.ready();
+    return new VllmFleet(fake, fleet, logged);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.fleet[Symbol.asyncDispose]();
+    await this.fake.close();
+  }
+}
