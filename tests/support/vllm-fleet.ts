@@ -47,9 +47,15 @@ export class VllmFleet implements AsyncDisposable {
       log: (event, fields) => void logged.push({ event, ...fields }),
     });
     const fleet = await Fleet.start([]);
-    await fleet.addWorker(engine, settings, metrics);
-    await fleet.ready();
-    return new VllmFleet(fake, fleet, logged);
+    const vllm = new VllmFleet(fake, fleet, logged);
+    try {
+      await fleet.addWorker(engine, settings, metrics);
+      await fleet.ready();
+      return vllm;
+    } catch (error) {
+      await vllm[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

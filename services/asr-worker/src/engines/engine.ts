@@ -6,7 +6,7 @@ import type { Word } from '@voice-fleet/speech/words';
  */
 export type EngineEvent =
   | { readonly kind: 'words'; readonly words: readonly Word[]; readonly tail: string }
-  /** Every word that ends before this sample has been emitted. Engines that cannot tell never emit it. */
+  /** Every word that ends before this sample has been emitted. Only of engines whose capabilities say so. */
   | { readonly kind: 'heard'; readonly untilSample: number }
   | { readonly kind: 'end'; readonly promptTokens: number; readonly completionTokens: number };
 
@@ -99,6 +99,8 @@ export interface EngineCapabilities {
   readonly maxSegmentSamples?: number;
   /** The engine keeps endless streams going by itself; a new stream costs much. */
   readonly endless?: boolean;
+  /** Its streams tell up to where they have heard; of others it is guessed from what they took. */
+  readonly tellsHeard?: boolean;
   /** A usual error of its word times; absent: 150 ms, as of an engine that aligns. */
   readonly timeErrorSamples?: number;
 }

@@ -16,7 +16,7 @@ import { RecoveryBudget } from './recovery-budget.ts';
 import { Segment } from './segment.ts';
 import type { SegmentPlan } from './segment-plan.ts';
 
-/** Engines settle a word well within this after they took its audio; behind it a seam need not wait for more words. */
+/** Engines that do not tell settle a word well within this after they took its audio; behind it a seam need not wait for more words. */
 const SETTLE_SAMPLES = 2 * SAMPLE_RATE;
 /** A speaker this long quiet is between words: 300 ms. */
 const PAUSE_SAMPLES = 0.3 * SAMPLE_RATE;
@@ -249,7 +249,8 @@ export class UtteranceRunner {
   #onTaken(untilSample: number): void {
     const { readSample, samples } = this.#source;
     this.#deps.listener.onTaken(readSample);
-    this.#show(this.#joiner.progress(untilSample - SETTLE_SAMPLES), '');
+    if (!this.#deps.engine.capabilities.tellsHeard)
+      this.#show(this.#joiner.progress(untilSample - SETTLE_SAMPLES), '');
     if (this.#recovering === undefined && samples < CAUGHT_UP_SAMPLES) this.#source.patient = false;
   }
 

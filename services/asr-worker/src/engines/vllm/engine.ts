@@ -37,6 +37,7 @@ export const VLLM_CAPABILITIES: EngineCapabilities = {
   gpu: true,
   languages: ['en', 'fr', 'es', 'de', 'ru', 'zh', 'ja', 'it', 'pt', 'nl', 'ar', 'hi', 'ko'],
   minMemoryMiB: 16_384,
+  tellsHeard: true,
 };
 
 export interface VllmStats extends PoolStats {
@@ -50,7 +51,7 @@ export interface VllmDeps {
   /** As in vLLM's `--served-model-name`. */
   readonly model: string;
   readonly apiKey: string | undefined;
-  /** Until the first utterance tells the real one. */
+  /** Where the first utterance does not tell it; a multiple of 80. */
   readonly delayMs: number;
   readonly spares: number;
   readonly dialTimeoutMs: number;
@@ -88,7 +89,7 @@ export class VllmEngine implements AsrEngine {
   constructor(deps: VllmDeps) {
     this.#deps = deps;
     this.model = deps.model;
-    this.#timing = new DeltaTiming(Math.round(deps.delayMs / 80));
+    this.#timing = DeltaTiming.longest();
     this.#pool = new UpstreamPool(deps);
   }
 
@@ -166,10 +167,12 @@ export class VllmEngine implements AsrEngine {
         this.#set('loading', this.#reason ?? 'waiting for vLLM');
         const { version } = await checkServer(this.#deps, model, signal);
         this.#pool.start();
+        this.#timing = DeltaTiming.longest();
         this.#set('warming_up', 'the first utterance is under way');
         const startedMs = clock.now();
         const promptTokens = await this.#transcribe(WARM_UP_SAMPLES, WARM_UP);
-        this.#timing = DeltaTiming.fromPromptTokens(promptTokens) ?? this.#timing;
+        this.#timing =
+          DeltaTiming.fromPromptTokens(promptTokens) ?? new DeltaTiming(this.#deps.delayMs / 80);
         this.#set('ready', undefined);
         log('engine_ready', {
           engine: this.name,

@@ -19,6 +19,11 @@ export class DeltaTiming {
     this.delayFrames = delayFrames;
   }
 
+  /** For a server whose delay is not known yet: expects nothing too soon. */
+  static longest(): DeltaTiming {
+    return new DeltaTiming(MAX_DELAY_FRAMES);
+  }
+
   /** From the usage of an utterance, which tells the delay that the server runs with; undefined where it makes no sense. */
   static fromPromptTokens(promptTokens: number): DeltaTiming | undefined {
     const delayFrames = promptTokens - PROMPT_TOKENS;
