@@ -6,7 +6,7 @@ import type {
   EngineStream,
 } from '@voice-fleet/asr-worker/engines/engine';
 import type { Word } from '@voice-fleet/speech/words';
-import { WORD_SAMPLES } from './spoken-words.ts';
+import { WORD_SAMPLES } from '@voice-fleet/testkit/coded-speech';
 
 export interface ScriptedOptions {
   readonly slots?: number;

@@ -1,6 +1,6 @@
 import { YapServerFrame } from '@voice-fleet/protocol/yap';
+import { frames } from '@voice-fleet/testkit/coded-speech';
 import { WebSocket } from 'ws';
-import { frames } from './spoken-words.ts';
 
 type FrameOf<T extends YapServerFrame['type']> = Extract<YapServerFrame, { type: T }>;
 

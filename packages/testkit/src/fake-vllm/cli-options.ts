@@ -147,15 +147,15 @@ export function readCliOptions(args: readonly string[]): CliOptions | undefined 
   return {
     server: {
       host: values.host,
-      port: number('--port', values.port, 0, 65_535),
+      port: wholeNumber('--port', values.port, 0, 65_535),
       models: [values.model],
       apiKeys: values['api-key'],
       delayMs,
       baseMs: number('--step-ms', values['step-ms'], 0),
       perSequenceMs: number('--per-sequence-ms', values['per-sequence-ms'], 0),
-      maxNumSeqs: number('--max-num-seqs', values['max-num-seqs'], 1),
-      maxModelLen: number('--max-model-len', values['max-model-len'], 1),
-      kvPoolMib: number('--kv-pool-mib', values['kv-pool-mib'], 1),
+      maxNumSeqs: wholeNumber('--max-num-seqs', values['max-num-seqs'], 1),
+      maxModelLen: wholeNumber('--max-model-len', values['max-model-len'], 1),
+      kvPoolMib: wholeNumber('--kv-pool-mib', values['kv-pool-mib'], 1),
     },
     arm: (target) => {
       for (const fault of faults) {
@@ -173,6 +173,12 @@ function faultOf(flag: string): ReturnType<NamedFault['make']> {
   if (named === undefined || rest.length > 0)
     throw new Error(`--fault takes NAME or NAME:N, not "${flag}"; --help lists the names.`);
   return named.make(digits === undefined ? named.n : number(`--fault ${name}`, digits, 0));
+}
+
+function wholeNumber(flag: string, text: string, min: number, max?: number): number {
+  const value = number(flag, text, min, max);
+  if (Number.isInteger(value)) return value;
+  throw new Error(`${flag} takes a whole number, not "${text}".`);
 }
 
 function number(flag: string, text: string, min: number, max = Number.MAX_SAFE_INTEGER): number {

@@ -45,6 +45,7 @@ describe('decodeClientEvent', () => {
   it.each([
     ['a newline', 'AQAC\nAAMA'],
     ['a letter of base64url', 'AQAC-AAM_A'],
+    ['four letters of base64url', 'AQACAAMA_-_-'],
     ['a stranger', 'AQ*AC%AAMA'],
     ['a lone equals sign', '=AQACAAMA'],
   ])('skips %s, as Python does', (_, text) => {
@@ -62,7 +63,9 @@ describe('decodeClientEvent', () => {
     ['no audio', ''],
     ['strangers only', '%%%%'],
     ['padding only', '===='],
+    ['too short without its letter of base64url', 'AQAC-AAM'],
     ['a character beyond ASCII', 'AQACAAMAŁ'],
+    ['a character beyond ASCII in the place of a letter', 'AQACAAMŁ'],
     ['more samples than a clip may hold', Buffer.alloc(2_002).toString('base64')],
     ['a number', 5],
     ['null', null],

@@ -38,9 +38,6 @@ export class Connection implements SessionPort {
     this.session = deps.makeSession(this);
     const { socket } = deps;
     socket.on('message', (data: Buffer, isBinary: boolean) => this.#onMessage(data, isBinary));
-    socket.on('ping', (data: Buffer) => {
-      if (!this.#isMute) socket.pong(data);
-    });
     socket.on('pong', () => this.#keepAlive());
     // A frame that is too large is answered with 1009 by ws, text that is not UTF-8 with 1007.
     socket.on('error', () => undefined);
@@ -77,7 +74,7 @@ export class Connection implements SessionPort {
     if (this.#isMute) return;
     this.#isMute = true;
     this.#timer?.cancel();
-    // Below `ws`, which would answer a close frame.
+    // Below `ws`, which would answer pings and a close frame.
     this.#deps.raw.removeAllListeners('data');
     this.#deps.raw.on('data', () => undefined);
   }

@@ -31,8 +31,6 @@ export class FakeVllm implements AsyncDisposable {
     noServer: true,
     maxPayload: VLLM_MAX_FRAME_BYTES,
     perMessageDeflate: false,
-    // A half-open connection must not answer.
-    autoPong: false,
     clientTracking: false,
   });
   readonly #connections = new Set<Connection>();

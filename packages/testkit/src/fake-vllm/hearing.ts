@@ -8,7 +8,7 @@ export interface Hearing {
    * for each delta, in order, one at a time. A rejection is a failed generation.
    */
   frame(pcm: Buffer, ordinal: number): string | Promise<string>;
-  /** The utterance is over or was aborted. */
+  /** The utterance is over or was aborted. An answer that is still open must settle soon: the engine waits for it. */
   close?(): void;
 }
 

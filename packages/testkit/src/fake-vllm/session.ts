@@ -7,6 +7,9 @@ import type { FakeVllmSettings } from './options.ts';
 import { createdText, deltaText, doneText, errorText } from './server-event.ts';
 import { Utterance, type UtteranceOwner } from './utterance.ts';
 
+/** Appends and end marks that may wait; vLLM itself has no limit. */
+const MAX_QUEUED = 100_000;
+
 /** The way back to the client. */
 export interface SessionPort {
   send(text: string): void;
@@ -163,9 +166,8 @@ export class FakeSession implements UtteranceOwner {
     // vLLM would take it, until the system kills it.
     if (waiting > settings.maxBacklogBytes) return port.close(1006);
     if (utterance === undefined || utterance.isComplete) {
-      this.#queue.push(pcm);
       this.#queuedBytes += pcm.length;
-      return;
+      return this.#enqueue(pcm);
     }
     utterance.push(pcm);
     engine.wake(utterance);
@@ -196,12 +198,14 @@ export class FakeSession implements UtteranceOwner {
     if (fault !== undefined) return this.#refuse('processing_error', fault);
     const utterance = this.#utterance;
     if (!final) return this.#start();
-    if (utterance === undefined || utterance.isComplete) {
-      this.#queue.push(null);
-      return;
-    }
+    if (utterance === undefined || utterance.isComplete) return this.#enqueue(null);
     utterance.complete();
     this.#deps.engine.wake(utterance);
+  }
+
+  #enqueue(item: Buffer | null): void {
+    if (this.#queue.length >= MAX_QUEUED) return this.#deps.port.close(1006);
+    this.#queue.push(item);
   }
 
   #start(): void {
