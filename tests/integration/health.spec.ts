@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { Fleet, until } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
-import { range, speak, transcript } from '../support/spoken-words.ts';
 
 /** An engine that is loading until the test lets it go. */
 class LoadingEngine extends ScriptedEngine {

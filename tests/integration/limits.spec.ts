@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { silence, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { Fleet, until } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
-import { silence, speak, transcript } from '../support/spoken-words.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
 
 const IDLE_MS = 2_000;

@@ -9,9 +9,9 @@ import type { ServedLease } from '@voice-fleet/fleet/worker';
 import { LINK_PATH, LinkEvent } from '@voice-fleet/protocol/link';
 import { systemClock as clock } from '@voice-fleet/runtime/clock';
 import { createLogger } from '@voice-fleet/telemetry/logger';
+import { speak } from '@voice-fleet/testkit/coded-speech';
 import { WebSocket } from 'ws';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
-import { speak } from '../support/spoken-words.ts';
 
 const SECRET = 'what-a-peer-has-sent';
 

@@ -13,11 +13,11 @@ import { type Lease, newLeaseToken } from '@voice-fleet/fleet/lease';
 import { LeaseStore } from '@voice-fleet/fleet/lease-store';
 import { connectRedis, untilReady } from '@voice-fleet/fleet/redis';
 import { LINK_PATH, LinkEvent } from '@voice-fleet/protocol/link';
+import { range, silence, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import type { Redis } from 'ioredis';
 import { WebSocket } from 'ws';
 import { Fleet, until } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
-import { range, silence, speak, transcript } from '../support/spoken-words.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
 
 jest.setTimeout(30_000);

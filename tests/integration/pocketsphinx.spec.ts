@@ -2,7 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { EngineEvent, EngineStream, VoiceState } from '@voice-fleet/asr-worker/engines/engine';
-import { MAX_SEGMENT_SAMPLES, PocketsphinxEngine } from '@voice-fleet/asr-worker/engines/pocketsphinx/engine';
+import {
+  MAX_SEGMENT_SAMPLES,
+  PocketsphinxEngine,
+} from '@voice-fleet/asr-worker/engines/pocketsphinx/engine';
 import { systemClock as clock } from '@voice-fleet/runtime/clock';
 import { readWav } from '@voice-fleet/speech/wav';
 import type { Word } from '@voice-fleet/speech/words';
@@ -245,9 +248,9 @@ describe('PocketsphinxEngine', () => {
     'refuses more audio than it can keep, and audio after the end',
     async () => {
       const stream = engine.open({});
-      await expect(
-        stream.write(Buffer.alloc(MAX_SEGMENT_SAMPLES * 2 + 2)),
-      ).rejects.toThrow('a segment holds');
+      await expect(stream.write(Buffer.alloc(MAX_SEGMENT_SAMPLES * 2 + 2))).rejects.toThrow(
+        'a segment holds',
+      );
       stream.finish();
       await expect(stream.write(short)).rejects.toThrow('after finish');
       expect((await read(stream)).text).toBe('');

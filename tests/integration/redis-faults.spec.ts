@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { Fleet, KEY, until } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { ServiceProcess } from '../support/service-process.ts';
-import { range, speak, transcript } from '../support/spoken-words.ts';
 import { YapSocket } from '../support/yap-socket.ts';
 
 jest.setTimeout(30_000);

@@ -2,8 +2,6 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { EngineStream } from '@voice-fleet/asr-worker/engines/engine';
-import { Fleet, until } from '../support/fleet.ts';
-import { ScriptedEngine } from '../support/scripted-engine.ts';
 import {
   frames,
   range,
@@ -11,7 +9,9 @@ import {
   silence,
   speak,
   transcript,
-} from '../support/spoken-words.ts';
+} from '@voice-fleet/testkit/coded-speech';
+import { Fleet, until } from '../support/fleet.ts';
+import { ScriptedEngine } from '../support/scripted-engine.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
 
 const SAMPLES_PER_S = 16_000;

@@ -10,8 +10,8 @@ import { UtteranceRunner } from '@voice-fleet/asr-worker/transcription/utterance
 import { systemClock } from '@voice-fleet/runtime/clock';
 import { parseEnv } from '@voice-fleet/runtime/env';
 import type { Word } from '@voice-fleet/speech/words';
+import { range, SLOT_SAMPLES, silence, speak } from '@voice-fleet/testkit/coded-speech';
 import { FakeVllm } from '@voice-fleet/testkit/fake-vllm/fake-vllm';
-import { range, SLOT_SAMPLES, silence, speak } from '../support/spoken-words.ts';
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;

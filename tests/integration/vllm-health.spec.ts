@@ -5,10 +5,10 @@ import { createEngine } from '@voice-fleet/asr-worker/engines/engines';
 import { WorkerMetrics } from '@voice-fleet/asr-worker/metrics';
 import { systemClock } from '@voice-fleet/runtime/clock';
 import { parseEnv } from '@voice-fleet/runtime/env';
+import { frames, range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { FakeVllm } from '@voice-fleet/testkit/fake-vllm/fake-vllm';
 import { freePort } from '@voice-fleet/testkit/ports';
 import { until } from '../support/fleet.ts';
-import { frames, range, speak, transcript } from '../support/spoken-words.ts';
 import { VllmFleet } from '../support/vllm-fleet.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
 

@@ -1,5 +1,4 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { until } from '../support/fleet.ts';
 import {
   frames,
   range,
@@ -7,7 +6,8 @@ import {
   silence,
   speak,
   transcript,
-} from '../support/spoken-words.ts';
+} from '@voice-fleet/testkit/coded-speech';
+import { until } from '../support/fleet.ts';
 import { VllmFleet } from '../support/vllm-fleet.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
 

@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { readWav } from '@voice-fleet/speech/wav';
+import { frames, range, SLOT_SAMPLES, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { Fleet, until } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { ServiceProcess } from '../support/service-process.ts';
-import { frames, range, SLOT_SAMPLES, speak, transcript } from '../support/spoken-words.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
 
 jest.setTimeout(30_000);

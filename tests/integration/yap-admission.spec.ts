@@ -13,11 +13,11 @@ import {
 } from '@jest/globals';
 import { connectRedis, untilReady } from '@voice-fleet/fleet/redis';
 import { WorkerRegistry } from '@voice-fleet/fleet/worker-registry';
+import { range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import type { Redis } from 'ioredis';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { Fleet, until } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
-import { range, speak, transcript } from '../support/spoken-words.ts';
 
 jest.setTimeout(30_000);
 

@@ -8,9 +8,9 @@ import {
   it,
   jest,
 } from '@jest/globals';
+import { range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { Fleet, until } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
-import { range, speak, transcript } from '../support/spoken-words.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
 
 jest.setTimeout(30_000);

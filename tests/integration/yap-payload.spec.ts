@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { frames, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { Fleet } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
-import { frames, speak, transcript } from '../support/spoken-words.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
 
 jest.setTimeout(30_000);

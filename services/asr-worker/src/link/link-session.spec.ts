@@ -5,7 +5,7 @@ import { createLogger } from '@voice-fleet/telemetry/logger';
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
 import type { WebSocket } from 'ws';
 import { ScriptedEngine } from '../../../../tests/support/scripted-engine.ts';
-import { frames, range, SLOT_SAMPLES, speak } from '../../../../tests/support/spoken-words.ts';
+import { frames, range, SLOT_SAMPLES, speak } from '@voice-fleet/testkit/coded-speech';
 import { WorkerMetrics } from '../metrics.ts';
 import { LinkSession } from './link-session.ts';
 

@@ -11,7 +11,7 @@ import {
   silence,
   speak,
   transcript,
-} from '../../../../tests/support/spoken-words.ts';
+} from '@voice-fleet/testkit/coded-speech';
 import { type EngineEvent, type EngineStream, StreamFault } from '../engines/engine.ts';
 import { type RunnerFault, type RunnerSettings, UtteranceRunner } from './utterance-runner.ts';
 

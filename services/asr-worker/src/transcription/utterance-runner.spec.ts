@@ -11,7 +11,7 @@ import {
   SLOT_SAMPLES,
   speak,
   transcript,
-} from '../../../../tests/support/spoken-words.ts';
+} from '@voice-fleet/testkit/coded-speech';
 import type { EngineEvent, EngineStream } from '../engines/engine.ts';
 import { type RunnerSettings, type RunnerUsage, UtteranceRunner } from './utterance-runner.ts';
 
