@@ -3,8 +3,6 @@ import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { WorkerEnv } from '@voice-fleet/asr-worker/config';
 import type { AsrEngine } from '@voice-fleet/asr-worker/engines/engine';
-import { createEngine } from '@voice-fleet/asr-worker/engines/engines';
-import { WorkerMetrics } from '@voice-fleet/asr-worker/metrics';
 import { planForEngine } from '@voice-fleet/asr-worker/transcription/segment-plan';
 import { UtteranceRunner } from '@voice-fleet/asr-worker/transcription/utterance-runner';
 import { systemClock } from '@voice-fleet/runtime/clock';
@@ -12,6 +10,7 @@ import { parseEnv } from '@voice-fleet/runtime/env';
 import type { Word } from '@voice-fleet/speech/words';
 import { range, SLOT_SAMPLES, silence, speak } from '@voice-fleet/testkit/coded-speech';
 import { FakeVllm } from '@voice-fleet/testkit/fake-vllm/fake-vllm';
+import { workerEngine } from '../support/worker-engine.ts';
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
@@ -39,17 +38,14 @@ afterEach(async () => {
 describe('an utterance of six hours', () => {
   it('has every word once at its time, over a vLLM that dies at five minutes, and holds no more memory than one of five', async () => {
     fake = await FakeVllm.start({ maxModelLen: 56 + 300 * 12.5 });
-    const config = parseEnv(WorkerEnv, {
+    const env = {
       ASR_ENGINE: 'vllm',
       VLLM_BASE_URL: fake.httpUrl,
       VLLM_MAX_MODEL_LEN: String(56 + 300 * 12.5),
       STT_MAX_BACKLOG_SECONDS: '0',
-    });
-    engine = createEngine(config, {
-      clock: systemClock,
-      vllmStats: new WorkerMetrics().vllm,
-      log: () => undefined,
-    });
+    };
+    const config = parseEnv(WorkerEnv, env);
+    engine = workerEngine(env).engine;
     await engine.start();
 
     let heard = 0;

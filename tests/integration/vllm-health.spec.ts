@@ -1,15 +1,11 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { WorkerEnv } from '@voice-fleet/asr-worker/config';
 import type { AsrEngine } from '@voice-fleet/asr-worker/engines/engine';
-import { createEngine } from '@voice-fleet/asr-worker/engines/engines';
-import { WorkerMetrics } from '@voice-fleet/asr-worker/metrics';
-import { systemClock } from '@voice-fleet/runtime/clock';
-import { parseEnv } from '@voice-fleet/runtime/env';
 import { frames, range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { FakeVllm } from '@voice-fleet/testkit/fake-vllm/fake-vllm';
 import { freePort } from '@voice-fleet/testkit/ports';
 import { until } from '../support/fleet.ts';
 import { VllmFleet } from '../support/vllm-fleet.ts';
+import { workerEngine } from '../support/worker-engine.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
 
 const SAID = range(2_001, 2_030);
@@ -36,11 +32,7 @@ async function readiness(vllm: VllmFleet): Promise<{ status: number; body: unkno
 
 function engineFor(baseUrl: string, env: Record<string, string> = {}): AsrEngine {
   const settings = { ASR_ENGINE: 'vllm', VLLM_BASE_URL: baseUrl, VLLM_STALL_S: '0.3', ...env };
-  const engine = createEngine(parseEnv(WorkerEnv, settings), {
-    clock: systemClock,
-    vllmStats: new WorkerMetrics().vllm,
-    log: () => undefined,
-  });
+  const { engine } = workerEngine(settings);
   owned.push({ [Symbol.asyncDispose]: () => engine.stop() });
   return engine;
 }

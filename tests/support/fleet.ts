@@ -1,7 +1,9 @@
+import { DEFAULT_CAPACITY } from '@voice-fleet/asr-worker/capacity/capacity-loop';
 import { WorkerEnv } from '@voice-fleet/asr-worker/config';
 import type { AsrEngine } from '@voice-fleet/asr-worker/engines/engine';
+import { EngineRegistry } from '@voice-fleet/asr-worker/engines/registry';
 import { WorkerMetrics } from '@voice-fleet/asr-worker/metrics';
-import { type AsrWorker, startWorker } from '@voice-fleet/asr-worker/worker';
+import { type AsrWorker, startWorker, type WorkerParts } from '@voice-fleet/asr-worker/worker';
 import { GatewayEnv } from '@voice-fleet/gateway/config';
 import { type Gateway, startGateway } from '@voice-fleet/gateway/gateway';
 import { parseEnv } from '@voice-fleet/runtime/env';
@@ -80,7 +82,7 @@ export class Fleet implements AsyncDisposable {
   async addWorker(
     engine: AsrEngine,
     env: Env = {},
-    metrics = new WorkerMetrics(),
+    parts: Partial<WorkerParts> = {},
   ): Promise<AsrWorker> {
     const settings = {
       REDIS_URL: this.redis.url,
@@ -92,8 +94,11 @@ export class Fleet implements AsyncDisposable {
     const log = createLogger('asr-worker', 'error', QUIET);
     const worker = await startWorker(parseEnv(WorkerEnv, settings), {
       engine,
-      metrics,
+      registry: new EngineRegistry([]),
+      capacity: DEFAULT_CAPACITY,
+      metrics: new WorkerMetrics(),
       log,
+      ...parts,
     });
     this.workers.push(worker);
     return worker;

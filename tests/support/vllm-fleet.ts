@@ -1,16 +1,7 @@
-import { WorkerEnv } from '@voice-fleet/asr-worker/config';
-import { createEngine } from '@voice-fleet/asr-worker/engines/engines';
-import { WorkerMetrics } from '@voice-fleet/asr-worker/metrics';
-import { systemClock } from '@voice-fleet/runtime/clock';
-import { parseEnv } from '@voice-fleet/runtime/env';
 import { FakeVllm } from '@voice-fleet/testkit/fake-vllm/fake-vllm';
 import { DEFAULT_MODEL, type FakeVllmOptions } from '@voice-fleet/testkit/fake-vllm/options';
 import { Fleet } from './fleet.ts';
-
-export interface Logged {
-  readonly event: string;
-  readonly [field: string]: unknown;
-}
+import { type Logged, workerEngine } from './worker-engine.ts';
 
 /** A gateway and a worker in front of a fake vLLM, all on real sockets, with watchdogs that bark ten times sooner. */
 export class VllmFleet implements AsyncDisposable {
@@ -39,17 +30,11 @@ export class VllmFleet implements AsyncDisposable {
       STT_MAX_BACKLOG_SECONDS: '0',
       ...env,
     };
-    const metrics = new WorkerMetrics();
-    const logged: Logged[] = [];
-    const engine = createEngine(parseEnv(WorkerEnv, settings), {
-      clock: systemClock,
-      vllmStats: metrics.vllm,
-      log: (event, fields) => void logged.push({ event, ...fields }),
-    });
+    const { logged, ...parts } = workerEngine(settings);
     const fleet = await Fleet.start([]);
     const vllm = new VllmFleet(fake, fleet, logged);
     try {
-      await fleet.addWorker(engine, settings, metrics);
+      await fleet.addWorker(parts.engine, settings, parts);
       await fleet.ready();
       return vllm;
     } catch (error) {

@@ -60,6 +60,28 @@ export function enumVar<const T extends string>(
   );
 }
 
+/** Several of `values`, in order and separated by commas, each once. */
+export function enumListVar<const T extends string>(
+  values: readonly T[],
+  options: Options<readonly T[]>,
+): z.ZodType<readonly T[]> {
+  const type = `list of ${values.join(', ')}`;
+  return variable(
+    { doc: options.doc, type, default: options.default.join(',') },
+    options.default,
+    (raw, fail) => {
+      const names = raw.split(',').map((name) => name.trim().toLowerCase());
+      const found = values.filter((value) => names.includes(value));
+      if (found.length === names.length)
+        return names.flatMap((name) => found.find((value) => value === name) ?? []);
+      fail(
+        `must name some of ${values.join(', ')}, each once and separated by commas, not "${raw}"`,
+      );
+      return options.default;
+    },
+  );
+}
+
 interface Bounds {
   readonly min: number;
   readonly max: number;

@@ -19,7 +19,25 @@ describe('the environment of the asr-worker', () => {
       redisUrl: 'redis://127.0.0.1:6379',
       pool: 'default',
       leaseTtlMs: 10_000,
-      engine: 'pocketsphinx',
+      engines: ['pocketsphinx'],
+      tickMs: 5_000,
+      capacity: {
+        floor: 1,
+        ceiling: 0,
+        start: 0,
+        targetFrameLatencyMs: 165,
+        memoryUtilization: 0.92,
+      },
+      process: {
+        binary: 'voxtral',
+        modelDir: 'models/voxtral',
+        model: 'mistralai/Voxtral-Mini-4B-Realtime-2602',
+        intervalS: 0.5,
+        modelDelayMs: 480,
+        startTimeoutMs: 120_000,
+        stopGraceMs: 5_000,
+        slots: 1,
+      },
       pocketsphinxRoot: undefined,
       vllm: {
         baseUrl: 'http://127.0.0.1:8300',
@@ -130,5 +148,12 @@ describe('the environment of the asr-worker', () => {
     expect(() => parseEnv(WorkerEnv, { WORKER_SLOTS: 'many', LEASE_TTL_S: 'long' })).toThrow(
       /LEASE_TTL_S .*; WORKER_SLOTS /,
     );
+  });
+
+  it('takes several engines, in the order of preference', () => {
+    const { engines } = parseEnv(WorkerEnv, { ASR_ENGINE: 'vllm, pocketsphinx' });
+    expect(engines).toEqual(['vllm', 'pocketsphinx']);
+    for (const wrong of ['vllm,whisper', 'vllm,vllm', ','])
+      expect(() => parseEnv(WorkerEnv, { ASR_ENGINE: wrong })).toThrow(/must name some of/);
   });
 });

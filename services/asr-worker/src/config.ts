@@ -1,10 +1,11 @@
 import { hostname } from 'node:os';
 import { fleetEnv } from '@voice-fleet/fleet/env';
-import { booleanVar, enumVar, integerVar, numberVar, textVar } from '@voice-fleet/runtime/env';
+import { booleanVar, enumListVar, integerVar, numberVar, textVar } from '@voice-fleet/runtime/env';
 import { operatorEnv } from '@voice-fleet/runtime/operator-env';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { z } from 'zod';
 import { ENGINES } from './engines/engines.ts';
+import { PROCESS_DEFAULTS } from './engines/process/engine.ts';
 import { segmentPlan } from './transcription/segment-plan.ts';
 
 const SECONDS = 1000;
@@ -41,9 +42,71 @@ export const WorkerEnv = z
       max: 4096,
       doc: 'Sessions served at once; 0: what the engine declares.',
     }),
-    ASR_ENGINE: enumVar(ENGINES, {
-      default: 'pocketsphinx',
-      doc: 'Engine that turns audio into words.',
+    WORKER_SLOTS_START: integerVar({
+      default: 0,
+      min: 0,
+      max: 4096,
+      doc: 'Sessions vLLM is offered for at first; 0: what the card is planned with. What is measured corrects it.',
+    }),
+    WORKER_SLOTS_MIN: integerVar({
+      default: 1,
+      min: 1,
+      max: 4096,
+      doc: 'The fewest, whatever is measured.',
+    }),
+    WORKER_SLOTS_MAX: integerVar({
+      default: 0,
+      min: 0,
+      max: 4096,
+      doc: 'The most; 0: what the cache of the card holds.',
+    }),
+    WORKER_TARGET_FRAME_LATENCY_MS: integerVar({
+      default: 165,
+      min: 20,
+      max: 1000,
+      doc: 'P95 of what vLLM takes for 80 ms of audio, at which it counts as full.',
+    }),
+    WORKER_TICK_S: numberVar({
+      default: 5,
+      min: 0.05,
+      max: 60,
+      doc: 'How often load is measured and slots are corrected.',
+    }),
+    ASR_ENGINE: enumListVar(ENGINES, {
+      default: ['pocketsphinx'],
+      doc: 'Engine that turns audio into words; of several, the first that works.',
+    }),
+    VOXTRAL_PROCESS_BIN: textVar({
+      default: 'voxtral',
+      doc: 'Program of the engine `process`, in the manner of voxtral.c.',
+    }),
+    VOXTRAL_PROCESS_MODEL_DIR: textVar({
+      default: 'models/voxtral',
+      doc: 'Folder with its consolidated.safetensors.',
+    }),
+    VOXTRAL_PROCESS_INTERVAL_S: numberVar({
+      default: 0.5,
+      min: 0.1,
+      max: 10,
+      doc: 'How much audio it encodes at once (-I). Not the delay of the model, which is 480 ms.',
+    }),
+    VOXTRAL_PROCESS_START_TIMEOUT_S: numberVar({
+      default: 120,
+      min: 1,
+      max: 3600,
+      doc: 'Its first run, which loads the model, must end within this time.',
+    }),
+    VOXTRAL_PROCESS_STOP_GRACE_S: numberVar({
+      default: 5,
+      min: 0.1,
+      max: 60,
+      doc: 'Time to end by itself when it is stopped.',
+    }),
+    VOXTRAL_PROCESS_SLOTS: integerVar({
+      default: 1,
+      min: 1,
+      max: 64,
+      doc: 'Processes at once; each holds a model of its own.',
     }),
     POCKETSPHINX_ROOT: textVar({
       default: '',
@@ -66,6 +129,12 @@ export const WorkerEnv = z
       valid: (value) => value % 80 === 0,
       rule: 'a multiple of 80 from 80 to 2400',
       doc: 'Delay that the model was started with; the first utterance tells the real one.',
+    }),
+    VLLM_GPU_MEMORY_UTILIZATION: numberVar({
+      default: 0.92,
+      min: 0.1,
+      max: 1,
+      doc: 'Part of the card that vLLM takes; from it and the card the slots to start with are reckoned.',
     }),
     VLLM_SPARE_SOCKETS: integerVar({
       default: 4,
@@ -184,7 +253,25 @@ export const WorkerEnv = z
     redisUrl: env.REDIS_URL,
     pool: env.FLEET_POOL,
     leaseTtlMs: env.LEASE_TTL_S * SECONDS,
-    engine: env.ASR_ENGINE,
+    engines: env.ASR_ENGINE,
+    tickMs: env.WORKER_TICK_S * SECONDS,
+    capacity: {
+      floor: env.WORKER_SLOTS_MIN,
+      ceiling: env.WORKER_SLOTS_MAX,
+      start: env.WORKER_SLOTS_START,
+      targetFrameLatencyMs: env.WORKER_TARGET_FRAME_LATENCY_MS,
+      memoryUtilization: env.VLLM_GPU_MEMORY_UTILIZATION,
+    },
+    process: {
+      binary: env.VOXTRAL_PROCESS_BIN,
+      modelDir: env.VOXTRAL_PROCESS_MODEL_DIR,
+      model: env.VOXTRAL_SERVED_MODEL_NAME,
+      intervalS: env.VOXTRAL_PROCESS_INTERVAL_S,
+      modelDelayMs: PROCESS_DEFAULTS.modelDelayMs,
+      startTimeoutMs: env.VOXTRAL_PROCESS_START_TIMEOUT_S * SECONDS,
+      stopGraceMs: env.VOXTRAL_PROCESS_STOP_GRACE_S * SECONDS,
+      slots: env.VOXTRAL_PROCESS_SLOTS,
+    },
     vllm: {
       baseUrl: env.VLLM_BASE_URL,
       apiKey: env.VLLM_API_KEY === '' ? undefined : env.VLLM_API_KEY,

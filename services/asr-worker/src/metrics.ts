@@ -1,6 +1,9 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { DEGRADE_LEVELS } from './capacity/degrade-ladder.ts';
+import { HEALTH_STATUSES } from './capacity/health-status.ts';
 import { FAULT_CAUSES } from './engines/engine.ts';
 import type { VllmStats } from './engines/vllm/engine.ts';
+import type { ModelStatus } from './http/worker-health.ts';
 
 const LATENCY_BUCKETS_S = [0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5];
 
@@ -119,6 +122,32 @@ export class WorkerMetrics {
     labelNames: ['outcome'],
     registers: this.#registers,
   });
+  readonly realtimeFactor = new Gauge({
+    name: 'voice_worker_realtime_factor',
+    help: 'Processing time for each unit of audio, of the last tick: 1 is as much as the engine can do.',
+    registers: this.#registers,
+  });
+  readonly chunks = new Gauge({
+    name: 'voice_worker_chunks_processed',
+    help: 'Pieces of audio that the engine has answered since it was started.',
+    registers: this.#registers,
+  });
+  readonly avgInferSeconds = new Gauge({
+    name: 'voice_worker_avg_infer_seconds',
+    help: 'Mean processing time of these.',
+    registers: this.#registers,
+  });
+  readonly degradeLevel = new Gauge({
+    name: 'voice_worker_degrade_level',
+    help: '0 normal, 1 warning (no growth), 2 degrade (no new sessions), 3 emergency (not ready), 4 failover (engine lost).',
+    registers: this.#registers,
+  });
+  readonly engineStatus = new Gauge({
+    name: 'voice_worker_engine_status',
+    help: '1 for the present state of health, by load and errors.',
+    labelNames: ['status'],
+    registers: this.#registers,
+  });
   readonly engineRestarts = new Counter({
     name: 'voice_worker_engine_restarts_total',
     help: 'Times the engine was restarted.',
@@ -134,6 +163,16 @@ export class WorkerMetrics {
     for (const cause of FAULT_CAUSES) this.streamFaults.labels(cause).inc(0);
     for (const outcome of ['recovered', 'gave_up']) this.recoveries.labels(outcome).inc(0);
     for (const outcome of ['final', 'failed', 'cancelled']) this.utterances.labels(outcome).inc(0);
+  }
+
+  /** Called with every beat. */
+  showHealth(model: ModelStatus): void {
+    this.realtimeFactor.set(model.realtimeFactor ?? 0);
+    this.chunks.set(model.chunksProcessed ?? 0);
+    this.avgInferSeconds.set((model.avgInferMs ?? 0) / 1000);
+    this.degradeLevel.set(DEGRADE_LEVELS.indexOf(model.level));
+    for (const status of HEALTH_STATUSES)
+      this.engineStatus.labels(status).set(status === model.status ? 1 : 0);
   }
 
   /** What the vLLM engine counts. */

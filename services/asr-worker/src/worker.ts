@@ -13,8 +13,11 @@ import type { Running } from '@voice-fleet/runtime/lifecycle';
 import { startInternalServer } from '@voice-fleet/telemetry/internal-server';
 import type { Logger } from '@voice-fleet/telemetry/logger';
 import { AppModule } from './app.module.ts';
+import type { CapacitySettings } from './capacity/capacity-loop.ts';
+import { CapacityMonitor } from './capacity/capacity-monitor.ts';
 import type { WorkerConfig } from './config.ts';
 import type { AsrEngine } from './engines/engine.ts';
+import type { EngineRegistry } from './engines/registry.ts';
 import { WorkerHealth } from './http/worker-health.ts';
 import { LinkServer } from './link/link-server.ts';
 import { WorkerMetrics } from './metrics.ts';
@@ -28,6 +31,9 @@ export interface AsrWorker extends Running {
 
 export interface WorkerParts {
   readonly engine: AsrEngine;
+  readonly registry: EngineRegistry;
+  /** Bounds of what is offered to gateways. */
+  readonly capacity: CapacitySettings;
   readonly metrics: WorkerMetrics;
   readonly log: Logger;
 }
@@ -35,12 +41,11 @@ export interface WorkerParts {
 /** Builds the worker around its engine, registers it, and owns all that it started. Ports are open before the engine is ready. */
 export async function startWorker(
   config: WorkerConfig,
-  { engine, metrics, log }: WorkerParts,
+  { engine, registry: engines, capacity: bounds, metrics, log }: WorkerParts,
 ): Promise<AsrWorker> {
   const clock = systemClock;
   // New at each start: a restarted worker must not inherit the slots of its predecessor.
   const id = `${config.name}-${randomBytes(4).toString('hex')}`;
-  const slots = (): number => (config.slots > 0 ? config.slots : engine.slots);
 
   const redis = connectRedis(config.redisUrl, {
     onError: (error) => log.error({ event: 'redis_lost', err: error }),
@@ -51,7 +56,23 @@ export async function startWorker(
   const registry = new WorkerRegistry(redis, { pool, leaseTtlMs });
 
   let links: LinkServer | undefined;
-  const health = new WorkerHealth(engine, slots, () => links?.draining ?? false);
+  const capacity = new CapacityMonitor({
+    clock,
+    engine,
+    settings: bounds,
+    tickMs: config.tickMs,
+    fixedSlots: config.slots,
+    inUse: () => links?.leases().length ?? 0,
+    onChange: (slots, why, level) => log.info({ event: 'capacity', slots, why, level }),
+  });
+  const ready = (): boolean => engine.health().state === 'ready' && capacity.ready;
+  const health = new WorkerHealth({
+    engine,
+    registry: engines,
+    capacity,
+    sessions: () => links?.leases().length ?? 0,
+    draining: () => links?.draining ?? false,
+  });
   const app = await NestFactory.create(AppModule.with(health), { logger: false });
   const http = app.getHttpServer() as Server;
   const settings = {
@@ -62,8 +83,8 @@ export async function startWorker(
     clock,
     session: { engine, clock, settings, metrics },
     metrics,
-    slots,
-    engineReady: () => engine.health().state === 'ready',
+    slots: () => capacity.slots,
+    engineReady: ready,
     verify: ({ token, epoch, sessionId }) => store.verify(token, id, epoch, sessionId),
     heartbeatMs: config.heartbeatMs,
     log,
@@ -73,16 +94,16 @@ export async function startWorker(
   const { port } = http.address() as AddressInfo;
 
   const describe = (): WorkerRecord => {
-    const ready = engine.health().state === 'ready';
-    metrics.slots.set(slots());
-    metrics.ready.set(ready && !server.draining ? 1 : 0);
-    const state = server.draining ? 'draining' : ready ? 'ready' : 'loading';
+    metrics.slots.set(capacity.slots);
+    metrics.ready.set(ready() && !server.draining ? 1 : 0);
+    metrics.showHealth(health.modelStatus());
+    const state = server.draining ? 'draining' : ready() ? 'ready' : 'loading';
     return {
       workerId: id,
       address: `${config.advertiseHost}:${port}`,
       model: engine.model,
       engine: engine.name,
-      slots: slots(),
+      slots: capacity.slots,
       state,
     };
   };
@@ -106,13 +127,14 @@ export async function startWorker(
     port,
     internalPort: internal.port,
     pool,
-    slots: slots(),
+    slots: capacity.slots,
     engine: engine.name,
   });
   const close = async (): Promise<void> => {
     const drained = server.drain(config.drainMs);
     agent.announce();
     await drained;
+    capacity.stop();
     await agent.stop();
     server.close();
     const closed = new Promise((resolve) => http.close(resolve));
@@ -132,6 +154,7 @@ export async function startWorker(
     await close();
     throw error;
   }
+  capacity.start();
   agent.announce();
   log.info({ event: 'ready', engine: engine.name, model: engine.model });
   return { id, port, internalPort: internal.port, close };

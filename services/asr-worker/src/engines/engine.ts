@@ -1,4 +1,5 @@
 import type { Word } from '@voice-fleet/speech/words';
+import type { FrameTick } from '../capacity/engine-load.ts';
 
 /**
  * What an engine makes of one segment of audio. Sample numbers count from the first sample written. Settled words are
@@ -86,6 +87,31 @@ export interface EngineHealth {
   readonly reason?: string;
 }
 
+/** What an engine has worked so far, for health and metrics. */
+export interface EngineWork {
+  /** Pieces of audio it has answered. */
+  readonly chunksProcessed: number;
+  readonly avgInferMs: number;
+  /** Processing time for each unit of audio: 1 is as much as it can do. */
+  readonly realtimeFactor: number;
+  /** Streams that failed since one last came to its end. */
+  readonly consecutiveErrors: number;
+  readonly lastError: string | undefined;
+}
+
+/** What an engine that serves many sessions at once has seen since it was last asked. */
+export interface EngineLoad {
+  /** Frames of 80 ms; undefined when there were none. */
+  readonly frames: FrameTick | undefined;
+  /** Streams whose oldest unanswered frame is older than BEHIND_MS. */
+  readonly behind: number;
+  /** 0..1, of the model's cache; undefined when it could not be read, as the following. */
+  readonly kvUsage: number | undefined;
+  readonly waitingForCapacity: number | undefined;
+  /** New ones. */
+  readonly preemptions: number | undefined;
+}
+
 /** What is known of an engine without starting it. */
 export interface EngineCapabilities {
   /** Words come while audio does. */
@@ -124,6 +150,9 @@ export interface AsrEngine {
   /** Settles when the first stream can be opened; rejects with one clear sentence when it never will. */
   start(): Promise<void>;
   health(): EngineHealth;
+  work?(): EngineWork | undefined;
+  /** For one caller: what it returns is not told again. Nothing where `slots` is all there is to know. */
+  measure?(): Promise<EngineLoad | undefined>;
   /** `voice` carries what the engine learns of one speaker's channel from utterance to utterance; one object for each session. */
   open(voice: VoiceState, origin: StreamOrigin): EngineStream;
   stop(): Promise<void>;

@@ -4,7 +4,9 @@ import type {
   EngineCapabilities,
   EngineEvent,
   EngineHealth,
+  EngineLoad,
   EngineStream,
+  EngineWork,
   StreamOrigin,
   VoiceState,
 } from './engine.ts';
@@ -73,6 +75,14 @@ export class FallbackEngine implements AsrEngine {
 
   health(): EngineHealth {
     return this.#present.health();
+  }
+
+  work(): EngineWork | undefined {
+    return this.#present.work?.();
+  }
+
+  async measure(): Promise<EngineLoad | undefined> {
+    return this.#present.measure?.();
   }
 
   open(voice: VoiceState, origin: StreamOrigin): EngineStream {

@@ -20,4 +20,15 @@ export class HealthController {
     const readiness = this.#health.readiness();
     response.status(readiness.ready ? 200 : 503).json(readiness);
   }
+
+  /** The same with load and errors, for people; always 200. */
+  @Get('/model-status')
+  modelStatus(@Res() response: HttpResponse): void {
+    response.status(200).json(this.#health.modelStatus());
+  }
+
+  @Get('/capabilities')
+  capabilities(@Res() response: HttpResponse): void {
+    response.status(200).json({ engines: this.#health.capabilities() });
+  }
 }

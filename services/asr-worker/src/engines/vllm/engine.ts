@@ -1,15 +1,20 @@
 import { backoffMs } from '@voice-fleet/runtime/backoff';
 import { type Clock, sleep, type Timer } from '@voice-fleet/runtime/clock';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
+import { BEHIND_MS } from '../../capacity/capacity-loop.ts';
+import { parseVllmMetrics } from '../../capacity/prometheus-text.ts';
 import type {
   AsrEngine,
   EngineCapabilities,
   EngineHealth,
+  EngineLoad,
   EngineState,
   EngineStream,
+  EngineWork,
   VoiceState,
 } from '../engine.ts';
-import { checkServer, isHealthy, WrongServer } from './server-facts.ts';
+import { FrameMeter } from './frame-meter.ts';
+import { checkServer, isHealthy, readMetrics, WrongServer } from './server-facts.ts';
 import { VllmStream } from './stream.ts';
 import { WATCH_DEFAULTS, type WatchSettings } from './stream-watch.ts';
 import { DeltaTiming } from './timing.ts';
@@ -41,7 +46,7 @@ export const VLLM_CAPABILITIES: EngineCapabilities = {
 };
 
 export interface VllmStats extends PoolStats {
-  /** See StreamDeps. Called for each delta: must be cheap. */
+  /** From sending the audio that a delta needs to that delta. Called for each: must be cheap. */
   onLatency(latencyMs: number): void;
   onCanary(outcome: 'passed' | 'failed' | 'skipped'): void;
 }
@@ -57,8 +62,8 @@ export interface VllmDeps {
   readonly dialTimeoutMs: number;
   readonly canaryIntervalMs: number;
   readonly watch?: WatchSettings;
-  /** Sessions to admit, as known now. */
-  readonly slots: () => number;
+  /** Until the worker has measured. */
+  readonly slots: number;
   readonly clock: Clock;
   readonly stats: VllmStats;
   readonly log: (event: string, fields: Record<string, unknown>) => void;
@@ -72,6 +77,7 @@ export class VllmEngine implements AsrEngine {
   readonly name = 'vllm';
   readonly model: string;
   readonly capabilities = VLLM_CAPABILITIES;
+  readonly slots: number;
   readonly #deps: VllmDeps;
   readonly #pool: UpstreamPool;
   readonly #streams = new Set<VllmStream>();
@@ -81,20 +87,24 @@ export class VllmEngine implements AsrEngine {
   #reason: string | undefined = 'not started';
   #watch: Timer | undefined;
   #running: Promise<void> | undefined;
-  /** Deltas since the last canary. */
-  #deltas = 0;
+  readonly #meter: FrameMeter;
+  /** For what the warm-up and the canaries bring, which is no load. */
+  readonly #noMeter = new FrameMeter(() => undefined);
+  #measuredAtMs: number;
+  #preemptions: number | undefined;
+  /** Frames answered until the last canary. */
+  #answered = 0;
   /** Ends the wait for the next canary. */
   #hurry: (() => void) | undefined;
 
   constructor(deps: VllmDeps) {
     this.#deps = deps;
     this.model = deps.model;
+    this.slots = deps.slots;
+    this.#meter = new FrameMeter(deps.stats.onLatency);
+    this.#measuredAtMs = deps.clock.now();
     this.#timing = DeltaTiming.longest();
     this.#pool = new UpstreamPool(deps);
-  }
-
-  get slots(): number {
-    return this.#deps.slots();
   }
 
   async start(): Promise<void> {
@@ -117,6 +127,33 @@ export class VllmEngine implements AsrEngine {
       : { state: this.#state, reason: this.#reason };
   }
 
+  work(): EngineWork {
+    return this.#meter.work();
+  }
+
+  async measure(): Promise<EngineLoad> {
+    const text = await readMetrics(this.#deps, this.#stopped.signal);
+    const metrics = text === undefined ? undefined : parseVllmMetrics(text);
+    const nowMs = this.#deps.clock.now();
+    const frames = this.#meter.take(nowMs - this.#measuredAtMs);
+    this.#measuredAtMs = nowMs;
+    const before = this.#preemptions;
+    this.#preemptions = metrics?.preemptions;
+    let behind = 0;
+    for (const { waitingSinceMs } of this.#streams)
+      if (waitingSinceMs !== undefined && nowMs - waitingSinceMs > BEHIND_MS) behind += 1;
+    return {
+      frames,
+      behind,
+      kvUsage: metrics?.kvUsage,
+      waitingForCapacity: metrics?.waitingForCapacity,
+      preemptions:
+        before === undefined || this.#preemptions === undefined
+          ? undefined
+          : Math.max(0, this.#preemptions - before),
+    };
+  }
+
   open(voice: VoiceState): EngineStream {
     return this.#open(voice, this.#deps.watch ?? WATCH_DEFAULTS);
   }
@@ -130,25 +167,20 @@ export class VllmEngine implements AsrEngine {
     await this.#running;
   }
 
-  #open(voice: VoiceState, watch: WatchSettings, onLatency = this.#onLatency): VllmStream {
+  #open(voice: VoiceState, watch: WatchSettings, meter = this.#meter): VllmStream {
     const stream: VllmStream = new VllmStream({
       pool: this.#pool,
       timing: this.#timing,
       watch,
       clock: this.#deps.clock,
       voice,
-      onLatency,
+      meter,
       onFault: () => this.#doubt(),
       onClosed: () => this.#streams.delete(stream),
     });
     this.#streams.add(stream);
     return stream;
   }
-
-  readonly #onLatency = (latencyMs: number): void => {
-    this.#deltas += 1;
-    this.#deps.stats.onLatency(latencyMs);
-  };
 
   /** Loads, serves, and loads again when the server is lost, for as long as the engine runs. */
   async #run(onReady: () => void): Promise<void> {
@@ -198,8 +230,9 @@ export class VllmEngine implements AsrEngine {
     const { signal } = this.#stopped;
     for (let failed = 0; ; ) {
       const doubted = await this.#pause(failed > 0 ? CANARY_RETRY_MS : canaryIntervalMs);
-      if (this.#deltas > 0 && failed === 0 && !doubted) {
-        this.#deltas = 0;
+      const answered = this.#meter.answered - this.#answered;
+      this.#answered += answered;
+      if (answered > 0 && failed === 0 && !doubted) {
         stats.onCanary('skipped');
         continue;
       }
@@ -245,7 +278,7 @@ export class VllmEngine implements AsrEngine {
 
   /** Has silence transcribed; settles with the prompt tokens it took. */
   async #transcribe(samples: number, watch: WatchSettings): Promise<number> {
-    const stream = this.#open({}, watch, () => undefined);
+    const stream = this.#open({}, watch, this.#noMeter);
     try {
       await stream.write(Buffer.alloc(samples * 2));
       stream.finish();

@@ -10,6 +10,7 @@ import {
 import { EventQueue } from '../event-queue.ts';
 import { BlankWatch } from './blank-watch.ts';
 import { DeltaWords } from './delta-words.ts';
+import type { FrameMeter } from './frame-meter.ts';
 import { StreamWatch, type WatchSettings } from './stream-watch.ts';
 import type { DeltaTiming } from './timing.ts';
 import type { Upstream } from './upstream.ts';
@@ -32,8 +33,7 @@ export interface StreamDeps {
   readonly watch: WatchSettings;
   readonly clock: Clock;
   readonly voice: VoiceState;
-  /** From sending the audio that a delta needs to that delta, in milliseconds. */
-  readonly onLatency: (latencyMs: number) => void;
+  readonly meter: FrameMeter;
   readonly onFault: (fault: StreamFault) => void;
   readonly onClosed: () => void;
 }
@@ -98,6 +98,11 @@ export class VllmStream implements EngineStream {
     this.#close();
   }
 
+  /** Since when the oldest unanswered frame waits, on the clock; undefined: none does. */
+  get waitingSinceMs(): number | undefined {
+    return this.#sentAtMs[0];
+  }
+
   /** Looks whether vLLM still answers; for the engine's timer. */
   check(): void {
     if (this.#closed || !this.#upstream) return;
@@ -149,7 +154,10 @@ export class VllmStream implements EngineStream {
     const nowMs = this.#deps.clock.now();
     this.#watch.onSent(this.#sentSamples, nowMs);
     const due = this.#deps.timing.deltasFor(this.#sentSamples);
-    while (this.#words.count + this.#sentAtMs.length < due) this.#sentAtMs.push(nowMs);
+    while (this.#words.count + this.#sentAtMs.length < due) {
+      this.#sentAtMs.push(nowMs);
+      this.#deps.meter.onDue();
+    }
   }
 
   /** Audio that the next delta still waits for counts as answered. */
@@ -161,7 +169,7 @@ export class VllmStream implements EngineStream {
     const nowMs = this.#deps.clock.now();
     this.#watch.onDelta(nowMs);
     const sentAtMs = this.#sentAtMs.shift();
-    if (sentAtMs !== undefined) this.#deps.onLatency(nowMs - sentAtMs);
+    if (sentAtMs !== undefined) this.#deps.meter.onDelta(nowMs - sentAtMs);
     this.#emit(this.#words.take(delta));
     const { count, emptyRun } = this.#words;
     if (emptyRun > 0 && this.#blanks.isRut(count, emptyRun))
@@ -201,6 +209,7 @@ export class VllmStream implements EngineStream {
     if (missing > MISSING_DELTAS)
       return this.#fail(new StreamFault('done', `the end came ${missing} deltas early`));
     this.#emit(this.#words.finish());
+    this.#deps.meter.onStream(undefined);
     this.#events.push({
       kind: 'end',
       promptTokens: usage?.prompt_tokens ?? this.#deps.timing.promptTokens,
@@ -221,6 +230,7 @@ export class VllmStream implements EngineStream {
     this.#fault = fault;
     this.#upstream?.close();
     this.#close(fault);
+    this.#deps.meter.onStream(fault.message);
     this.#deps.onFault(fault);
   }
 

@@ -1,0 +1,106 @@
+import type { Clock, Timer } from '@voice-fleet/runtime/clock';
+import type { AsrEngine } from '../engines/engine.ts';
+import { CapacityLoop, type CapacityReason, type CapacitySettings } from './capacity-loop.ts';
+import {
+  advertisedSlots,
+  DegradeLadder,
+  type DegradeLevel,
+  PERMISSIONS,
+} from './degrade-ladder.ts';
+import { realTimeFactor } from './engine-load.ts';
+import { type HealthStatus, healthStatus } from './health-status.ts';
+
+export interface CapacityDeps {
+  readonly clock: Clock;
+  readonly engine: AsrEngine;
+  readonly settings: CapacitySettings;
+  readonly tickMs: number;
+  /** More than 0: the slots, whatever is measured. */
+  readonly fixedSlots: number;
+  /** Sessions linked now. */
+  readonly inUse: () => number;
+  readonly onChange: (slots: number, why: CapacityReason, level: DegradeLevel) => void;
+}
+
+/** Asks the engine once per tick how it fares, and says how many sessions this worker offers and whether it takes any. */
+export class CapacityMonitor {
+  readonly #deps: CapacityDeps;
+  readonly #loop: CapacityLoop;
+  #ladder: DegradeLadder;
+  #timer: Timer | undefined;
+  #tickAtMs = 0;
+  #busy = false;
+  /** Whether the engine tells of its load; others are offered as they say. */
+  #measured = false;
+  #realtimeFactor: number | undefined;
+
+  constructor(deps: CapacityDeps) {
+    this.#deps = deps;
+    this.#loop = new CapacityLoop(deps.settings);
+    this.#ladder = new DegradeLadder(deps.clock);
+  }
+
+  start(): void {
+    this.#tickAtMs = this.#deps.clock.now();
+    this.#timer ??= this.#deps.clock.every(this.#deps.tickMs, () => void this.#tick());
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+  }
+
+  /** Sessions to advertise. */
+  get slots(): number {
+    const { fixedSlots, engine, inUse } = this.#deps;
+    if (fixedSlots > 0) return fixedSlots;
+    const slots = this.#measured ? this.#loop.slots : engine.slots;
+    return advertisedSlots(slots, inUse(), this.#ladder.level);
+  }
+
+  /** Whether new sessions may come at all. */
+  get ready(): boolean {
+    return this.#deps.fixedSlots > 0 || PERMISSIONS[this.#ladder.level].ready;
+  }
+
+  get level(): DegradeLevel {
+    return this.#ladder.level;
+  }
+
+  get status(): HealthStatus {
+    return healthStatus(this.#realtimeFactor, this.#deps.engine.work?.()?.consecutiveErrors ?? 0);
+  }
+
+  async #tick(): Promise<void> {
+    // A slow answer of the engine's metrics must not pile up ticks.
+    if (this.#busy) return;
+    this.#busy = true;
+    try {
+      await this.#observe();
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #observe(): Promise<void> {
+    const { clock, engine, inUse, onChange } = this.#deps;
+    const load = await engine.measure?.();
+    const nowMs = clock.now();
+    const tickMs = nowMs - this.#tickAtMs;
+    this.#tickAtMs = nowMs;
+    const before = `${this.slots} ${this.level}`;
+    this.#measured = load !== undefined;
+    this.#realtimeFactor = load?.frames ? realTimeFactor(load.frames, tickMs) : undefined;
+    if (engine.health().state === 'error') this.#ladder.providerFailed();
+    // It has been loaded anew: nothing that was measured before is true of it.
+    else if (this.#ladder.level === 'failover') this.#ladder = new DegradeLadder(clock);
+    const level = this.#ladder.observe(this.#realtimeFactor);
+    if (load !== undefined)
+      this.#loop.observe({
+        ...load,
+        tickMs,
+        inUse: inUse(),
+        mayGrow: PERMISSIONS[level].mayGrow,
+      });
+    if (`${this.slots} ${level}` !== before) onChange(this.slots, this.#loop.reason, level);
+  }
+}
