@@ -383,6 +383,7 @@ describe('compose.yaml', () => {
   it('sets variables that the services read', () => {
     const known = {
       gateway: GatewayEnv,
+      'asr-worker': WorkerEnv,
       'demo-worker': WorkerEnv,
       vllm: LaunchEnv,
     } as unknown as Record<string, { def: { in: { shape: Record<string, { meta(): EnvMeta }> } } }>;

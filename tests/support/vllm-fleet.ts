@@ -1,3 +1,4 @@
+import { createLogger } from '@voice-fleet/telemetry/logger';
 import { FakeVllm } from '@voice-fleet/testkit/fake-vllm/fake-vllm';
 import { DEFAULT_MODEL, type FakeVllmOptions } from '@voice-fleet/testkit/fake-vllm/options';
 import { Fleet } from './fleet.ts';
@@ -18,6 +19,7 @@ export class VllmFleet implements AsyncDisposable {
   static async start(
     options: FakeVllmOptions = {},
     env: Record<string, string> = {},
+    onLine: (line: Record<string, unknown>) => void = () => undefined,
   ): Promise<VllmFleet> {
     const fake = await FakeVllm.start(options);
     const settings = {
@@ -34,7 +36,9 @@ export class VllmFleet implements AsyncDisposable {
     const fleet = await Fleet.start([]);
     const vllm = new VllmFleet(fake, fleet, logged);
     try {
-      await fleet.addWorker(parts.engine, settings, parts);
+      const write = (line: string): void => onLine(JSON.parse(line));
+      const log = createLogger('asr-worker', 'info', { write });
+      await fleet.addWorker(parts.engine, settings, { ...parts, log });
       await fleet.ready();
       return vllm;
     } catch (error) {

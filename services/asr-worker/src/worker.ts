@@ -64,6 +64,7 @@ export async function startWorker(
     fixedSlots: config.slots,
     inUse: () => links?.leases().length ?? 0,
     onChange: (slots, why, level) => log.info({ event: 'capacity', slots, why, level }),
+    onError: (error) => log.error({ event: 'capacity_fault', err: error }),
   });
   const ready = (): boolean => engine.health().state === 'ready' && capacity.ready;
   const health = new WorkerHealth({

@@ -20,6 +20,8 @@ export interface CapacityDeps {
   /** Sessions linked now. */
   readonly inUse: () => number;
   readonly onChange: (slots: number, why: CapacityReason, level: DegradeLevel) => void;
+  /** The engine could not be asked; the next tick tries again. */
+  readonly onError: (error: unknown) => void;
 }
 
 /** Asks the engine once per tick how it fares, and says how many sessions this worker offers and whether it takes any. */
@@ -76,6 +78,8 @@ export class CapacityMonitor {
     this.#busy = true;
     try {
       await this.#observe();
+    } catch (error) {
+      this.#deps.onError(error);
     } finally {
       this.#busy = false;
     }

@@ -107,7 +107,7 @@ describe('the environment of the launcher', () => {
     '-cc.cudagraph_mode=FULL',
     '-O3',
     '--port 1',
-    '--seed 1 --max-model-len 4096',
+    '--max-log-len 9 --max-model-len 4096',
   ])('refuses %s among the extra flags', (value) => {
     expect(faults({ VLLM_EXTRA_ARGS: value })).toEqual({
       VLLM_EXTRA_ARGS: expect.stringMatching(/^must not hold -/),
