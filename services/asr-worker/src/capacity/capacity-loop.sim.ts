@@ -103,6 +103,11 @@ export function simulate(
   let kvUsage = 0;
   let kvTickMax = 0;
 
+  const kvMibByFrame = Array.from(
+    { length: engine.kv ? Math.ceil((engine.kv.rollS * 1000) / FRAME_MS) + 1 : 0 },
+    (_, frame) => utteranceKvMib((frame * FRAME_MS) / 1000),
+  );
+
   const backlogOf = (session: Live): number =>
     session.dueMs > nowMs ? 0 : Math.floor((nowMs - session.dueMs) / FRAME_MS) + 1;
 
@@ -128,7 +133,7 @@ export function simulate(
     const age = (nowMs - session.startedMs) / 1000;
     // The first utterance is cut early, so that sessions that came together do not roll together.
     const inUtterance = age < rollS - session.rollPhaseS ? age : (age + session.rollPhaseS) % rollS;
-    return utteranceKvMib(inUtterance);
+    return kvMibByFrame[Math.floor((inUtterance * 1000) / FRAME_MS)] ?? 0;
   };
 
   const checkKv = (kv: NonNullable<SimEngine['kv']>): void => {
@@ -300,8 +305,8 @@ function kvLimited(sessions: number): SimEngine {
 }
 
 /**
- * The most sessions an engine carries for good: for compute from its formula, for KV the most that 20 simulated minutes
- * of a constant number bring without a session that loses its blocks.
+ * The most sessions an engine carries for good: for compute from its formula, for KV the most that stay
+ * for twice 10 simulated minutes without one that loses its blocks.
  */
 export function hiddenCapacity(engine: SimEngine, sessionS: number): number {
   const linearLimit = (FRAME_MS - engine.baseMs) / engine.perSessionMs;
@@ -313,15 +318,18 @@ export function hiddenCapacity(engine: SimEngine, sessionS: number): number {
   // 80 - 10 over 0.7 is 99.99999999999999.
   const compute = Math.floor(Math.min(linearLimit, cliff) + 1e-6);
   if (!engine.kv) return compute;
-  let carried = 0;
-  for (let slots = 8; slots <= compute; slots += slots < 60 ? 1 : 2) {
-    const fixed = { slots, observe: () => {} };
-    const preemptions = [11, 12].map((seed) => {
+  const carries = (slots: number): boolean =>
+    [11, 12].every((seed) => {
       const scenario = scenarioFor(engine, slots, { sessionS, minutes: 10, seed });
-      return simulate(fixed, { ...scenario, arrivalsPerS: () => 5 }).preemptions;
+      const fixed = { slots, observe: () => {} };
+      return simulate(fixed, { ...scenario, arrivalsPerS: () => 5 }).preemptions === 0;
     });
-    if (preemptions.some((count) => count > 0)) break;
-    carried = slots;
+  let carried = 0;
+  let tooMany = compute + 1;
+  while (tooMany - carried > 1) {
+    const middle = (carried + tooMany) >> 1;
+    if (carries(middle)) carried = middle;
+    else tooMany = middle;
   }
   return carried;
 }

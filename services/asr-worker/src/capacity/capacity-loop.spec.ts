@@ -174,9 +174,9 @@ describe('shrinking', () => {
 
   it('follows a KV pool beyond its limit', () => {
     const loop = loopOf({ ceiling: 40 });
-    load(loop, 40, { kvUsage: 0.99 });
-    expect(loop.slots).toBe(Math.floor((40 * 0.9) / 0.99));
+    loop.observe(sampleOf(40, { kvUsage: 0.99 }));
     expect(loop.reason).toBe('kv');
+    expect(loop.slots).toBe(Math.floor((40 * 0.9) / 0.99));
   });
 
   it('needs no KV usage', () => {
@@ -189,8 +189,8 @@ describe('shrinking', () => {
 
 describe('memory', () => {
   const failAt40 = (loop: CapacityLoop): void => {
-    load(loop, 40);
-    for (let tick = 0; tick < 3; tick += 1) loop.observe(sampleOf(40, overloaded(40, 0.95)));
+    loop.observe(sampleOf(40, { frames: undefined }));
+    for (let tick = 0; tick < 4; tick += 1) loop.observe(sampleOf(40, overloaded(40, 0.95)));
   };
   /** Ticks at full slots until they exceed the level that failed. */
   const ticksUntilBack = (loop: CapacityLoop): number => {

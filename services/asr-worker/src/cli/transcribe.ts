@@ -1,59 +1,103 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { systemClock } from '@voice-fleet/runtime/clock';
-import { rmsDbfs } from '@voice-fleet/speech/level';
+import { ConfigError, parseEnv } from '@voice-fleet/runtime/env';
+import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { readWav } from '@voice-fleet/speech/wav';
-import type { Word } from '@voice-fleet/speech/words';
-import type { AsrEngine, EngineStream, VoiceState } from '../engines/engine.ts';
-import { PocketsphinxEngine } from '../engines/pocketsphinx/engine.ts';
+import { joinText, type Word } from '@voice-fleet/speech/words';
+import { DEFAULT_CAPACITY } from '../capacity/capacity-loop.ts';
+import { WorkerEnv } from '../config.ts';
+import type { AsrEngine } from '../engines/engine.ts';
+import { ENGINES, engineFrom, engineRegistry } from '../engines/engines.ts';
+import { WorkerMetrics } from '../metrics.ts';
+import { planForEngine } from '../transcription/segment-plan.ts';
+import { type RunnerSettings, UtteranceRunner } from '../transcription/utterance-runner.ts';
 
-const HELP = `Transcribes a recording with the embedded speech engine, without any server.
+const HELP = `Transcribes a recording with one of the worker's engines, without any server of ours.
 
-Usage: npm run transcribe -- FILE [--json]
+Usage: npm run transcribe -- FILE [--engine NAME] [--json | --segments]
 
-FILE    16 kHz mono PCM16, as WAV or as raw samples (little endian)
---json  prints {"text", "words": [{"text", "startSample", "endSample", "confidence"}]}
+FILE        16 kHz mono PCM16, as WAV or as raw samples (little endian)
+--engine    ${ENGINES.join(', ')}, or several in order of preference (default: ASR_ENGINE, or pocketsphinx)
+--json      prints {"text", "words": [{"text", "startSample", "endSample", "confidence"}]}
+--segments  prints a line of JSON for each piece of text as it is recognised: {"text", "t0", "t1", "confidence",
+            "is_final", "source", "language", "speaker", "metadata"}, times in seconds
+
+Engines read the same variables as the worker: docs/configuration.md.
 
 Exit codes: 0 done, 1 the engine failed, 2 wrong usage or a file that cannot be read`;
 
 const EXIT = { failed: 1, usage: 2 };
-const SAMPLE_RATE = 16_000;
-const BYTES_PER_SECOND = 2 * SAMPLE_RATE;
-/** Longer recordings are cut where the last seconds of each piece are quietest. */
-const PIECE_BYTES = 60 * BYTES_PER_SECOND;
-const SEARCH_BYTES = 10 * BYTES_PER_SECOND;
-const PAUSE_BYTES = BYTES_PER_SECOND / 10;
+
+interface Options {
+  readonly file: string;
+  readonly engine: string | undefined;
+  readonly print: 'text' | 'json' | 'segments';
+}
 
 /** What the person who typed the command can put right. */
 class UsageError extends Error {}
 
 async function main(): Promise<void> {
-  const { file, json } = readArguments();
-  if (file === undefined) return void process.stdout.write(`${HELP}\n`);
-  const pcm = readAudio(file);
-  const engine = new PocketsphinxEngine({ clock: systemClock, slots: 1 });
+  const options = readArguments();
+  if (options === undefined) return void process.stdout.write(`${HELP}\n`);
+  const pcm = readAudio(options.file);
+  const { engine, settings } = readEngine(options.engine);
   try {
-    await engine.start();
-    const words = await transcribe(engine, pcm);
-    const text = words.map((word) => word.text).join('');
-    process.stdout.write(`${json ? JSON.stringify({ text, words }) : text}\n`);
+    // One that cannot start says so in what it recognises.
+    await engine.start().catch((error: unknown) => {
+      if (engine.name !== 'process') throw error;
+      process.stderr.write(`transcribe: ${messageOf(error)}\n`);
+      process.exitCode = EXIT.failed;
+    });
+    const onWords = (words: readonly Word[]): void => {
+      if (options.print === 'segments' && words.length > 0) printLine(segmentOf(words, engine));
+    };
+    const words = await transcribe(engine, settings, pcm, onWords);
+    const text = joinText(words);
+    if (options.print !== 'segments') printLine(options.print === 'json' ? { text, words } : text);
   } finally {
     await engine.stop();
   }
 }
 
-function readArguments(): { file: string | undefined; json: boolean } {
+function readArguments(): Options | undefined {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
-      options: { json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+      options: {
+        engine: { type: 'string' },
+        json: { type: 'boolean' },
+        segments: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
     });
-    if (values.help) return { file: undefined, json: false };
+    if (values.help) return undefined;
     const [file, ...more] = positionals;
     if (file === undefined || more.length > 0) throw new Error('name one file');
-    return { file, json: values.json ?? false };
+    const print = values.segments ? 'segments' : values.json ? 'json' : 'text';
+    return { file, engine: values.engine, print };
   } catch (error) {
     throw new UsageError(`${messageOf(error)}; see --help`);
+  }
+}
+
+function readEngine(name: string | undefined): { engine: AsrEngine; settings: RunnerSettings } {
+  const env = name === undefined ? process.env : { ...process.env, ASR_ENGINE: name };
+  try {
+    const config = parseEnv(WorkerEnv, env);
+    const deps = {
+      clock: systemClock,
+      log: () => undefined,
+      vllmStats: new WorkerMetrics().vllm,
+      startSlots: DEFAULT_CAPACITY.start,
+    };
+    const registry = engineRegistry({ ...config, slots: 1 }, deps);
+    const engine = engineFrom(registry, config.engines, deps);
+    const plan = planForEngine(config.transcription.plan, engine.capabilities);
+    return { engine, settings: { ...config.transcription, plan, maxBacklogSamples: 0 } };
+  } catch (error) {
+    throw error instanceof ConfigError ? new UsageError(error.message) : error;
   }
 }
 
@@ -72,48 +116,67 @@ function readAudio(file: string): Buffer {
   }
 }
 
-async function transcribe(engine: AsrEngine, pcm: Buffer): Promise<Word[]> {
-  const voice: VoiceState = {};
-  const words: Word[] = [];
-  for (let from = 0; from < pcm.length; ) {
-    const to = endOfPiece(pcm, from);
-    const piece = await transcribePiece(
-      engine.open(voice, { sessionId: 'cli', utterance: 1, attempt: 0 }),
-      pcm.subarray(from, to),
-    );
-    const startOfPiece = from / 2;
-    for (const [at, { text, startSample, endSample, ...rest }] of piece.entries()) {
-      words.push({
-        // An engine's stream starts without a space, but here it goes on from the piece before.
-        text: at === 0 && words.length > 0 ? ` ${text}` : text,
-        startSample: startOfPiece + startSample,
-        endSample: startOfPiece + endSample,
-        ...rest,
-      });
-    }
-    from = to;
-  }
-  return words;
-}
-
-async function transcribePiece(stream: EngineStream, pcm: Buffer): Promise<Word[]> {
-  const words: Word[] = [];
-  const read = async (): Promise<void> => {
-    for await (const event of stream.events) if (event.kind === 'words') words.push(...event.words);
+function transcribe(
+  engine: AsrEngine,
+  settings: RunnerSettings,
+  pcm: Buffer,
+  onWords: (words: readonly Word[]) => void,
+): Promise<readonly Word[]> {
+  const all: Word[] = [];
+  const take = (words: readonly Word[]): void => {
+    all.push(...words);
+    onWords(words);
   };
-  await Promise.all([read(), stream.write(pcm).then(() => stream.finish())]);
-  return words;
+  return new Promise((resolve, reject) => {
+    const runner = new UtteranceRunner(0, {
+      engine,
+      settings,
+      voice: {},
+      sessionId: 'transcribe',
+      utterance: 1,
+      clock: systemClock,
+      listener: {
+        onWords: take,
+        onFinal: (words) => {
+          take(words);
+          resolve(all);
+        },
+        onFailed: reject,
+        onDropped: () => undefined,
+        onTaken: () => undefined,
+        onSegmentRolled: () => undefined,
+        onFault: ({ message, attempt }) =>
+          void process.stderr.write(`transcribe: ${message} (${attempt})\n`),
+        onRecovered: () => undefined,
+      },
+    });
+    runner.push(pcm);
+    runner.finish();
+  });
 }
 
-function endOfPiece(pcm: Buffer, from: number): number {
-  const limit = from + PIECE_BYTES;
-  if (limit >= pcm.length) return pcm.length;
-  let quietest = { at: limit, level: Number.POSITIVE_INFINITY };
-  for (let at = limit - SEARCH_BYTES; at < limit; at += PAUSE_BYTES) {
-    const level = rmsDbfs(pcm.subarray(at, at + PAUSE_BYTES));
-    if (level < quietest.level) quietest = { at: at + PAUSE_BYTES / 2, level };
-  }
-  return quietest.at;
+function segmentOf(words: readonly Word[], engine: AsrEngine): Record<string, unknown> {
+  const { languages } = engine.capabilities;
+  const confidences = words.flatMap(({ confidence }) => confidence ?? []);
+  return {
+    text: joinText(words).trim(),
+    t0: seconds(words[0]?.startSample),
+    t1: seconds(words.at(-1)?.endSample),
+    confidence: confidences.length > 0 ? Math.min(...confidences) : null,
+    is_final: true,
+    source: 'file',
+    language: languages.length === 1 ? languages[0] : null,
+    speaker: null,
+    metadata: { engine: engine.name, model: engine.model },
+  };
+}
+
+function seconds(sample = 0): number {
+  return Number((sample / SAMPLE_RATE).toFixed(3));
+}
+
+function printLine(value: unknown): void {
+  process.stdout.write(`${typeof value === 'string' ? value : JSON.stringify(value)}\n`);
 }
 
 function messageOf(error: unknown): string {
