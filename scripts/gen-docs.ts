@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { WorkerEnv } from '@voice-fleet/asr-worker/config';
+import { LaunchEnv } from '@voice-fleet/asr-worker/gpu/launch-env';
 import { WorkerMetrics } from '@voice-fleet/asr-worker/metrics';
 import { GatewayEnv } from '@voice-fleet/gateway/config';
 import { GatewayMetrics } from '@voice-fleet/gateway/metrics';
@@ -47,6 +48,12 @@ ${envTable(GatewayEnv)}
 ## asr-worker
 
 ${envTable(WorkerEnv)}
+
+## vLLM launcher
+
+For \`npm run vllm\`, the image of vLLM and \`npm run gpu\`.
+
+${envTable(LaunchEnv)}
 `;
 }
 
