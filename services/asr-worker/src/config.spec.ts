@@ -27,6 +27,7 @@ describe('the environment of the asr-worker', () => {
         start: 0,
         targetFrameLatencyMs: 165,
         memoryUtilization: 0.92,
+        maxNumSeqs: 0,
       },
       process: {
         binary: 'voxtral',

@@ -136,6 +136,12 @@ export const WorkerEnv = z
       max: 1,
       doc: 'Part of the card that vLLM takes; from it and the card the slots to start with are reckoned.',
     }),
+    VLLM_MAX_NUM_SEQS: integerVar({
+      default: 0,
+      min: 0,
+      max: 65_536,
+      doc: 'What vLLM was started with, where that was set: never more sessions than it steps at once. 0: not known.',
+    }),
     VLLM_SPARE_SOCKETS: integerVar({
       default: 4,
       min: 0,
@@ -261,6 +267,7 @@ export const WorkerEnv = z
       start: env.WORKER_SLOTS_START,
       targetFrameLatencyMs: env.WORKER_TARGET_FRAME_LATENCY_MS,
       memoryUtilization: env.VLLM_GPU_MEMORY_UTILIZATION,
+      maxNumSeqs: env.VLLM_MAX_NUM_SEQS,
     },
     process: {
       binary: env.VOXTRAL_PROCESS_BIN,

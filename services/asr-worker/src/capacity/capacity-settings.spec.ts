@@ -2,7 +2,14 @@ import { describe, expect, it } from '@jest/globals';
 import { DEFAULT_CAPACITY } from './capacity-loop.ts';
 import { capacitySettings } from './capacity-settings.ts';
 
-const AUTO = { floor: 1, ceiling: 0, start: 0, targetFrameLatencyMs: 165, memoryUtilization: 0.9 };
+const AUTO = {
+  floor: 1,
+  ceiling: 0,
+  start: 0,
+  targetFrameLatencyMs: 165,
+  memoryUtilization: 0.9,
+  maxNumSeqs: 0,
+};
 const L40S = { name: 'NVIDIA L40S', memoryMib: 48 * 1024 };
 const H100 = { name: 'NVIDIA H100 80GB HBM3', memoryMib: 80 * 1024 };
 
@@ -25,6 +32,13 @@ describe('capacitySettings', () => {
     });
   });
 
+  it('offers no more than vLLM steps at once', () => {
+    expect(capacitySettings({ ...AUTO, maxNumSeqs: 20 }, H100, 30)).toMatchObject({
+      start: 20,
+      ceiling: 20,
+    });
+  });
+
   it('lets the operator say, within the bounds', () => {
     const env = {
       floor: 4,
@@ -32,6 +46,7 @@ describe('capacitySettings', () => {
       start: 50,
       targetFrameLatencyMs: 100,
       memoryUtilization: 0.9,
+      maxNumSeqs: 0,
     };
     expect(capacitySettings(env, H100, 30)).toMatchObject({
       floor: 4,

@@ -14,6 +14,8 @@ export interface CapacityEnv {
   readonly targetFrameLatencyMs: number;
   /** Part of the card that vLLM takes. */
   readonly memoryUtilization: number;
+  /** Sequences that vLLM steps at once; 0: not known. */
+  readonly maxNumSeqs: number;
 }
 
 /**
@@ -32,7 +34,9 @@ export function capacitySettings(
       ? Math.min(gpuProfile(gpu).planningSlots, safeSessions(poolGib, ageS))
       : DEFAULT_CAPACITY.start;
   const fitting = poolGib === undefined ? DEFAULT_CAPACITY.ceiling : meanSessions(poolGib, ageS);
-  const ceiling = Math.max(env.floor, env.ceiling > 0 ? env.ceiling : fitting);
+  // Beyond, some sessions wait for the others in every step: a cliff that nothing measured warns of.
+  const atOnce = env.maxNumSeqs > 0 ? env.maxNumSeqs : Number.POSITIVE_INFINITY;
+  const ceiling = Math.max(env.floor, Math.min(atOnce, env.ceiling > 0 ? env.ceiling : fitting));
   const start = env.start > 0 ? env.start : planned;
   return {
     ...DEFAULT_CAPACITY,
