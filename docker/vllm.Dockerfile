@@ -18,7 +18,11 @@ RUN for folder in packages/* services/asr-worker; do \
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund --workspace=services/asr-worker \
     && cp -a node_modules /app/node_modules
 
-FROM ghcr.io/astral-sh/uv:0.8.3 AS uv
+FROM node:${NODE_VERSION}-bookworm-slim AS uv
+ARG UV_VERSION=0.8.3
+RUN apt-get update && apt-get install -y --no-install-recommends python3-pip
+# Into a folder of its own: Debian lets pip write to no other.
+RUN python3 -m pip install --no-cache-dir --target /uv "uv==${UV_VERSION}"
 
 # With the compiler: vLLM compiles kernels when it starts.
 FROM nvidia/cuda:${CUDA_VERSION}-devel-ubuntu22.04
@@ -27,14 +31,21 @@ ARG TORCH_BACKEND=cu128
 # Where PyTorch comes from; empty: where uv knows TORCH_BACKEND to be.
 ARG PYTORCH_CUDA_INDEX_URL=
 ARG VLLM_VERSION=0.22.0
+# A package index that is asked first for that version. Needed with cu12*: the default one has vLLM for CUDA 13 only.
+ARG VLLM_WHEEL_INDEX_URL=
 # Another vLLM than that version.
 ARG VLLM_WHEEL_URL=
 ARG PYTHON_VERSION=3.12
-COPY --from=uv /uv /usr/local/bin/uv
+COPY --from=uv /uv/bin/uv /usr/local/bin/uv
 ENV UV_PYTHON_INSTALL_DIR=/opt/python VIRTUAL_ENV=/opt/venv
 RUN uv venv --python "${PYTHON_VERSION}" "${VIRTUAL_ENV}"
-# From 0.20 on PyPI has vLLM for CUDA 13 only; the one for CUDA 12 is in an index of its own.
-RUN if [ -n "${PYTORCH_CUDA_INDEX_URL}" ]; then \
+# The words of `vllm.ts wheel`, and its note.
+RUN case "${TORCH_BACKEND}:${VLLM_WHEEL_INDEX_URL}${VLLM_WHEEL_URL}" in \
+      cu12*:) \
+        echo "this vLLM is for CUDA 13 only: set VLLM_WHEEL_INDEX_URL or VLLM_WHEEL_URL, see docker/README.md" >&2; \
+        exit 1 ;; \
+    esac; \
+    if [ -n "${PYTORCH_CUDA_INDEX_URL}" ]; then \
       set -- --index-strategy unsafe-best-match --extra-index-url "${PYTORCH_CUDA_INDEX_URL}"; \
     else \
       set -- --torch-backend "${TORCH_BACKEND}"; \
@@ -42,9 +53,9 @@ RUN if [ -n "${PYTORCH_CUDA_INDEX_URL}" ]; then \
     if [ -n "${VLLM_WHEEL_URL}" ]; then \
       set -- "$@" "${VLLM_WHEEL_URL}"; \
     else \
-      case "${TORCH_BACKEND}" in \
-        cu12*) set -- "$@" --extra-index-url "https://wheels.vllm.ai/${VLLM_VERSION}/cu129" ;; \
-      esac; \
+      if [ -n "${VLLM_WHEEL_INDEX_URL}" ]; then \
+        set -- "$@" --extra-index-url "${VLLM_WHEEL_INDEX_URL}"; \
+      fi; \
       set -- "$@" "vllm==${VLLM_VERSION}"; \
     fi; \
     UV_NO_CACHE=1 uv pip install "$@" 'mistral-common[audio]>=1.9'

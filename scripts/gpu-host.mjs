@@ -35,7 +35,8 @@ last lines are shown, exit code 1. One that ends later is started again, after p
   ASR_ENGINE          the worker's engine (default vllm); with another one vLLM is not started
   RUN_VLLM            1 or 0: start vLLM here, whatever the two above say
   VENV_DIR, VOXTRAL_MODEL_DIR    default .venv and models/voxtral in the checkout
-  TORCH_BACKEND, PYTORCH_CUDA_INDEX_URL, VLLM_WHEEL_URL    for the command that makes the venv
+  TORCH_BACKEND, PYTORCH_CUDA_INDEX_URL, VLLM_WHEEL_URL, VLLM_WHEEL_INDEX_URL
+                                                           for the command that makes the venv
   LOG_MAX_MB          the log never gets larger (default 100)
 All other variables reach the servers: see docs/configuration.md.`,
     run: (settings) => start(settings),

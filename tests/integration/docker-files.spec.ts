@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { WorkerEnv } from '@voice-fleet/asr-worker/config';
-import { installCommand, torchWheel, VLLM_VERSION } from '@voice-fleet/asr-worker/gpu/cuda-wheel';
+import { installation, torchWheel, VLLM_VERSION } from '@voice-fleet/asr-worker/gpu/cuda-wheel';
 import { LaunchEnv } from '@voice-fleet/asr-worker/gpu/launch-env';
 import { GatewayEnv } from '@voice-fleet/gateway/config';
 import { type EnvMeta, parseEnv } from '@voice-fleet/runtime/env';
@@ -102,6 +102,8 @@ describe.each(FILES)('%s', (path) => {
       const image = value.split(' ')[0] ?? '';
       expect(image).toMatch(/:(?:\$\{\w+\}-)?[\w.-]+$/);
       expect(image).not.toMatch(/:latest$/);
+      // By its short name: which registry that is, the host says.
+      expect(image).toMatch(/^(?:node|nvidia\/cuda):/);
     }
   });
 
@@ -236,6 +238,7 @@ describe('Y53: the image of vLLM', () => {
       CUDA_VERSION: '12.8.0',
       TORCH_BACKEND: 'cu128',
       PYTORCH_CUDA_INDEX_URL: '',
+      VLLM_WHEEL_INDEX_URL: '',
       VLLM_WHEEL_URL: '',
       VLLM_VERSION,
     });
@@ -243,6 +246,13 @@ describe('Y53: the image of vLLM', () => {
       /^nvidia\/cuda:\$\{CUDA_VERSION\}-devel-ubuntu22\.04$/,
     );
     expect(torchWheel({ cudaVersion: '12.8' }).torchBackend).toBe(args['TORCH_BACKEND']);
+  });
+
+  it('has uv brought by pip, into a stage that is left behind', () => {
+    const [uv = ''] = only(all, 'RUN').filter((value) => value.includes('python3 -m pip'));
+    expect(uv).toMatch(/ --target \/uv "uv==\$\{UV_VERSION\}"$/);
+    expect(args['UV_VERSION']).toMatch(/^\d+\.\d+\.\d+$/);
+    expect(only(last(all), 'COPY')).toContain('--from=uv /uv/bin/uv /usr/local/bin/uv');
   });
 
   it('keeps the model in a volume that its user may write to', () => {
@@ -260,29 +270,41 @@ describe('Y53: the image of vLLM', () => {
     [{}],
     [{ torchBackend: 'cu126' }],
     [{ torchBackend: 'cu130' }],
-    [{ torchBackend: 'cu128', indexUrl: 'https://mirror/whl' }],
-    [{ torchBackend: 'cu130', indexUrl: 'https://mirror/whl' }],
-    [{ torchBackend: 'cu128', wheelUrl: 'https://host/vllm.whl' }],
-  ])('installs vLLM as the launcher says it is installed: %j', (asked) => {
-    const { torchBackend, indexUrl, wheelUrl }: Record<string, string | undefined> = asked;
+    [{ torchIndex: 'https://mirror.example/torch' }],
+    [{ torchBackend: 'cu130', torchIndex: 'https://mirror.example/torch' }],
+    [{ indexUrl: 'https://mirror.example/vllm' }],
+    [{ torchBackend: 'cu130', indexUrl: 'https://mirror.example/vllm' }],
+    [{ torchIndex: 'https://mirror.example/torch', indexUrl: 'https://mirror.example/vllm' }],
+    [{ wheelUrl: 'https://mirror.example/vllm.whl' }],
+    [{ wheelUrl: 'https://mirror.example/vllm.whl', indexUrl: 'https://mirror.example/vllm' }],
+  ])('installs vLLM as the launcher says it is installed: %j', (asked: Record<string, string>) => {
+    const { torchBackend = 'cu128', torchIndex, ...vllm } = asked;
     const run = only(all, 'RUN').find((value) => value.includes('uv pip install')) ?? '';
     const folder = mkdtempSync(join(tmpdir(), 'voice-fleet-uv-'));
     try {
       const script = '#!/bin/sh\nfor word in uv "$@"; do echo "$word"; done\n';
       writeFileSync(join(folder, 'uv'), script, { mode: 0o755 });
-      const { stdout } = spawnSync('/bin/sh', ['-ec', run], {
+      const { stdout, stderr, status } = spawnSync('/bin/sh', ['-ec', run], {
         encoding: 'utf8',
         env: {
           PATH: folder,
-          TORCH_BACKEND: torchBackend ?? args['TORCH_BACKEND'],
-          PYTORCH_CUDA_INDEX_URL: indexUrl ?? '',
-          VLLM_WHEEL_URL: wheelUrl ?? '',
+          TORCH_BACKEND: torchBackend,
+          PYTORCH_CUDA_INDEX_URL: torchIndex ?? '',
+          VLLM_WHEEL_INDEX_URL: vllm['indexUrl'] ?? '',
+          VLLM_WHEEL_URL: vllm['wheelUrl'] ?? '',
           VLLM_VERSION: args['VLLM_VERSION'],
         },
       });
-      const backend = { torchBackend: torchBackend ?? 'cu128' };
-      const wheel = torchWheel(indexUrl === undefined ? backend : { ...backend, indexUrl });
-      expect(stdout.trim().split('\n')).toEqual(installCommand(wheel, wheelUrl));
+      const wheel = torchWheel({ torchBackend, ...(torchIndex && { indexUrl: torchIndex }) });
+      const { command, notes } = installation(wheel, vllm);
+      if (notes.length > 0) {
+        // What would be installed could not run: the build says so instead.
+        expect([status, stdout]).toEqual([1, '']);
+        expect(stderr).toMatch(/CUDA 13 .*VLLM_WHEEL_INDEX_URL or VLLM_WHEEL_URL.*\n$/);
+      } else {
+        expect([status, stderr]).toEqual([0, '']);
+        expect(stdout.trim().split('\n')).toEqual(command);
+      }
     } finally {
       rmSync(folder, { recursive: true });
     }
@@ -377,6 +399,7 @@ describe('compose.yaml', () => {
     expect(services['vllm']?.build?.args).toMatchObject({
       CUDA_VERSION: expect.stringMatching(/^\$\{CUDA_VERSION:-12\.8\.0\}$/),
       TORCH_BACKEND: expect.stringMatching(/^\$\{TORCH_BACKEND:-cu128\}$/),
+      VLLM_WHEEL_INDEX_URL: expect.stringMatching(/^\$\{VLLM_WHEEL_INDEX_URL:-\}$/),
     });
   });
 

@@ -263,7 +263,32 @@ describe('vllm.ts', () => {
     card();
     const { code, stdout } = await launch(['wheel']).ended;
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^uv pip install --torch-backend cu128 .*vllm==\d+\.\d+\.\d+ /);
+    expect(stdout).toMatch(/^uv pip install --torch-backend cu128 vllm==\d+\.\d+\.\d+ /);
+  });
+
+  it('tells with the command that the usual vLLM is not for CUDA 12, until an index for it is named', async () => {
+    card();
+    const without = await launch(['wheel', '--json']).ended;
+    const message = expect.stringMatching(/CUDA 13 .*VLLM_WHEEL_INDEX_URL/);
+    expect(lines(without.stderr)).toEqual([expect.objectContaining({ level: 'warn', message })]);
+    expect(JSON.parse(without.stdout)).toMatchObject({ torchBackend: 'cu128', notes: [message] });
+    const env = { VLLM_WHEEL_INDEX_URL: 'https://mirror.example/vllm' };
+    const named = await launch(['wheel', '--json'], env).ended;
+    expect([named.code, named.stderr]).toEqual([0, '']);
+    const command = expect.arrayContaining(['--extra-index-url', env.VLLM_WHEEL_INDEX_URL]);
+    expect(JSON.parse(named.stdout)).toMatchObject({ command, notes: [] });
+  });
+
+  it('is asked for the line that makes a venv, which ends with its notes', () => {
+    card();
+    const source = `import { howToMakeVenv } from './scripts/lib/gpu-host/tools.mjs';
+console.log(await howToMakeVenv({ venvDir: '/venv' }));`;
+    const env = { PATH: bin };
+    const args = ['--input-type=module', '--eval', source];
+    const { stdout } = spawnSync(process.execPath, args, { cwd: REPO, env, encoding: 'utf8' });
+    expect(stdout).toMatch(
+      /^python3 -m venv \/venv && .* --torch-backend cu128 vllm==\S+ 'mistral-common\S+' {3}# vLLM .*VLLM_WHEEL_INDEX_URL.*\n$/,
+    );
   });
 });
 

@@ -81,23 +81,23 @@ export const LEAST_VLLM = '0.20.0';
 const LAUNCHER_TIMEOUT_MS = 60_000;
 
 /**
- * One line for a shell that makes the venv with vLLM in it. What to install is the launcher's to say, as it depends on the
- * driver. It is TypeScript: without npm packages this says how to get them.
+ * One line for a shell that makes the venv with vLLM in it, what to know before as a comment at its end. What to install is
+ * the launcher's to say, as it depends on the driver. It is TypeScript: without npm packages this says how to get them.
  */
 export async function howToMakeVenv({ venvDir }) {
   const wheel = [...FROM_SOURCE, VLLM_LAUNCHER, 'wheel', '--json'];
   const { text, error } = await output(process.execPath, wheel, { timeoutMs: LAUNCHER_TIMEOUT_MS });
-  const words = parseObject(text ?? '')?.command;
+  const { command: words, notes = [] } = parseObject(text ?? '') ?? {};
   if (!Array.isArray(words)) return `npm ci && npm run gpu -- doctor   # asking failed: ${error}`;
   const bin = join(venvDir, 'bin');
-  return [
+  const commands = [
     ['python3', '-m', 'venv', venvDir],
     [join(bin, 'pip'), 'install', 'uv'],
     // `uv pip install …`
     [join(bin, 'uv'), 'pip', 'install', '--python', join(bin, 'python'), ...words.slice(3)],
-  ]
-    .map((command) => command.map(quoted).join(' '))
-    .join(' && ');
+  ];
+  const line = commands.map((command) => command.map(quoted).join(' ')).join(' && ');
+  return [line, ...notes].join('   # ');
 }
 
 /** Variables of ports that we need and somebody else listens on, as `SERVER_PORT 8000`. */

@@ -1,7 +1,7 @@
 import { delimiter, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ConfigError, parseEnv } from '@voice-fleet/runtime/env';
-import { installCommand, torchWheel } from '../gpu/cuda-wheel.ts';
+import { installation, torchWheel } from '../gpu/cuda-wheel.ts';
 import { Foreground } from '../gpu/foreground.ts';
 import { type GpuProfile, gpuProfile } from '../gpu/gpu-profile.ts';
 import { type LaunchConfig, LaunchEnv } from '../gpu/launch-env.ts';
@@ -136,9 +136,13 @@ function printWheel(config: LaunchConfig, probe: Probe, json: boolean): void {
     ...(config.torchBackend === undefined ? {} : { torchBackend: config.torchBackend }),
     ...(config.indexUrl === undefined ? {} : { indexUrl: config.indexUrl }),
   });
-  const command = installCommand(wheel, config.wheelUrl);
-  for (const message of wheel.notes) note(message);
-  if (json) print(JSON.stringify({ ...wheel, cudaVersion, command }));
+  const { command, notes: installNotes } = installation(wheel, {
+    ...(config.wheelIndexUrl === undefined ? {} : { indexUrl: config.wheelIndexUrl }),
+    ...(config.wheelUrl === undefined ? {} : { wheelUrl: config.wheelUrl }),
+  });
+  const notes = [...wheel.notes, ...installNotes];
+  for (const message of notes) note(message);
+  if (json) print(JSON.stringify({ ...wheel, notes, cudaVersion, command }));
   else print(command.map(quoteWord).join(' '));
 }
 

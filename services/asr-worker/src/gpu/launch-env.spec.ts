@@ -135,6 +135,7 @@ describe('the environment of the launcher', () => {
     ['VLLM_ENGINE_ITERATION_TIMEOUT_S', '2'],
     ['VLLM_EXTRA_ARGS', `"`],
     ['PYTORCH_CUDA_INDEX_URL', 'somewhere'],
+    ['VLLM_WHEEL_INDEX_URL', '--index-url'],
   ])('refuses %s=%s, naming the variable', (variable, value) => {
     expect(faults({ [variable]: value })).toEqual({
       [variable]: expect.stringMatching(/^must /),

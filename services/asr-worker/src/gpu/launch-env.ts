@@ -191,7 +191,12 @@ export const LaunchEnv = z
     PYTORCH_CUDA_INDEX_URL: textVar({
       default: '',
       pattern: /^https?:\/\/\S+$/,
-      doc: 'Package index with that build; empty: the one of TORCH_BACKEND.',
+      doc: 'Package index with that build; empty: the one that uv knows for TORCH_BACKEND.',
+    }),
+    VLLM_WHEEL_INDEX_URL: textVar({
+      default: '',
+      pattern: /^https?:\/\/\S+$/,
+      doc: 'Package index that is asked first for vLLM. Needed with a PyTorch for CUDA 12: the default index has vLLM for CUDA 13 only.',
     }),
     VLLM_WHEEL_URL: textVar({
       default: '',
@@ -229,6 +234,7 @@ export const LaunchEnv = z
       extraArgs: env.VLLM_EXTRA_ARGS,
       torchBackend: orAbsent(env.TORCH_BACKEND),
       indexUrl: orAbsent(env.PYTORCH_CUDA_INDEX_URL),
+      wheelIndexUrl: orAbsent(env.VLLM_WHEEL_INDEX_URL),
       wheelUrl: orAbsent(env.VLLM_WHEEL_URL),
       visibleDevices: orAbsent(env.CUDA_VISIBLE_DEVICES),
       /** What was taken although it should be put right. */
