@@ -1,12 +1,12 @@
 import { parseArgs } from 'node:util';
 import { CapacityLoop, DEFAULT_CAPACITY } from '@voice-fleet/asr-worker/capacity/capacity-loop';
+import { simulate } from '@voice-fleet/asr-worker/capacity/capacity-loop.sim';
 import {
   ENGINES,
   hiddenCapacity,
   scenarioFor,
-  simulate,
   summarise,
-} from '@voice-fleet/asr-worker/capacity/capacity-loop.sim';
+} from '@voice-fleet/asr-worker/capacity/capacity-scenarios.sim';
 
 const HELP = `npm run bench:capacity -- [options]
 

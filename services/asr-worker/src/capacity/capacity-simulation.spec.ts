@@ -1,16 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
+import { type Scenario, type SimEngine, type SimResult, simulate } from './capacity-loop.sim.ts';
+import { CapacityLoop, type CapacitySettings, DEFAULT_CAPACITY } from './capacity-loop.ts';
 import {
   ENGINES,
   hiddenCapacity,
   type NamedEngine,
-  type Scenario,
-  type SimEngine,
-  type SimResult,
   scenarioFor,
-  simulate,
   summarise,
-} from './capacity-loop.sim.ts';
-import { CapacityLoop, type CapacitySettings, DEFAULT_CAPACITY } from './capacity-loop.ts';
+} from './capacity-scenarios.sim.ts';
 import { FRAME_MS } from './engine-load.ts';
 
 const MAX_SETTLE_S = 300;
@@ -29,6 +26,8 @@ function runs(
   engine: SimEngine,
   sessionS: number,
   options: {
+    /** Of the engine, where it is known already. */
+    capacity?: number;
     minutes?: number;
     settings?: Partial<CapacitySettings>;
     more?: Partial<Scenario>;

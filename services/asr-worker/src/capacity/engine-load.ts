@@ -28,7 +28,7 @@ export function stepMs(p50Ms: number, framesPerMs: number): number {
  * Undefined when nothing was answered.
  */
 export function realTimeFactor(frames: FrameTick, tickMs: number): number | undefined {
-  if (!(frames.done > 0) || !(tickMs > 0)) return undefined;
+  if (!(frames.done > 0 && frames.p50Ms > 0 && tickMs > 0)) return undefined;
   const step = stepMs(frames.p50Ms, frames.done / tickMs);
   const factor = step <= FRAME_MS ? step / FRAME_MS : frames.due / frames.done;
   return Number.isFinite(factor) ? factor : undefined;

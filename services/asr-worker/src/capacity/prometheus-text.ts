@@ -51,7 +51,7 @@ export function parseVllmMetrics(text: string): VllmMetrics {
       if (labelOf(labels, 'reason') === 'capacity') push(waiting, value);
     } else if (name === LATENCY) {
       const upperS = numberOf(labelOf(labels, 'le') ?? '', true);
-      if (upperS === undefined) continue;
+      if (upperS === undefined || upperS < 0) continue;
       if (buckets.has(upperS) || buckets.size < MAX_BUCKETS)
         buckets.set(upperS, (buckets.get(upperS) ?? 0) + value);
     }
@@ -84,7 +84,7 @@ export function latencyPercentileMs(
   part: number,
 ): number | undefined {
   if (!before || !after) return undefined;
-  const edges = [...after.keys()].sort((one, other) => one - other);
+  const edges = [...after.keys()].filter((edge) => edge >= 0).sort((one, other) => one - other);
   const restarted = edges.some((edge) => (after.get(edge) ?? 0) < (before.get(edge) ?? 0));
   const counts = edges.map(
     (edge) => (after.get(edge) ?? 0) - (restarted ? 0 : (before.get(edge) ?? 0)),
@@ -102,7 +102,7 @@ export function latencyPercentileMs(
       return (lowerS + share * (upperS - lowerS)) * 1000;
     }
     below = Math.max(below, count);
-    if (Number.isFinite(upperS)) lowerS = Math.max(0, upperS);
+    if (Number.isFinite(upperS)) lowerS = upperS;
   }
   return lowerS * 1000;
 }
