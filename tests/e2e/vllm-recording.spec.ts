@@ -30,7 +30,7 @@ describe('a recording of a human voice, over a vLLM that hears real speech', () 
   });
 
   it.each([
-    ['0930', 'he might even have been made amiable himself'],
+    ['0930', /^he might even have been made amiable him ?self$/],
     ['0870', /\w+( \w+){3,}/],
   ])(
     '%s comes back as words, also when the connection breaks amid it',
