@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import {
   type EngineEvent,
   type EngineStream,
@@ -30,8 +30,10 @@ import {
 } from '@voice-fleet/testkit/fake-voxtral/fake-voxtral';
 import { until } from '../support/fleet.ts';
 
+jest.setTimeout(60_000);
+
 const TWENTY = range(1, 20);
-/** A second of audio in pieces as the worker writes them. */
+/** As the worker writes. */
 const PIECE_MS = 100;
 
 type Line = Record<string, unknown> & { readonly event: string };
@@ -108,6 +110,11 @@ class Heard {
   }
 }
 
+function begin(...of: Parameters<typeof open>): { stream: EngineStream; heard: Heard } {
+  const stream = open(...of);
+  return { stream, heard: new Heard(stream) };
+}
+
 async function feed(stream: EngineStream, pcm: Buffer): Promise<void> {
   for (const piece of frames(pcm, PIECE_MS)) await stream.write(piece);
 }
@@ -170,19 +177,10 @@ describe('ProcessEngine', () => {
     await expect(engine.start()).rejects.toThrow(`${folder}/consolidated.safetensors is no file`);
     expect(engine.health()).toMatchObject({ state: 'error' });
     const heard = await listen(open(engine), speak(TWENTY));
+    const text = '[Voxtral ASR unavailable: model missing]';
+    const word = { text, startSample: 0, endSample: 0, confidence: 0 };
     expect(heard.events).toEqual([
-      {
-        kind: 'words',
-        words: [
-          {
-            text: '[Voxtral ASR unavailable: model missing]',
-            startSample: 0,
-            endSample: 0,
-            confidence: 0,
-          },
-        ],
-        tail: '',
-      },
+      { kind: 'words', words: [word], tail: '' },
       { kind: 'end', promptTokens: 0, completionTokens: 0 },
     ]);
     expect(lines).toEqual([]);
@@ -194,12 +192,11 @@ describe('ProcessEngine', () => {
     expect(pids()).toEqual([]);
     const heard = new Heard(stream);
     await stream.write(speak([1]));
-    const [pid] = pids();
     await feed(stream, speak(range(2, 20)));
     stream.finish();
     await heard.over;
     expect(heard.text).toBe(transcript(TWENTY));
-    expect(pids()).toEqual([pid]);
+    expect(pids()).toHaveLength(1);
   });
 
   it('E4: is ready when a process that prints nothing got through a second of silence', async () => {
@@ -212,24 +209,19 @@ describe('ProcessEngine', () => {
     expect(logged('child_stopped')).toMatchObject([{ how: 'exit code 0' }]);
   });
 
-  it('E4: kills a process that hangs, and says so', async () => {
+  it('E4: does not start with a process that fails or hangs, which is killed', async () => {
+    const failing = engineWith({ mode: 'exit-nonzero-at-eof' });
+    await expect(failing.start()).rejects.toThrow('on a second of silence: exit code 1');
     const engine = engineWith({ mode: 'hang' }, { startTimeoutMs: 200 });
     await expect(engine.start()).rejects.toThrow('was not done within 200 ms');
     expect(engine.health()).toMatchObject({ state: 'error' });
     expect(pids().filter(isThere)).toEqual([]);
   });
 
-  it('E4: does not start with a process that fails', async () => {
-    const engine = engineWith({ mode: 'exit-nonzero-at-eof' });
-    await expect(engine.start()).rejects.toThrow('on a second of silence: exit code 1');
-  });
-
   it('E5: words come while audio does, though no line ends', async () => {
-    const stream = open(engineWith());
-    const heard = new Heard(stream);
+    const { stream, heard } = begin(engineWith());
     await feed(stream, speak(TWENTY));
     await until(() => heard.words.length >= 15, 'most words are there');
-    expect(heard.words.at(-1)?.text).toMatch(/^ w1\d$/);
     stream.finish();
     await heard.over;
     expect(heard.text).toBe(transcript(TWENTY));
@@ -242,8 +234,7 @@ describe('ProcessEngine', () => {
 
   it('E6: a killed process fails its stream at once, and the next stream goes on', async () => {
     const engine = engineWith();
-    const stream = open(engine);
-    const heard = new Heard(stream);
+    const { stream, heard } = begin(engine);
     await feed(stream, speak(TWENTY));
     await until(() => heard.words.length > 0, 'a word is there');
     const killedAtMs = clock.now();
@@ -259,8 +250,7 @@ describe('ProcessEngine', () => {
   });
 
   it('E7: rejects audio for a process that has exited', async () => {
-    const stream = open(engineWith({ mode: 'crash', afterBytes: 4_096, exitCode: 3 }));
-    const heard = new Heard(stream);
+    const { stream, heard } = begin(engineWith({ mode: 'crash', afterBytes: 4_096, exitCode: 3 }));
     // Its death may come before the pipe has all of it.
     await stream.write(speak([1])).catch(() => {});
     const fault = await heard.over;
@@ -289,10 +279,10 @@ describe('ProcessEngine', () => {
   it('E9: words told before a crash are whole words in order, inside the audio', async () => {
     const options = { mode: 'crash', afterWords: 8, stateFile: join(folder, 'died') } as const;
     const engine = engineWith(options);
-    const stream = open(engine);
-    const heard = new Heard(stream);
+    const { stream, heard } = begin(engine);
     await feed(stream, speak(TWENTY)).catch(() => {});
-    expect(await heard.over).toMatchObject({ fault: 'closed' });
+    // All that was told can be trusted.
+    expect(await heard.over).toMatchObject({ fault: 'closed', trustedSample: undefined });
     // The eighth was the last on its way, and may have been half a word.
     expect(heard.text).toBe(transcript(range(1, 7)));
     expectTimes(heard.words, 20 * SLOT_SAMPLES);
@@ -309,8 +299,7 @@ describe('ProcessEngine', () => {
   });
 
   it('E11: word times are in order, inside the audio, and roughly right while audio comes', async () => {
-    const stream = open(engineWith());
-    const heard = new Heard(stream);
+    const { stream, heard } = begin(engineWith());
     const spoken = range(1, 10);
     // As if in real time: the next word is said when all before it are told.
     for (const [nth, word] of spoken.entries()) {
@@ -328,8 +317,7 @@ describe('ProcessEngine', () => {
 
   it('E12: ten chunks of 2 s at 200 ms each are near a tenth of real time', async () => {
     const engine = engineWith({ mode: 'slow', msPerSecond: 100 });
-    const stream = open(engine);
-    const heard = new Heard(stream);
+    const { stream, heard } = begin(engine);
     for (let chunk = 0; chunk < 10; chunk += 1) await stream.write(speak(range(1, 5)));
     stream.finish();
     await heard.over;
@@ -374,13 +362,10 @@ describe('ProcessEngine', () => {
 
   it('E15: kills a process that ignores the end of its input and SIGTERM', async () => {
     const engine = engineWith({ mode: 'ignore-sigterm' }, { stopGraceMs: 300 });
-    const stream = open(engine);
-    const heard = new Heard(stream);
+    const { stream, heard } = begin(engine);
     await feed(stream, speak(TWENTY));
     await until(() => heard.words.length > 0, 'it runs');
-    const fromMs = clock.now();
     await engine.stop();
-    expect(clock.now() - fromMs).toBeGreaterThanOrEqual(300);
     expect(logged('child_stopped')).toMatchObject([{ how: 'SIGKILL' }]);
     expect(await heard.over).toMatchObject({ fault: 'closed', retryable: false });
     expect(await faultOf(open(engine).write(speak([1])))).toMatchObject({ retryable: false });
@@ -388,21 +373,21 @@ describe('ProcessEngine', () => {
 
   it('E15: abort kills what ignores SIGTERM, and takes along what the program started', async () => {
     const wrapper = join(folder, 'wrapper.sh');
-    await writeFile(wrapper, `#!/bin/sh\n${FAKE_VOXTRAL} "$@"\nexit $?\n`);
-    await chmod(wrapper, 0o755);
-    const recordDir = folder;
-    const engine = engineWith({ mode: 'ignore-sigterm', recordDir }, { binary: wrapper });
-    const stream = open(engine);
-    const heard = new Heard(stream);
-    await feed(stream, speak(TWENTY));
-    await until(() => heard.words.length > 0, 'it runs');
+    await writeFile(wrapper, `#!/bin/sh\n${FAKE_VOXTRAL} "$@"\nexit $?\n`, { mode: 0o755 });
+    const options = { mode: 'ignore-sigterm', recordDir: folder } as const;
+    for (const binary of [wrapper, FAKE_VOXTRAL]) {
+      const { stream, heard } = begin(engineWith(options, { binary }));
+      await feed(stream, speak(TWENTY));
+      await until(() => heard.words.length > 0, 'it runs');
+      stream.abort();
+      await heard.over;
+      expect(heard.ended).toBe(false);
+    }
     const inner = (await readdir(folder)).flatMap((name) => name.match(/^(\d+)\.args$/)?.[1] ?? []);
-    stream.abort();
-    await heard.over;
-    expect(heard.ended).toBe(false);
-    expect(inner).toHaveLength(1);
-    await until(async () => !(await isRunning(inner[0] as string)), 'the inner program is gone');
-    await until(() => !pids().some(isThere), 'the wrapper is gone');
+    expect(inner).toHaveLength(2);
+    const running = async (): Promise<boolean> =>
+      pids().some(isThere) || (await Promise.all(inner.map(isRunning))).includes(true);
+    await until(async () => !(await running()), 'all are gone');
   });
 
   it('E16: a program that cannot be executed is unreachable, and the next attempt can succeed', async () => {
@@ -422,20 +407,13 @@ describe('ProcessEngine', () => {
     const pcm = speak(TWENTY);
     await listen(open(engineWith({ recordDir: folder }, settings)), pcm);
     const read = (kind: string): Promise<Buffer> => readFile(join(folder, `${pids()[0]}.${kind}`));
-    expect(JSON.parse(String(await read('args')))).toEqual([
-      '-d',
-      model.path,
-      '--stdin',
-      '-I',
-      '0.25',
-      '--silent',
-    ]);
+    const args: unknown = JSON.parse(String(await read('args')));
+    expect(args).toEqual(`-d ${model.path} --stdin -I 0.25 --silent`.split(' '));
     expect((await read('pcm')).equals(pcm)).toBe(true);
   });
 
   it('V3: the end of the audio brings the words that the model held back', async () => {
-    const stream = open(engineWith());
-    const heard = new Heard(stream);
+    const { stream, heard } = begin(engineWith());
     // Less than the program reads at once.
     await stream.write(speak([1]).subarray(0, 6_000));
     stream.finish();
@@ -445,22 +423,19 @@ describe('ProcessEngine', () => {
   });
 
   it('V3: a process that fails behind the end of the audio fails its stream', async () => {
-    const stream = open(engineWith({ mode: 'exit-nonzero-at-eof' }));
-    const heard = new Heard(stream);
+    const { stream, heard } = begin(engineWith({ mode: 'exit-nonzero-at-eof' }));
     await feed(stream, speak(TWENTY));
     stream.finish();
     expect(await heard.over).toMatchObject({ fault: 'closed' });
     expect(heard.ended).toBe(false);
   });
 
-  it('V5: a stream of 200 s survives what the program forgets on its way', async () => {
-    const spoken = range(1, 500);
-    const { words } = await listen(open(engineWith({ mode: 'internal-reset' })), speak(spoken));
-    expect(words.length).toBeLessThan(500);
-    expect(words.length).toBeGreaterThan(490);
+  it('V5, E11: a stream of 200 s survives what the program forgets on its way', async () => {
+    const stream = open(engineWith({ mode: 'internal-reset' }));
+    const { words } = await listen(stream, speak(range(1, 500)));
+    expect([1, 2, 3, 4]).toContain(500 - words.length);
     expect(words.at(-1)?.text).toBe(' w500');
     expectTimes(words, 500 * SLOT_SAMPLES);
-    // E11: the last word has a real time too.
     expect(words.at(-1)?.endSample).toBe(500 * SLOT_SAMPLES);
   });
 
@@ -474,8 +449,7 @@ describe('ProcessEngine', () => {
   );
 
   it('V6: bears no program that prints without end', async () => {
-    const stream = open(engineWith({ mode: 'flood' }));
-    const heard = new Heard(stream);
+    const { stream, heard } = begin(engineWith({ mode: 'flood' }));
     expect(await faultOf(stream.write(speak(TWENTY)))).toMatchObject({ fault: 'other' });
     await heard.over;
     expect(heard.text.length).toBeLessThan(100_000);
@@ -499,7 +473,7 @@ describe('ProcessEngine', () => {
       return same;
     }, 'writes wait');
     stopped = true;
-    expect(taken).toBeLessThan(5 * 32_000);
+    expect(taken).toBeLessThan(32_000);
     stream.abort();
     await feeding;
   });

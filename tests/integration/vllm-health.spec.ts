@@ -111,6 +111,21 @@ describe('a worker in front of vLLM', () => {
     expect(await heard(client)).toBe(transcript(SAID));
   }, 30_000);
 
+  it('is loaded again when vLLM comes back as another one first, and then as the right one', async () => {
+    const port = await freePort();
+    const first = await startFake({ port });
+    const engine = engineFor(first.httpUrl, { VLLM_CANARY_S: '0.1' });
+    await engine.start();
+    await first.close();
+    await until(() => engine.health().state !== 'ready', 'it is lost', 10_000);
+    expect(engine.health().reason).toContain('does not answer');
+    const wrong = await startFake({ port, models: ['other'] });
+    await until(() => /does not serve/.test(engine.health().reason ?? ''), 'it says why', 10_000);
+    await wrong.close();
+    await startFake({ port });
+    await until(() => engine.health().state === 'ready', 'it is loaded again', 15_000);
+  }, 40_000);
+
   it('tells the client a clear error when the budget is spent, and goes on with its next utterance', async () => {
     const vllm = await start({}, { STT_MAX_RECOVERIES: '1', VLLM_CANARY_S: '60' });
     const client = await vllm.fleet.client();

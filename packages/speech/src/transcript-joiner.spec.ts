@@ -66,6 +66,18 @@ describe('TranscriptJoiner, away from seams', () => {
 });
 
 describe('TranscriptJoiner at a seam', () => {
+  it('puts a space before the first word behind a seam that was decided in silence', () => {
+    const joiner = new TranscriptJoiner({ overlapSamples: msToSamples(OVERLAP_MS) });
+    const shown = joiner.words(spoken(0, 'the quick'));
+    for (const rollMs of [1_000, 2_000]) {
+      shown.push(...joiner.roll(msToSamples(rollMs), msToSamples(300)));
+      shown.push(...joiner.progress(msToSamples(rollMs + 800)));
+    }
+    shown.push(...joiner.words(spoken(3_000, 'brown fox')), ...joiner.end());
+    shown.push(...joiner.words(spoken(0, 'next')));
+    expect(joinText(shown)).toBe('the quick brown foxnext');
+  });
+
   it('shows repeated words once', () => {
     const text = joined(spoken(0, 'the quick brown fox'), 800, spoken(400, 'brown fox jumps over'));
     expect(text).toBe('the quick brown fox jumps over');

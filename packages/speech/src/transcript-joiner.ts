@@ -1,6 +1,6 @@
 import { msToSamples } from './pcm.ts';
 import { mergeSeam } from './seam.ts';
-import { splitWord, type Word } from './words.ts';
+import { spaced, splitWord, type Word } from './words.ts';
 
 export interface JoinerOptions {
   /** Audio that two successive segments both hear, unless `roll` says otherwise; 0 only puts their words one behind the other. */
@@ -37,6 +37,8 @@ export class TranscriptJoiner {
   /** How much audio before `#rolledAt` the new segment hears again. */
   #heardAgain = 0;
   #rollAt: number | undefined;
+  /** The next word is the first of its segment, behind a seam at which nothing was heard twice. */
+  #atSeam = false;
 
   constructor({ overlapSamples, maxOverlapSamples, timeErrorSamples }: JoinerOptions) {
     this.#overlapSamples = overlapSamples;
@@ -93,7 +95,10 @@ export class TranscriptJoiner {
 
   #accept(word: Word): Word[] {
     if (!this.#fresh) {
-      this.#recent.push(word);
+      // An engine puts no space before the first word of a segment.
+      const before = this.#atSeam ? (this.#recent.at(-1)?.text ?? '') : '';
+      this.#atSeam = false;
+      this.#recent.push({ ...word, text: spaced(before, word.text) });
       return this.#show();
     }
     this.#fresh.push(word);
@@ -110,6 +115,7 @@ export class TranscriptJoiner {
     if (!this.#fresh) return;
     const fresh = this.#fresh;
     this.#fresh = undefined;
+    this.#atSeam = fresh.length === 0;
     this.#recent = mergeSeam({
       old: this.#recent,
       shown: this.#shown,

@@ -38,6 +38,7 @@ describe('the environment of the asr-worker', () => {
         startTimeoutMs: 120_000,
         stopGraceMs: 5_000,
         slots: 1,
+        env: expect.objectContaining({ PATH: expect.any(String) }),
       },
       pocketsphinxRoot: undefined,
       vllm: {
@@ -134,6 +135,13 @@ describe('the environment of the asr-worker', () => {
     ['STT_SEGMENT_SECONDS', '0.5'],
     ['STT_MAX_BACKLOG_SECONDS', '-1'],
     ['VLLM_MAX_MODEL_LEN', '128'],
+    ['VLLM_BASE_URL', 'vllm:8300'],
+    ['VLLM_BASE_URL', 'http://vllm:8300/v1'],
+    ['VLLM_BASE_URL', 'http://vllm:65536'],
+    ['VLLM_BASE_URL', 'http://a:b:8300'],
+    ['VLLM_BASE_URL', 'http://user:secret@vllm:8300'],
+    ['VLLM_API_KEY', 'two words'],
+    ['VLLM_API_KEY', 'cl\u00e9'],
     ['LEASE_TTL_S', '0'],
     ['LOG_LEVEL', 'loud'],
   ])('refuses %s=%s, naming the variable', (variable, value) => {
@@ -143,6 +151,20 @@ describe('the environment of the asr-worker', () => {
     } catch (error) {
       expect((error as ConfigError).faults.map((fault) => fault.variable)).toEqual([variable]);
     }
+  });
+
+  it.each(['http://vllm', 'https://vllm.asr.svc.cluster.local:65535', 'http://[::1]:8300'])(
+    'takes %s for vLLM',
+    (url) => {
+      expect(parseEnv(WorkerEnv, { VLLM_BASE_URL: url }).vllm.baseUrl).toBe(url);
+      expect(new URL('/health', url).pathname).toBe('/health');
+    },
+  );
+
+  it('shows no secret that it refuses', () => {
+    const env = { VLLM_BASE_URL: 'http://user:s3cret@vllm', VLLM_API_KEY: 's3cret\n' + 's3cret' };
+    expect(() => parseEnv(WorkerEnv, env)).toThrow(/^(?!.*s3cret)/);
+    expect(() => parseEnv(WorkerEnv, env)).toThrow(/VLLM_BASE_URL .*; VLLM_API_KEY /);
   });
 
   it('names all faults at once', () => {

@@ -5,6 +5,7 @@ import { operatorEnv } from '@voice-fleet/runtime/operator-env';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { z } from 'zod';
 import { ENGINES } from './engines/engines.ts';
+import { childEnv } from './engines/process/child-env.ts';
 import { PROCESS_DEFAULTS } from './engines/process/engine.ts';
 import { segmentPlan } from './transcription/segment-plan.ts';
 
@@ -13,6 +14,13 @@ const SECONDS = 1000;
 /** A host name, an IPv4 or an IPv6 address: without port, brackets or zone. */
 const HOST =
   /^(?:(?:[\w-]+\.)*(?!\d+$)[\w-]+|(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?=\d)|$)){4}|(?=.*:.*:)[\da-f:]{2,39})$/i;
+
+/** Of vLLM: a host with a port or without one, and no user, who would stand in each message about it. */
+const VLLM_URL =
+  /^https?:\/\/(?:[\w.-]+|\[[\da-f:.]+\])(?::(?:\d{1,4}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5]))?$/i;
+
+/** What an HTTP header can hold. */
+const BEARER = /^[\x21-\x7e]+$/;
 
 /** Every variable the asr-worker reads. `docs/configuration.md` is generated from it. */
 export const WorkerEnv = z
@@ -58,7 +66,7 @@ export const WorkerEnv = z
       default: 0,
       min: 0,
       max: 4096,
-      doc: 'The most; 0: what the cache of the card holds.',
+      doc: 'The most, unless WORKER_SLOTS_MIN is more; 0: what the cache of the card holds.',
     }),
     WORKER_TARGET_FRAME_LATENCY_MS: integerVar({
       default: 165,
@@ -114,10 +122,15 @@ export const WorkerEnv = z
     }),
     VLLM_BASE_URL: textVar({
       default: 'http://127.0.0.1:8300',
-      pattern: /^https?:\/\/[^\s/]+$/,
+      pattern: VLLM_URL,
       doc: 'Where vLLM listens, without a path.',
     }),
-    VLLM_API_KEY: textVar({ default: '', secret: true, doc: 'Key that vLLM was started with.' }),
+    VLLM_API_KEY: textVar({
+      default: '',
+      secret: true,
+      pattern: BEARER,
+      doc: 'Key that vLLM was started with.',
+    }),
     VOXTRAL_SERVED_MODEL_NAME: textVar({
       default: 'mistralai/Voxtral-Mini-4B-Realtime-2602',
       doc: 'Name under which vLLM serves the model, and clients ask for it.',
@@ -278,6 +291,7 @@ export const WorkerEnv = z
       startTimeoutMs: env.VOXTRAL_PROCESS_START_TIMEOUT_S * SECONDS,
       stopGraceMs: env.VOXTRAL_PROCESS_STOP_GRACE_S * SECONDS,
       slots: env.VOXTRAL_PROCESS_SLOTS,
+      env: childEnv(process.env),
     },
     vllm: {
       baseUrl: env.VLLM_BASE_URL,

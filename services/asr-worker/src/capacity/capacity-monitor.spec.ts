@@ -138,6 +138,57 @@ describe('CapacityMonitor', () => {
     expect([monitor.level, monitor.ready]).toEqual(['normal', true]);
   });
 
+  it.each(['loading', 'warming_up', 'error'] as const)(
+    'is at failover while an engine that was ready is in state %s, also between ticks',
+    async (state) => {
+      const monitor = start();
+      inUse = 10;
+      engine.load = loadOf(10, 110);
+      await tick(3);
+      expect([monitor.level, monitor.ready]).toEqual(['emergency', false]);
+      const { slots } = monitor;
+      const ready = engine.health.bind(engine);
+      engine.health = () => ({ state, reason: 'it died of the load' });
+      expect([monitor.level, monitor.status]).toEqual(['failover', 'error']);
+      engine.load = { ...loadOf(0, 0), frames: undefined };
+      await tick();
+      expect(changes.at(-1)?.[1]).toBe('failover');
+      engine.health = ready;
+      // What it was like before says nothing of the engine that is back.
+      expect([monitor.level, monitor.ready, monitor.slots]).toEqual(['normal', true, slots]);
+      await tick();
+      expect(monitor.level).toBe('normal');
+      expect(changes.at(-1)?.[1]).toBe('normal');
+    },
+  );
+
+  it('E19: does not hold the load of an engine against the one that takes over', async () => {
+    const monitor = start();
+    inUse = 10;
+    engine.load = loadOf(10, 110);
+    await tick(3);
+    expect([monitor.level, monitor.ready]).toEqual(['emergency', false]);
+    Object.assign(engine, { name: 'another' });
+    engine.load = undefined;
+    await tick();
+    expect([monitor.level, monitor.ready, monitor.slots]).toEqual(['normal', true, 7]);
+  });
+
+  it('tells nothing after it was stopped, whatever was under way', async () => {
+    const monitor = start();
+    let answer: (load: EngineLoad | undefined) => void = () => undefined;
+    engine.measure = () =>
+      new Promise((resolve) => {
+        answer = resolve;
+      });
+    await tick();
+    monitor.stop();
+    engine.healthy = false;
+    answer(loadOf(1, 20));
+    await turn();
+    expect([changes, errors]).toEqual([[], []]);
+  });
+
   it('E18: is in error after more than three failures in a row', () => {
     const monitor = start();
     engine.errors = 3;

@@ -35,6 +35,9 @@ export class CapacityMonitor {
   /** Whether the engine tells of its load; others are offered as they say. */
   #measured = false;
   #realtimeFactor: number | undefined;
+  /** Whose load the ladder knows. */
+  #measuredEngine = '';
+  #toldLevel: DegradeLevel = 'normal';
 
   constructor(deps: CapacityDeps) {
     this.#deps = deps;
@@ -44,11 +47,13 @@ export class CapacityMonitor {
 
   start(): void {
     this.#tickAtMs = this.#deps.clock.now();
+    this.#measuredEngine = this.#deps.engine.name;
     this.#timer ??= this.#deps.clock.every(this.#deps.tickMs, () => void this.#tick());
   }
 
   stop(): void {
     this.#timer?.cancel();
+    this.#timer = undefined;
   }
 
   /** Sessions to advertise. */
@@ -56,20 +61,28 @@ export class CapacityMonitor {
     const { fixedSlots, engine, inUse } = this.#deps;
     if (fixedSlots > 0) return fixedSlots;
     const slots = this.#measured ? this.#loop.slots : engine.slots;
-    return advertisedSlots(slots, inUse(), this.#ladder.level);
+    return advertisedSlots(slots, inUse(), this.level);
   }
 
   /** Whether new sessions may come at all. */
   get ready(): boolean {
-    return this.#deps.fixedSlots > 0 || PERMISSIONS[this.#ladder.level].ready;
+    return this.#deps.fixedSlots > 0 || PERMISSIONS[this.level].ready;
   }
 
   get level(): DegradeLevel {
-    return this.#ladder.level;
+    // Since the last tick the engine may have been lost, or be back.
+    if (this.#isLost) return 'failover';
+    return this.#ladder.level === 'failover' ? 'normal' : this.#ladder.level;
   }
 
   get status(): HealthStatus {
+    if (this.#isLost) return 'error';
     return healthStatus(this.#realtimeFactor, this.#deps.engine.work?.()?.consecutiveErrors ?? 0);
+  }
+
+  /** It was ready when the ticks began. One that comes back by itself is `loading` then, not in `error`. */
+  get #isLost(): boolean {
+    return this.#timer !== undefined && this.#deps.engine.health().state !== 'ready';
   }
 
   async #tick(): Promise<void> {
@@ -88,15 +101,19 @@ export class CapacityMonitor {
   async #observe(): Promise<void> {
     const { clock, engine, inUse, onChange } = this.#deps;
     const load = await engine.measure?.();
+    // It was stopped meanwhile.
+    if (this.#timer === undefined) return;
     const nowMs = clock.now();
     const tickMs = nowMs - this.#tickAtMs;
     this.#tickAtMs = nowMs;
-    const before = `${this.slots} ${this.level}`;
+    const slotsBefore = this.slots;
     this.#measured = load !== undefined;
     this.#realtimeFactor = load?.frames ? realTimeFactor(load.frames, tickMs) : undefined;
-    if (engine.health().state === 'error') this.#ladder.providerFailed();
-    // It has been loaded anew: nothing that was measured before is true of it.
-    else if (this.#ladder.level === 'failover') this.#ladder = new DegradeLadder(clock);
+    if (this.#isLost) this.#ladder.providerFailed();
+    // It has been loaded anew, or is another one: nothing that was measured before is true of it.
+    else if (this.#ladder.level === 'failover' || engine.name !== this.#measuredEngine)
+      this.#ladder = new DegradeLadder(clock);
+    this.#measuredEngine = engine.name;
     const level = this.#ladder.observe(this.#realtimeFactor);
     if (load !== undefined)
       this.#loop.observe({
@@ -105,6 +122,8 @@ export class CapacityMonitor {
         inUse: inUse(),
         mayGrow: PERMISSIONS[level].mayGrow,
       });
-    if (`${this.slots} ${level}` !== before) onChange(this.slots, this.#loop.reason, level);
+    if (this.slots === slotsBefore && level === this.#toldLevel) return;
+    this.#toldLevel = level;
+    onChange(this.slots, this.#loop.reason, level);
   }
 }

@@ -47,7 +47,7 @@ async function main(): Promise<void> {
     // One that cannot start says so in what it recognises.
     await engine.start().catch((error: unknown) => {
       if (engine.name !== 'process') throw error;
-      process.stderr.write(`transcribe: ${messageOf(error)}\n`);
+      tell(messageOf(error));
       process.exitCode = EXIT.failed;
     });
     const onWords = (words: readonly Word[]): void => {
@@ -88,7 +88,10 @@ function readEngine(name: string | undefined): { engine: AsrEngine; settings: Ru
     const config = parseEnv(WorkerEnv, env);
     const deps = {
       clock: systemClock,
-      log: () => undefined,
+      log: (event: string, { engine, why }: Record<string, unknown>) => {
+        // It is waited for, perhaps in vain.
+        if (event === 'engine_not_ready') tell(`waiting for ${engine}: ${why}`);
+      },
       vllmStats: new WorkerMetrics().vllm,
       startSlots: DEFAULT_CAPACITY.start,
     };
@@ -104,7 +107,7 @@ function readEngine(name: string | undefined): { engine: AsrEngine; settings: Ru
 function readAudio(file: string): Buffer {
   try {
     const bytes = readFileSync(file);
-    if (!/^(RIFF|RIFX|RF64)/.test(bytes.toString('latin1', 0, 4))) return bytes;
+    if (!/^(RIFF|RIFX|RF64)/.test(bytes.toString('latin1', 0, 4))) return wholeSamples(bytes);
     const { sampleRate, channels, pcm } = readWav(bytes);
     if (sampleRate === SAMPLE_RATE && channels === 1) return pcm;
     throw new Error(
@@ -114,6 +117,11 @@ function readAudio(file: string): Buffer {
   } catch (error) {
     throw new UsageError(`${file}: ${messageOf(error)}`);
   }
+}
+
+function wholeSamples(bytes: Buffer): Buffer {
+  if (bytes.length % 2 === 0) return bytes;
+  throw new Error(`${bytes.length} bytes are no WAV and no raw samples of 2 bytes each`);
 }
 
 function transcribe(
@@ -145,8 +153,7 @@ function transcribe(
         onDropped: () => undefined,
         onTaken: () => undefined,
         onSegmentRolled: () => undefined,
-        onFault: ({ message, attempt }) =>
-          void process.stderr.write(`transcribe: ${message} (${attempt})\n`),
+        onFault: ({ message, attempt }) => tell(`${message} (${attempt})`),
         onRecovered: () => undefined,
       },
     });
@@ -179,13 +186,19 @@ function printLine(value: unknown): void {
   process.stdout.write(`${typeof value === 'string' ? value : JSON.stringify(value)}\n`);
 }
 
+function tell(message: string): void {
+  process.stderr.write(`transcribe: ${message}\n`);
+}
+
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+// Whoever reads the output, such as `head`, may have seen enough.
+process.stdout.on('error', () => process.exit());
 try {
   await main();
 } catch (error) {
-  process.stderr.write(`transcribe: ${messageOf(error)}\n`);
+  tell(messageOf(error));
   process.exitCode = error instanceof UsageError ? EXIT.usage : EXIT.failed;
 }

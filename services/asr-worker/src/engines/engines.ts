@@ -24,7 +24,7 @@ export interface EngineSettings {
   readonly slots: number;
   readonly pocketsphinxRoot: string | undefined;
   readonly vllm: VllmSettings;
-  readonly process: Omit<ProcessSettings, 'args' | 'env'>;
+  readonly process: Omit<ProcessSettings, 'args'>;
 }
 
 export interface EngineDeps {

@@ -67,7 +67,7 @@ describe('FallbackEngine', () => {
 
   it('E19: lets the next one serve audio while the first is not ready', async () => {
     first.healthy = false;
-    expect([engine.model, engine.slots, engine.health().state]).toEqual(['second', 2, 'ready']);
+    expect([engine.model, engine.slots, engine.health().state]).toEqual(['first', 2, 'ready']);
     expect(await hear()).toBe('w1');
     expect(second.streams).toHaveLength(1);
     first.healthy = true;
@@ -125,6 +125,17 @@ describe('FallbackEngine', () => {
     first.start = () => Promise.reject(new Error('one'));
     second.start = () => Promise.reject(new Error('two'));
     await expect(engine.start()).rejects.toThrow('one; two');
+  });
+
+  it('calls no engine unavailable for being stopped while it starts', async () => {
+    first.start = () =>
+      new Promise((_, reject) => {
+        first.stop = async () => reject(new Error('the engine was stopped'));
+      });
+    await engine.start();
+    await engine.stop();
+    await turn();
+    expect(logged).toEqual([]);
   });
 
   it('promises only what holds for every one', () => {

@@ -36,6 +36,7 @@ export class FallbackEngine implements AsrEngine {
   readonly #members: readonly Member[];
   readonly #deps: FallbackDeps;
   #last: AsrEngine;
+  #stopped = false;
 
   /** In order of preference, at least one. */
   constructor(engines: readonly [AsrEngine, ...AsrEngine[]], deps: FallbackDeps) {
@@ -49,8 +50,9 @@ export class FallbackEngine implements AsrEngine {
     return this.#present.name;
   }
 
+  /** Of the preferred engine, whichever serves: clients that ask for it by name are served all the same. */
   get model(): string {
-    return this.#present.model;
+    return this.#members[0]?.engine.model ?? '';
   }
 
   get slots(): number {
@@ -63,8 +65,8 @@ export class FallbackEngine implements AsrEngine {
       try {
         await engine.start();
       } catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
-        this.#deps.log('engine_unavailable', { engine: engine.name, why });
+        const why = messageOf(error);
+        if (!this.#stopped) this.#deps.log('engine_unavailable', { engine: engine.name, why });
         throw error;
       }
     });
@@ -102,6 +104,7 @@ export class FallbackEngine implements AsrEngine {
   }
 
   async stop(): Promise<void> {
+    this.#stopped = true;
     await Promise.all(this.#members.map(({ engine }) => engine.stop()));
   }
 

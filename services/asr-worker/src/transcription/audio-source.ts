@@ -1,5 +1,6 @@
 import { AudioQueue } from '@voice-fleet/speech/audio-queue';
 import { AudioTail } from '@voice-fleet/speech/audio-tail';
+import { BYTES_PER_SAMPLE } from '@voice-fleet/speech/pcm';
 import { SpeechMeter } from '@voice-fleet/speech/speech-meter';
 
 /** Engines get audio in pieces of at most 100 ms, so that a drop or a cancel takes effect at once. */
@@ -21,8 +22,8 @@ export class AudioSource {
   #meter = new SpeechMeter();
   /** Where the next piece begins; before the end of the tail while it is read again. */
   #cursor: number;
-  /** Audio before this one was dropped, not forgotten. */
-  #afterGap: number;
+  /** The last gap too long to replay: audio before it is forgotten, audio in it was dropped. */
+  #gap: { readonly fromSample: number; readonly untilSample: number };
 
   constructor(options: AudioSourceOptions) {
     const { fromSample } = options;
@@ -30,7 +31,7 @@ export class AudioSource {
     this.#queue = new AudioQueue(options.maxBacklogSamples, fromSample);
     this.#tail = new AudioTail(options.replaySamples, fromSample);
     this.#cursor = fromSample;
-    this.#afterGap = fromSample;
+    this.#gap = { fromSample, untilSample: fromSample };
   }
 
   /** Returns how many samples were dropped for it. */
@@ -79,11 +80,7 @@ export class AudioSource {
     const fromSample = this.#queue.headSample;
     const pcm = this.#queue.take(wanted);
     if (pcm === undefined) return undefined;
-    if (fromSample !== this.#tail.endSample) {
-      this.#tail.reset(fromSample);
-      this.#afterGap = fromSample;
-      this.#meter = new SpeechMeter();
-    }
+    if (fromSample !== this.#tail.endSample) this.#skipTo(fromSample);
     this.#tail.append(pcm);
     this.#meter.observe(pcm);
     this.#cursor = this.#tail.endSample;
@@ -96,7 +93,9 @@ export class AudioSource {
    */
   rewind(sample: number, neededSample: number): number {
     this.#cursor = Math.min(this.#tail.endSample, Math.max(sample, this.#tail.fromSample));
-    return Math.max(0, this.#tail.fromSample - Math.max(neededSample, this.#afterGap));
+    const { fromSample, untilSample } = this.#gap;
+    const beforeGap = Math.max(0, fromSample - neededSample);
+    return beforeGap + Math.max(0, this.#tail.fromSample - Math.max(neededSample, untilSample));
   }
 
   /** While an engine recovers, what the replay can hold may also wait. */
@@ -110,5 +109,18 @@ export class AudioSource {
 
   clear(): void {
     this.#queue.clear();
+  }
+
+  /** Audio was dropped. A replay has silence for it, so that what was read before is not lost as well. */
+  #skipTo(sample: number): void {
+    const { endSample } = this.#tail;
+    const dropped = sample - endSample;
+    if (dropped < this.#options.replaySamples) {
+      this.#tail.append(Buffer.alloc(dropped * BYTES_PER_SAMPLE));
+    } else {
+      this.#tail.reset(sample);
+      this.#gap = { fromSample: endSample, untilSample: sample };
+    }
+    this.#meter = new SpeechMeter();
   }
 }

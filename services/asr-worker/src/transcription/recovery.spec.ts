@@ -1,9 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { joinText, type Word } from '@voice-fleet/speech/words';
-import { FakeClock } from '@voice-fleet/testkit/fake-clock';
-import fc from 'fast-check';
-import { ScriptedEngine } from '../../../../tests/support/scripted-engine.ts';
 import {
   frames,
   range,
@@ -11,8 +8,13 @@ import {
   silence,
   speak,
   transcript,
+  WORD_SAMPLES,
 } from '@voice-fleet/testkit/coded-speech';
+import { FakeClock } from '@voice-fleet/testkit/fake-clock';
+import fc from 'fast-check';
+import { ScriptedEngine } from '../../../../tests/support/scripted-engine.ts';
 import { type EngineEvent, type EngineStream, StreamFault } from '../engines/engine.ts';
+import { EventQueue } from '../engines/event-queue.ts';
 import { type RunnerFault, type RunnerSettings, UtteranceRunner } from './utterance-runner.ts';
 
 const SECOND = 16_000;
@@ -207,6 +209,63 @@ describe('UtteranceRunner, when streams fail', () => {
     runner.finish();
     await settle();
     expect(finals).toBe(1);
+  });
+
+  it.each(range(0, 12))(
+    'has no word twice and one fault of a stream that failed with %i events unread',
+    async (unread) => {
+      const open = engine.open.bind(engine);
+      engine.open = () => {
+        engine.open = open;
+        const events = new EventQueue<EngineEvent>();
+        let heard = 0;
+        return {
+          events,
+          finish: () => undefined,
+          abort: () => undefined,
+          write: async (pcm) => {
+            heard += pcm.length >> 1;
+            if (heard < 12 * SLOT_SAMPLES) return;
+            // As of a connection of which much is read at once, its end included.
+            for (let nth = 0; nth < unread; nth += 1) {
+              const startSample = nth * SLOT_SAMPLES;
+              const endSample = startSample + WORD_SAMPLES;
+              const text = `${nth === 0 ? '' : ' '}w${nth + 1}`;
+              events.push({ kind: 'words', words: [{ text, startSample, endSample }], tail: '' });
+            }
+            events.end(engine.fault);
+            throw engine.fault;
+          },
+        };
+      };
+      const runner = start();
+      runner.push(speak(range(1, 20)));
+      await settle();
+      runner.finish();
+      await settle();
+      expect([joinText(words), finals]).toEqual([transcript(range(1, 20)), 1]);
+      expect(faults).toHaveLength(1);
+      expect([engine.openStreams, engine.streams.length]).toEqual([0, 2]);
+    },
+  );
+
+  it('has its final when a stream that had heard all never ends', async () => {
+    engine.open = () => {
+      const events = new EventQueue<EngineEvent>();
+      return {
+        events,
+        finish: () => undefined,
+        abort: () => events.end(),
+        write: async () => events.push({ kind: 'heard', untilSample: SLOT_SAMPLES }),
+      };
+    };
+    const runner = start();
+    runner.push(speak([1]));
+    runner.finish();
+    await turn();
+    clock.advance(5_000);
+    await settle();
+    expect([faults.map(({ cause }) => cause), finals, failures]).toEqual([['unresponsive'], 1, []]);
   });
 
   it('hears again what a stream was deaf to, from where it can be trusted', async () => {

@@ -3,15 +3,9 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { joinText, type Word } from '@voice-fleet/speech/words';
+import { frames, range, SLOT_SAMPLES, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
 import { ScriptedEngine } from '../../../../tests/support/scripted-engine.ts';
-import {
-  frames,
-  range,
-  SLOT_SAMPLES,
-  speak,
-  transcript,
-} from '@voice-fleet/testkit/coded-speech';
 import type { EngineEvent, EngineStream } from '../engines/engine.ts';
 import { type RunnerSettings, type RunnerUsage, UtteranceRunner } from './utterance-runner.ts';
 

@@ -200,6 +200,7 @@ export class UtteranceRunner {
     this.#segment = segment;
     const ended = this.#read(segment);
     ended.catch((error: unknown) => {
+      if (this.#segment !== segment) return;
       // A stream that failed may never settle the write under way, and there may be none.
       this.#fault = { error };
       wait.end(error);
@@ -256,7 +257,8 @@ export class UtteranceRunner {
 
   async #read(segment: Segment): Promise<void> {
     for await (const event of segment.events) {
-      if (this.#over) return;
+      // What a failed stream had said and was not read yet is heard again in the next.
+      if (this.#over || this.#segment !== segment) return;
       if (event.kind === 'end') return this.#count(event);
       if (event.kind === 'heard') {
         this.#hear(segment.toSession(event.untilSample));

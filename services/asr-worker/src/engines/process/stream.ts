@@ -38,8 +38,8 @@ export interface ProcessStreamDeps {
  * caller does, by opening the next stream.
  *
  * The process prints bare text, so word times are rough: a word ends at the audio written when its last piece came, less
- * the model's delay. That is never early, but late by what the process had not heard by then: up to its interval and one
- * read of 256 ms, and what waits in the pipe where audio is written faster than it comes in.
+ * the model's delay. That is hardly ever early, but late by what the process had not heard by then: up to its interval and
+ * one read of 256 ms, and the 0.3 s in the pipe where audio is written faster than it comes in.
  */
 export class ProcessStream implements EngineStream {
   readonly #deps: ProcessStreamDeps;

@@ -49,6 +49,16 @@ describe('DeltaWords', () => {
     expect(words.heardSample).toBe(9 * FRAME);
   });
 
+  it('waits for nothing behind a space that stays alone, and times the next word by its own frame', () => {
+    const words = new DeltaWords();
+    for (const delta of [' a', ' ', ...Array<string>(20).fill('')]) words.take(delta);
+    expect(words.heardSample).toBe(19 * FRAME);
+    words.take('b');
+    expect(words.finish()).toEqual([
+      { text: ' b', startSample: 22 * FRAME, endSample: 23 * FRAME },
+    ]);
+  });
+
   it('loses and adds nothing but the first space, whatever the deltas', () => {
     const delta = fc.oneof(
       fc.constant(''),

@@ -37,7 +37,7 @@ export class DeltaWords {
 
   /** All words that end before this sample have been returned. */
   get heardSample(): number {
-    const sample = (this.#text === '' ? this.#count : this.#from) * VLLM_FRAME_SAMPLES;
+    const sample = (this.#isWord ? this.#from : this.#count) * VLLM_FRAME_SAMPLES;
     return Math.max(0, sample - MARGIN_SAMPLES);
   }
 
@@ -52,8 +52,8 @@ export class DeltaWords {
     this.#emptyRun = 0;
     const settled: Word[] = [];
     for (const piece of delta.match(PIECES) ?? []) {
-      if (this.#text.trim() !== '' && beginsWord(this.#text, piece)) settled.push(...this.finish());
-      if (this.#text === '') this.#from = ordinal;
+      if (this.#isWord && beginsWord(this.#text, piece)) settled.push(...this.finish());
+      if (!this.#isWord) this.#from = ordinal;
       this.#text += piece;
       this.#to = ordinal;
     }
@@ -62,7 +62,7 @@ export class DeltaWords {
 
   /** There will be no more, for now: settles the last word. */
   finish(): readonly Word[] {
-    if (this.#text.trim() === '') return NOTHING;
+    if (!this.#isWord) return NOTHING;
     const word = {
       text: this.tail,
       startSample: this.#from * VLLM_FRAME_SAMPLES,
@@ -71,5 +71,10 @@ export class DeltaWords {
     this.#text = '';
     this.#first = false;
     return [word];
+  }
+
+  /** Not mere white space, which may stay alone for long and belongs to the word behind it. */
+  get #isWord(): boolean {
+    return this.#text.trim() !== '';
   }
 }

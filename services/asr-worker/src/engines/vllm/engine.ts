@@ -92,6 +92,7 @@ export class VllmEngine implements AsrEngine {
   readonly #noMeter = new FrameMeter(() => undefined);
   #measuredAtMs: number;
   #preemptions: number | undefined;
+  #served = false;
   /** Frames answered until the last canary. */
   #answered = 0;
   /** Ends the wait for the next canary. */
@@ -161,6 +162,7 @@ export class VllmEngine implements AsrEngine {
   async stop(): Promise<void> {
     this.#set('unloading', 'stopped');
     this.#stopped.abort();
+    this.#hurry?.();
     this.#watch?.cancel();
     for (const stream of this.#streams) stream.abort();
     this.#pool.stop();
@@ -205,6 +207,7 @@ export class VllmEngine implements AsrEngine {
         const promptTokens = await this.#transcribe(WARM_UP_SAMPLES, WARM_UP);
         this.#timing =
           DeltaTiming.fromPromptTokens(promptTokens) ?? new DeltaTiming(this.#deps.delayMs / 80);
+        this.#served = true;
         this.#set('ready', undefined);
         log('engine_ready', {
           engine: this.name,
@@ -214,7 +217,8 @@ export class VllmEngine implements AsrEngine {
         });
         return;
       } catch (error) {
-        if (signal.aborted || error instanceof WrongServer) throw error;
+        // Once served, a wrong server is one that is being replaced.
+        if (signal.aborted || (error instanceof WrongServer && !this.#served)) throw error;
         const message = error instanceof Error ? error.message : String(error);
         const restartInMs = backoffMs(attempt, FIRST_RETRY_MS, LONGEST_RETRY_MS);
         if (this.#reason !== message) log('engine_not_ready', { engine: this.name, why: message });
@@ -229,7 +233,11 @@ export class VllmEngine implements AsrEngine {
     const { canaryIntervalMs, stats, log } = this.#deps;
     const { signal } = this.#stopped;
     for (let failed = 0; ; ) {
-      const doubted = await this.#pause(failed > 0 ? CANARY_RETRY_MS : canaryIntervalMs);
+      // The second canary is not hurried: a blink of the network must not look like two.
+      const doubted =
+        failed > 0
+          ? await sleep(this.#deps.clock, CANARY_RETRY_MS, signal).then(() => true)
+          : await this.#pause(canaryIntervalMs);
       const answered = this.#meter.answered - this.#answered;
       this.#answered += answered;
       if (answered > 0 && failed === 0 && !doubted) {
@@ -257,18 +265,18 @@ export class VllmEngine implements AsrEngine {
 
   /** Waits for the next canary; settles with true when that is due because a stream failed. */
   async #pause(delayMs: number): Promise<boolean> {
-    const hurry = new AbortController();
-    this.#hurry = () => hurry.abort();
-    const { signal } = this.#stopped;
-    try {
-      await sleep(this.#deps.clock, delayMs, AbortSignal.any([signal, hurry.signal]));
-      return false;
-    } catch (error) {
-      if (signal.aborted) throw error;
-      return true;
-    } finally {
-      this.#hurry = undefined;
-    }
+    let doubted = false;
+    await new Promise<void>((resolve) => {
+      const timer = this.#deps.clock.after(delayMs, resolve);
+      this.#hurry = () => {
+        doubted = true;
+        timer.cancel();
+        resolve();
+      };
+    });
+    this.#hurry = undefined;
+    this.#stopped.signal.throwIfAborted();
+    return doubted;
   }
 
   /** A stream failed: perhaps it was not the only one. */

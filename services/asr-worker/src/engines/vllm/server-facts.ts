@@ -37,10 +37,10 @@ export async function checkServer(
 
 /** Whether `GET /health` is 200. It is that also for an engine that hangs: only 'no' means something. */
 export async function isHealthy(server: VllmServer, signal: AbortSignal): Promise<boolean> {
-  return get(server, '/health', signal).then(
-    ({ ok }) => ok,
-    () => false,
-  );
+  return get(server, '/health', signal, async (response) => {
+    await response.arrayBuffer();
+    return response.ok;
+  }).catch(() => false);
 }
 
 /** The text of `GET /metrics`; undefined when it cannot be had. */
@@ -48,10 +48,10 @@ export async function readMetrics(
   server: VllmServer,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  return get(server, '/metrics', signal).then(
-    (response) => (response.ok ? response.text() : undefined),
-    () => undefined,
-  );
+  return get(server, '/metrics', signal, async (response) => {
+    const text = await response.text();
+    return response.ok ? text : undefined;
+  }).catch(() => undefined);
 }
 
 /** Development builds carry no version that says anything. */
@@ -64,16 +64,43 @@ export function isTooOld(version: string): boolean {
 }
 
 async function getJson(server: VllmServer, path: string, signal: AbortSignal): Promise<unknown> {
-  const response = await get(server, path, signal);
-  if (response.status === 401 || response.status === 403)
-    throw new WrongServer(`vLLM at ${server.baseUrl} refuses our key: set VLLM_API_KEY`);
-  if (!response.ok) throw new Error(`${path} answered ${response.status}`);
-  return response.json();
+  return get(server, path, signal, async (response) => {
+    if (response.status === 401 || response.status === 403)
+      throw new WrongServer(`vLLM at ${server.baseUrl} refuses our key: set VLLM_API_KEY`);
+    if (!response.ok) throw new Error(`status ${response.status}`);
+    return response.json();
+  });
 }
 
-function get(server: VllmServer, path: string, signal: AbortSignal): Promise<Response> {
-  return fetch(new URL(path, server.baseUrl), {
-    headers: server.apiKey ? { authorization: `Bearer ${server.apiKey}` } : {},
-    signal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]),
-  });
+/** Its body, too, must be read within the time. */
+async function get<T>(
+  server: VllmServer,
+  path: string,
+  signal: AbortSignal,
+  read: (response: Response) => Promise<T>,
+): Promise<T> {
+  // Not AbortSignal.any: what it makes stays with the long-lived signal.
+  const request = new AbortController();
+  const onAbort = (): void => request.abort(signal.reason);
+  const timer = setTimeout(() => request.abort(new Error('timed out')), REQUEST_TIMEOUT_MS);
+  signal.addEventListener('abort', onAbort);
+  if (signal.aborted) onAbort();
+  try {
+    const headers = server.apiKey ? { authorization: `Bearer ${server.apiKey}` } : {};
+    const url = new URL(path, server.baseUrl);
+    return await read(await fetch(url, { headers, signal: request.signal }));
+  } catch (error) {
+    if (signal.aborted || error instanceof WrongServer) throw error;
+    throw new Error(`vLLM at ${server.baseUrl} does not answer ${path}: ${reasonOf(error)}`);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/** `fetch failed` says nothing; its cause does. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { cause } = error as { cause?: { code?: string; message?: string } };
+  return cause?.code ?? cause?.message ?? error.message;
 }

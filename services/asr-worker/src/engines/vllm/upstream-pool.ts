@@ -52,7 +52,7 @@ export class UpstreamPool {
       return spare;
     }
     this.#deps.stats.onTake('dial');
-    return this.#dial(AbortSignal.any([signal, this.#stopped.signal]));
+    return this.#dial(signal);
   }
 
   /** Takes back a connection on which nothing is under way. */
@@ -77,6 +77,7 @@ export class UpstreamPool {
   async #dial(signal: AbortSignal): Promise<Upstream> {
     const { stats } = this.#deps;
     try {
+      this.#stopped.signal.throwIfAborted();
       const upstream = await Upstream.dial(
         {
           ...this.#deps,
