@@ -171,6 +171,18 @@ describe('a worker in front of vLLM', () => {
     expect(await vllm.fleet.workerMetrics()).toMatch(/upstream_closes_total\{code="1012"\} [1-9]/);
   });
 
+  it('does not hammer a vLLM that closes each connection at once', async () => {
+    const vllm = await start({}, { VLLM_SPARE_SOCKETS: '2' });
+    vllm.fake.faults.arm({ kind: 'close_at_connect', code: 1012 }, 'always');
+    const { connections } = vllm.fake.counters;
+    vllm.fake.closeConnections(1012);
+    await until(() => vllm.fake.counters.connections > connections, 'it dials');
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(vllm.fake.counters.connections - connections).toBeLessThan(5);
+    vllm.fake.faults.clear();
+    await until(() => vllm.fake.openConnections === 2, 'the spares are back', 10_000);
+  }, 20_000);
+
   it.each([
     ['cut', { kind: 'refuse' }],
     ['answered with 503', { kind: 'refuse', status: 503 }],

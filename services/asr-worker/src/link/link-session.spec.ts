@@ -2,10 +2,10 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { LINK_ACK_INTERVAL_MS, type LinkCommand, LinkEvent } from '@voice-fleet/protocol/link';
 import { createLogger } from '@voice-fleet/telemetry/logger';
+import { frames, range, SLOT_SAMPLES, speak } from '@voice-fleet/testkit/coded-speech';
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
 import type { WebSocket } from 'ws';
 import { ScriptedEngine } from '../../../../tests/support/scripted-engine.ts';
-import { frames, range, SLOT_SAMPLES, speak } from '@voice-fleet/testkit/coded-speech';
 import { WorkerMetrics } from '../metrics.ts';
 import { LinkSession } from './link-session.ts';
 

@@ -360,6 +360,21 @@ describe('UtteranceRunner, when streams fail', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('leaves the stream of an engine that goes on by itself alone, however long nothing comes', async () => {
+    Object.defineProperty(engine, 'capabilities', {
+      value: { ...engine.capabilities, endless: true },
+    });
+    const runner = start();
+    await play(runner, speak([1, 2]));
+    clock.advance(60_000);
+    await turn();
+    expect(engine.openStreams).toBe(1);
+    await play(runner, speak([3]));
+    runner.finish();
+    await settle();
+    expect([joinText(words), engine.streams.length]).toEqual(['w1 w2 w3', 1]);
+  });
+
   it('cuts a long utterance in a pause, where no word is heard twice', async () => {
     const runner = start();
     // Loud enough to be told from silence.

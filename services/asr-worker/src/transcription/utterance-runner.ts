@@ -176,10 +176,12 @@ export class UtteranceRunner {
   /** Settles with true when new audio waits; with false when there will be none, or when a segment has waited too long for it. */
   async #hasAudio(): Promise<boolean> {
     if (this.#over) return false;
-    if (this.#segment) this.#quiet.start();
+    // To an engine that goes on by itself a new stream costs more than an idle one.
+    const bounded = this.#segment !== undefined && !this.#deps.engine.capabilities.endless;
+    if (bounded) this.#quiet.start();
     while (!this.#over && this.#source.freshSamples === 0) {
       if (this.#fault) throw this.#fault.error;
-      if (this.#finishing || (this.#segment && !this.#quiet.waiting)) break;
+      if (this.#finishing || (bounded && !this.#quiet.waiting)) break;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });

@@ -7,6 +7,8 @@ import { Upstream, type UpstreamOptions } from './upstream.ts';
 const PING_INTERVAL_MS = 10_000;
 const FIRST_BACKOFF_MS = 250;
 const LONGEST_BACKOFF_MS = 10_000;
+/** A connection that is closed sooner was as good as refused. */
+const SHORT_LIFE_MS = 1_000;
 
 export interface PoolStats {
   onSpares(count: number): void;
@@ -31,6 +33,8 @@ export class UpstreamPool {
   readonly #stopped = new AbortController();
   #spares: Upstream[] = [];
   #filling = false;
+  /** Connections in a row that were made and closed at once. */
+  #shortLived = 0;
   #pings: Timer | undefined;
 
   constructor(deps: PoolDeps) {
@@ -55,11 +59,17 @@ export class UpstreamPool {
     return this.#dial(signal);
   }
 
-  /** Takes back a connection on which nothing is under way. */
+  /** Takes back a connection whose utterance is over. */
   give(upstream: Upstream): void {
+    this.#shortLived = 0;
+    this.#keepOrClose(upstream);
+  }
+
+  #keepOrClose(upstream: Upstream): void {
     const wanted = !this.#stopped.signal.aborted && this.#spares.length < this.#deps.spares;
-    if (wanted && upstream.idle) this.#keep(upstream);
-    else upstream.close();
+    if (!wanted || !upstream.idle) return upstream.close();
+    this.#spares.push(upstream);
+    this.#deps.stats.onSpares(this.#spares.length);
   }
 
   stop(): void {
@@ -69,13 +79,9 @@ export class UpstreamPool {
     this.#deps.stats.onSpares(0);
   }
 
-  #keep(upstream: Upstream): void {
-    this.#spares.push(upstream);
-    this.#deps.stats.onSpares(this.#spares.length);
-  }
-
   async #dial(signal: AbortSignal): Promise<Upstream> {
-    const { stats } = this.#deps;
+    const { stats, clock } = this.#deps;
+    let connectedAtMs = Number.NEGATIVE_INFINITY;
     try {
       this.#stopped.signal.throwIfAborted();
       const upstream = await Upstream.dial(
@@ -83,12 +89,14 @@ export class UpstreamPool {
           ...this.#deps,
           onClosed: (code) => {
             stats.onClosed(code);
+            if (clock.now() - connectedAtMs < SHORT_LIFE_MS) this.#shortLived += 1;
             this.#dropClosed();
           },
         },
         signal,
       );
       stats.onDial('connected');
+      connectedAtMs = clock.now();
       return upstream;
     } catch (error) {
       stats.onDial('failed');
@@ -111,18 +119,20 @@ export class UpstreamPool {
     });
   }
 
-  /** One after the other, with growing waits while vLLM refuses. */
+  /** One after the other, with growing waits while vLLM refuses, or closes what it has accepted. */
   async #dialSpares(): Promise<void> {
     const { signal } = this.#stopped;
     for (let failures = 0; this.#spares.length < this.#deps.spares && !signal.aborted; ) {
+      const inVain = failures + this.#shortLived;
+      if (inVain > 0) {
+        const waitMs = backoffMs(inVain - 1, FIRST_BACKOFF_MS, LONGEST_BACKOFF_MS);
+        await sleep(this.#deps.clock, waitMs, signal).catch(() => undefined);
+      }
       try {
-        const upstream = await this.#dial(signal);
+        this.#keepOrClose(await this.#dial(signal));
         failures = 0;
-        this.give(upstream);
       } catch {
         failures += 1;
-        const waitMs = backoffMs(failures - 1, FIRST_BACKOFF_MS, LONGEST_BACKOFF_MS);
-        await sleep(this.#deps.clock, waitMs, signal).catch(() => undefined);
       }
     }
   }
