@@ -272,8 +272,8 @@ describe('ProcessEngine', () => {
       expect(fault).toMatchObject({ fault: 'closed' });
     }
     expect(logged('child_started').map((line) => line['attempt'])).toEqual([0, 1, 2, 3, 4]);
-    expect(engine.stats()).toMatchObject({ consecutiveErrors: 5, childrenStarted: 5 });
-    expect(engine.stats().lastError).toContain('SIGKILL');
+    expect(engine.work()).toMatchObject({ consecutiveErrors: 5, childrenStarted: 5 });
+    expect(engine.work().lastError).toContain('SIGKILL');
   });
 
   it('E9: words told before a crash are whole words in order, inside the audio', async () => {
@@ -286,9 +286,9 @@ describe('ProcessEngine', () => {
     // The eighth was the last on its way, and may have been half a word.
     expect(heard.text).toBe(transcript(range(1, 7)));
     expectTimes(heard.words, 20 * SLOT_SAMPLES);
-    expect(engine.stats().consecutiveErrors).toBe(1);
+    expect(engine.work().consecutiveErrors).toBe(1);
     expect((await listen(open(engine), speak(TWENTY))).text).toBe(transcript(TWENTY));
-    expect(engine.stats()).toMatchObject({ consecutiveErrors: 0, children: 0 });
+    expect(engine.work()).toMatchObject({ consecutiveErrors: 0, children: 0 });
   });
 
   it('E10: silence does not end a stream', async () => {
@@ -321,7 +321,7 @@ describe('ProcessEngine', () => {
     for (let chunk = 0; chunk < 10; chunk += 1) await stream.write(speak(range(1, 5)));
     stream.finish();
     await heard.over;
-    const { chunksProcessed, avgInferMs, realtimeFactor } = engine.stats();
+    const { chunksProcessed, avgInferMs, realtimeFactor } = engine.work();
     expect(chunksProcessed).toBe(10);
     // Starting the process is part of it.
     expect(realtimeFactor).toBeGreaterThan(0.095);

@@ -12,7 +12,7 @@ import {
   type FakeVoxtralOptions,
   fakeVoxtralEnv,
 } from '@voice-fleet/testkit/fake-voxtral/fake-voxtral';
-import { Fleet } from '../support/fleet.ts';
+import { Fleet, until } from '../support/fleet.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
 
 /** Audio comes so many times faster than people talk: a process tells no times, so words are timed by when they come. */
@@ -106,6 +106,31 @@ describe('a session on a speech process', () => {
     await symlink(FAKE_VOXTRAL, binary);
     client.say('u', speak(range(1, 5)));
     expect((await client.next('final')).payload.normalized_text).toBe(transcript(range(1, 5)));
+  }, 20_000);
+
+  it('E12: tells how much the processes have worked, over HTTP and to Prometheus', async () => {
+    const client = await start({ mode: 'slow', msPerSecond: 20 }, { LEASE_TTL_S: '1' });
+    client.say('u', speak(range(1, 10)));
+    await client.next('final');
+    const port = fleet?.workers[0]?.port;
+    const status = await (await fetch(`http://127.0.0.1:${port}/model-status`)).json();
+    expect(status).toMatchObject({
+      engine: 'process',
+      status: 'healthy',
+      chunksProcessed: expect.any(Number),
+      realtimeFactor: expect.any(Number),
+      consecutiveErrors: 0,
+    });
+    const { chunksProcessed, avgInferMs, realtimeFactor } = status as Record<string, number>;
+    expect(chunksProcessed).toBeGreaterThanOrEqual(40);
+    // 80 ms of work on 4 s of audio, and what the process itself takes.
+    expect(realtimeFactor).toBeGreaterThan(0.01);
+    expect(avgInferMs).toBeGreaterThan(1);
+    await until(
+      async () => (await metric('voice_worker_chunks_processed')) === chunksProcessed,
+      'the next beat tells it',
+    );
+    expect(await metric('voice_worker_realtime_factor')).toBeCloseTo(realtimeFactor ?? 0);
   }, 20_000);
 
   it('is not cut into segments: the program goes on by itself', async () => {

@@ -77,7 +77,8 @@ export class CapacityMonitor {
 
   get status(): HealthStatus {
     if (this.#isLost) return 'error';
-    return healthStatus(this.#realtimeFactor, this.#deps.engine.work?.()?.consecutiveErrors ?? 0);
+    const work = this.#deps.engine.work?.();
+    return healthStatus(this.#realtimeFactor ?? work?.realtimeFactor, work?.consecutiveErrors ?? 0);
   }
 
   /** It was ready when the ticks began. One that comes back by itself is `loading` then, not in `error`. */

@@ -130,7 +130,7 @@ export class ProcessEngine implements AsrEngine {
       : { state: this.#state, reason: this.#reason };
   }
 
-  stats(): ProcessStats {
+  work(): ProcessStats {
     return this.#metrics.stats();
   }
 
