@@ -144,7 +144,7 @@ export class WorkerMetrics {
   });
   readonly engineStatus = new Gauge({
     name: 'voice_worker_engine_status',
-    help: '1 for the present state of health, by load and errors.',
+    help: '1 for the present state of health, by load and errors; error also while the engine is lost.',
     labelNames: ['status'],
     registers: this.#registers,
   });

@@ -1,10 +1,10 @@
 /** The vLLM that the images hold and that `wheel` installs. This model needs 0.20 at least. */
 export const VLLM_VERSION = '0.22.0';
-/** From 0.20 on. What goes wrong, and the path of the index, are in vllm-project/vllm#44335. */
+/** From 0.20 on. What goes wrong otherwise: vllm-project/vllm#44335. */
 const CUDA_13_ONLY =
   `vLLM ${VLLM_VERSION} of the default package index is for CUDA 13 and fails beside a PyTorch for CUDA 12: set ` +
   'VLLM_WHEEL_INDEX_URL to the index of the builds for CUDA 12, or VLLM_WHEEL_URL to one of them. The page ' +
-  `"Installation, GPU" in the documentation of vLLM names where they lie; the path of the index is /${VLLM_VERSION}/cu129`;
+  `"Installation, GPU" in the documentation of vLLM names where they lie`;
 
 const FALLBACK = 'cu128';
 /** Measured with uv 0.8.3 and 0.13.8. */

@@ -147,6 +147,19 @@ describe('UtteranceRunner, when streams fail', () => {
     expect([engine.openStreams, clock.pending]).toEqual([0, 0]);
   });
 
+  it('lets the new stream begin an overlap before the last trusted word', async () => {
+    engine.plan = [10 * SLOT_SAMPLES];
+    const runner = start();
+    await play(runner, speak(range(1, 15)));
+    runner.finish();
+    await settle();
+    const [failed, next] = engine.streams;
+    expect(failed?.samples).toBe(10 * SLOT_SAMPLES);
+    // The tenth word ended where its pause began.
+    const trusted = 10 * SLOT_SAMPLES - GAP_BYTES / 2;
+    expect(next?.samples).toBe(15 * SLOT_SAMPLES - (trusted - 2 * SECOND));
+  });
+
   it('loses nothing when the last words do not come', async () => {
     engine.plan = ['end'];
     const runner = start();
