@@ -21,6 +21,11 @@ function bytesInUse(): number {
   return heapUsed + arrayBuffers;
 }
 
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[sorted.length >> 1] ?? 0;
+}
+
 const SECOND = 16_000;
 const HOURS = 6;
 /** Words have numbers from here on, loud enough to be told from silence. */
@@ -36,7 +41,7 @@ afterEach(async () => {
 });
 
 describe('an utterance of six hours', () => {
-  it('has every word once at its time, over a vLLM that dies at five minutes, and holds no more memory than one of five', async () => {
+  it('has every word once at its time, over a vLLM that dies at five minutes, and its memory stays flat', async () => {
     fake = await FakeVllm.start({ maxModelLen: 56 + 300 * 12.5 });
     const env = {
       ASR_ENGINE: 'vllm',
@@ -106,7 +111,7 @@ describe('an utterance of six hours', () => {
       const length = 4 + ((nth * 37) % 57);
       return range(0, length - 1).map((at) => FIRST + ((said + at) % (LAST - FIRST)));
     };
-    const atFiveMinutes: number[] = [];
+    const inUse: number[] = [];
     for (let nth = 0; sent < HOURS * 3_600 * SECOND; nth += 1) {
       const words = sentence(nth);
       for (const [at, word] of words.entries())
@@ -120,9 +125,8 @@ describe('an utterance of six hours', () => {
         await new Promise<void>((resolve) => {
           wake = resolve;
         });
-      if (sent > 300 * SECOND && atFiveMinutes.length === 0) atFiveMinutes.push(bytesInUse());
+      if (sent > (inUse.length + 1) * 600 * SECOND) inUse.push(bytesInUse());
     }
-    const after = bytesInUse();
     runner.finish();
     expect(await ended).toEqual({
       promptTokens: (rolls + 1) * 39,
@@ -132,6 +136,9 @@ describe('an utterance of six hours', () => {
     expect(said).toBeGreaterThan(45_000);
     expect(rolls).toBeGreaterThan((HOURS * 3_600) / 31);
     expect(fake.isEngineAlive).toBe(true);
-    expect(after - (atFiveMinutes[0] ?? 0)).toBeLessThan(3_000_000);
+    // What is under way at one moment varies by megabytes; a leak of 20 bytes a delta would not.
+    const third = Math.floor(inUse.length / 3);
+    const growth = median(inUse.slice(-third)) - median(inUse.slice(0, third));
+    expect(growth).toBeLessThan(3_000_000);
   }, 240_000);
 });
