@@ -70,7 +70,7 @@ describe('an utterance of six hours', () => {
         heard += 1;
         const late = Math.abs(word.startSample - (next?.startSample ?? 0));
         // A word is put where it ended, to a frame or two.
-        if (word.text.trim() !== next?.text || late > SLOT_SAMPLES) wrong += 1;
+        if (word.text !== next?.text || late > SLOT_SAMPLES) wrong += 1;
       }
     };
     const settings = {
@@ -115,7 +115,10 @@ describe('an utterance of six hours', () => {
     for (let nth = 0; sent < HOURS * 3_600 * SECOND; nth += 1) {
       const words = sentence(nth);
       for (const [at, word] of words.entries())
-        due.push({ text: `w${word}`, startSample: sent + at * SLOT_SAMPLES });
+        due.push({
+          text: `${said + at === 0 ? '' : ' '}w${word}`,
+          startSample: sent + at * SLOT_SAMPLES,
+        });
       const pcm = Buffer.concat([speak(words), silence(500)]);
       runner.push(pcm);
       sent += words.length * SLOT_SAMPLES + PAUSE_SAMPLES;
