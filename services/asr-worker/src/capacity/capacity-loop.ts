@@ -123,11 +123,6 @@ export class CapacityLoop {
     return this.#reason;
   }
 
-  /** Sessions the engine can serve as far as is known; Infinity while there is no telling. */
-  get estimatedSessions(): number {
-    return this.#estimate.sessions;
-  }
-
   /** Once per tick. */
   observe(sample: CapacitySample): void {
     if (!(sample.tickMs > 0)) return;

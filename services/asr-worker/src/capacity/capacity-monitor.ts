@@ -28,7 +28,7 @@ export interface CapacityDeps {
 export class CapacityMonitor {
   readonly #deps: CapacityDeps;
   readonly #loop: CapacityLoop;
-  #ladder: DegradeLadder;
+  readonly #ladder: DegradeLadder;
   #timer: Timer | undefined;
   #tickAtMs = 0;
   #busy = false;
@@ -111,9 +111,8 @@ export class CapacityMonitor {
     this.#measured = load !== undefined;
     this.#realtimeFactor = load?.frames ? realTimeFactor(load.frames, tickMs) : undefined;
     if (this.#isLost) this.#ladder.providerFailed();
-    // It has been loaded anew, or is another one: nothing that was measured before is true of it.
     else if (this.#ladder.level === 'failover' || engine.name !== this.#measuredEngine)
-      this.#ladder = new DegradeLadder(clock);
+      this.#ladder.reset();
     this.#measuredEngine = engine.name;
     const level = this.#ladder.observe(this.#realtimeFactor);
     if (load !== undefined)

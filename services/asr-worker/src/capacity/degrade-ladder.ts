@@ -35,7 +35,7 @@ export function advertisedSlots(slots: number, inUse: number, level: DegradeLeve
 
 /**
  * Level of degradation from the real-time factor. Up at once to what the load calls for, down one level at a time when
- * the mean of 30 s is low; a provider error is `failover` at once, and its end starts the way down.
+ * the mean of 30 s is low; a provider error is `failover` at once, until `reset`.
  */
 export class DegradeLadder {
   readonly #clock: Clock;
@@ -73,8 +73,11 @@ export class DegradeLadder {
     if (this.#level !== 'failover') this.#enter('failover');
   }
 
-  providerRecovered(): void {
+  /** The engine was loaded anew, or is another one: nothing that was measured before is true of it. */
+  reset(): void {
     this.#providerFailed = false;
+    this.#window = [];
+    this.#enter('normal');
   }
 
   /** All of the last 30 s at this level count, and an engine without load has recovered too. */

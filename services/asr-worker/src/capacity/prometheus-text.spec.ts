@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { counterDelta, latencyPercentileMs, parseVllmMetrics } from './prometheus-text.ts';
+import { counterDelta, parseVllmMetrics } from './prometheus-text.ts';
 
 const EXPOSITION = `# HELP vllm:kv_cache_usage_perc KV-cache usage. 1 means 100 percent usage.
 # TYPE vllm:kv_cache_usage_perc gauge
@@ -30,12 +30,6 @@ describe('parseVllmMetrics', () => {
       kvUsage: 0.62,
       waitingForCapacity: 3,
       preemptions: 8,
-      websocketConnections: 33,
-      frameLatency: new Map([
-        [0.02, 140],
-        [0.04, 190],
-        [Number.POSITIVE_INFINITY, 200],
-      ]),
     });
   });
 
@@ -44,8 +38,6 @@ describe('parseVllmMetrics', () => {
       kvUsage: undefined,
       waitingForCapacity: undefined,
       preemptions: undefined,
-      websocketConnections: undefined,
-      frameLatency: undefined,
     };
     expect(parseVllmMetrics('')).toEqual(nothing);
     expect(parseVllmMetrics('<html>502 Bad Gateway</html>')).toEqual(nothing);
@@ -88,11 +80,9 @@ describe('parseVllmMetrics', () => {
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 60 }), (pieces) => {
         const metrics = parseVllmMetrics(pieces.join(''));
-        for (const key of ['waitingForCapacity', 'preemptions', 'websocketConnections'] as const)
+        for (const key of ['waitingForCapacity', 'preemptions'] as const)
           expect(metrics[key] ?? 0).toBeGreaterThanOrEqual(0);
         expect(metrics.kvUsage ?? 0).toBeLessThanOrEqual(1);
-        for (const count of metrics.frameLatency?.values() ?? [])
-          expect(Number.isFinite(count)).toBe(true);
       }),
       { numRuns: 300 },
     );
@@ -101,9 +91,9 @@ describe('parseVllmMetrics', () => {
   it('bounds what it keeps and reads', () => {
     const many = Array.from(
       { length: 10_000 },
-      (_, index) => `vllm:time_to_first_token_seconds_bucket{le="${index}"} 1`,
+      (_, index) => `vllm:num_preemptions_total{engine="${index}"} 1`,
     );
-    expect(parseVllmMetrics(many.join('\n')).frameLatency?.size).toBe(256);
+    expect(parseVllmMetrics(many.join('\n')).preemptions).toBe(64);
     const late = `${'#'.repeat(100)}\n`.repeat(50_000);
     expect(parseVllmMetrics(`${late}vllm:kv_cache_usage_perc 0.5`).kvUsage).toBeUndefined();
   });
@@ -115,65 +105,5 @@ describe('counterDelta', () => {
     expect(counterDelta(5, 2)).toBe(2);
     expect(counterDelta(undefined, 2)).toBeUndefined();
     expect(counterDelta(2, undefined)).toBeUndefined();
-  });
-});
-
-describe('latencyPercentileMs', () => {
-  const INF = Number.POSITIVE_INFINITY;
-  const before = new Map([
-    [0.02, 1000],
-    [0.04, 1000],
-    [INF, 1000],
-  ]);
-
-  it('is that of the frames between two readings, interpolated', () => {
-    const after = new Map([
-      [0.02, 1050],
-      [0.04, 1100],
-      [INF, 1100],
-    ]);
-    expect(latencyPercentileMs(before, after, 0.5)).toBeCloseTo(20);
-    expect(latencyPercentileMs(before, after, 0.95)).toBeCloseTo(38);
-    expect(latencyPercentileMs(before, after, 0.25)).toBeCloseTo(10);
-  });
-
-  it('is the last edge for frames beyond it', () => {
-    const after = new Map([
-      [0.02, 1000],
-      [0.04, 1000],
-      [INF, 1010],
-    ]);
-    expect(latencyPercentileMs(before, after, 0.95)).toBe(40);
-  });
-
-  it('starts anew with a server that started anew', () => {
-    const after = new Map([
-      [0.02, 0],
-      [0.04, 10],
-      [INF, 10],
-    ]);
-    expect(latencyPercentileMs(before, after, 1)).toBeCloseTo(40);
-  });
-
-  it('is unknown without frames or without a first reading', () => {
-    expect(latencyPercentileMs(before, before, 0.95)).toBeUndefined();
-    expect(latencyPercentileMs(undefined, before, 0.95)).toBeUndefined();
-    expect(latencyPercentileMs(before, undefined, 0.95)).toBeUndefined();
-  });
-
-  it('is a latency whatever the buckets are', () => {
-    const buckets = fc
-      .array(fc.tuple(fc.double(), fc.nat()), { maxLength: 12 })
-      .map((entries) => new Map(entries));
-    fc.assert(
-      fc.property(
-        buckets,
-        buckets,
-        fc.double({ min: 0, max: 1, noNaN: true }),
-        (one, two, part) => {
-          expect(latencyPercentileMs(one, two, part) ?? 0).toBeGreaterThanOrEqual(0);
-        },
-      ),
-    );
   });
 });

@@ -2,11 +2,8 @@
 const MAX_CHARS = 4 * 1024 * 1024;
 /** Longer lines are skipped. */
 const MAX_LINE_CHARS = 4096;
-/** Engines and buckets beyond these are left out. */
+/** Engines beyond these are left out. */
 const MAX_SERIES = 64;
-const MAX_BUCKETS = 256;
-
-const LATENCY = 'vllm:time_to_first_token_seconds_bucket';
 
 /** name{labels} value [timestamp]; a label's value may hold braces and escaped quotes. */
 const SAMPLE =
@@ -21,13 +18,6 @@ export interface VllmMetrics {
   readonly waitingForCapacity: number | undefined;
   /** Since the server started, of all engines. */
   readonly preemptions: number | undefined;
-  /** Open sockets, idle ones included. */
-  readonly websocketConnections: number | undefined;
-  /**
-   * Cumulative counts of frames by latency in seconds, of all engines: vLLM's time to first token, which counts each
-   * frame of a realtime utterance. Undefined without buckets.
-   */
-  readonly frameLatency: ReadonlyMap<number, number> | undefined;
 }
 
 /** Reads the few metrics the worker acts on from Prometheus' text format. Never throws; what it cannot read it leaves out. */
@@ -35,8 +25,6 @@ export function parseVllmMetrics(text: string): VllmMetrics {
   const kvUsages: number[] = [];
   const waiting: number[] = [];
   const preempted: number[] = [];
-  const sockets: number[] = [];
-  const buckets = new Map<number, number>();
   for (const line of linesOf(text)) {
     if (!line.startsWith('vllm:')) continue;
     const match = SAMPLE.exec(line);
@@ -46,22 +34,14 @@ export function parseVllmMetrics(text: string): VllmMetrics {
     if (value === undefined || value < 0) continue;
     if (name === 'vllm:kv_cache_usage_perc') push(kvUsages, Math.min(1, value));
     else if (name === 'vllm:num_preemptions_total') push(preempted, value);
-    else if (name === 'vllm:websocket_connections_active') push(sockets, value);
     else if (name === 'vllm:num_requests_waiting_by_reason') {
       if (labelOf(labels, 'reason') === 'capacity') push(waiting, value);
-    } else if (name === LATENCY) {
-      const upperS = numberOf(labelOf(labels, 'le') ?? '', true);
-      if (upperS === undefined || upperS < 0) continue;
-      if (buckets.has(upperS) || buckets.size < MAX_BUCKETS)
-        buckets.set(upperS, (buckets.get(upperS) ?? 0) + value);
     }
   }
   return {
     kvUsage: kvUsages.length > 0 ? Math.max(...kvUsages) : undefined,
     waitingForCapacity: sum(waiting),
     preemptions: sum(preempted),
-    websocketConnections: sum(sockets),
-    frameLatency: buckets.size > 0 ? buckets : undefined,
   };
 }
 
@@ -72,39 +52,6 @@ export function counterDelta(
 ): number | undefined {
   if (before === undefined || after === undefined) return undefined;
   return after >= before ? after - before : after;
-}
-
-/**
- * Percentile in milliseconds of the frames between two readings, interpolated within its bucket; in the last one, whose
- * end is not known, its lower edge. Undefined without frames.
- */
-export function latencyPercentileMs(
-  before: ReadonlyMap<number, number> | undefined,
-  after: ReadonlyMap<number, number> | undefined,
-  part: number,
-): number | undefined {
-  if (!before || !after) return undefined;
-  const edges = [...after.keys()].filter((edge) => edge >= 0).sort((one, other) => one - other);
-  const restarted = edges.some((edge) => (after.get(edge) ?? 0) < (before.get(edge) ?? 0));
-  const counts = edges.map(
-    (edge) => (after.get(edge) ?? 0) - (restarted ? 0 : (before.get(edge) ?? 0)),
-  );
-  const total = Math.max(0, ...counts);
-  if (!(total > 0)) return undefined;
-  const rank = part * total;
-  let lowerS = 0;
-  let below = 0;
-  for (const [index, upperS] of edges.entries()) {
-    const count = counts[index] ?? 0;
-    if (count >= rank && count > below) {
-      if (upperS === Number.POSITIVE_INFINITY) return lowerS * 1000;
-      const share = Math.max(0, rank - below) / (count - below);
-      return (lowerS + share * (upperS - lowerS)) * 1000;
-    }
-    below = Math.max(below, count);
-    if (Number.isFinite(upperS)) lowerS = upperS;
-  }
-  return lowerS * 1000;
 }
 
 /** Without an array of all lines: a foreign server may send anything. */
@@ -124,8 +71,7 @@ function labelOf(labels: string, wanted: string): string | undefined {
   return undefined;
 }
 
-function numberOf(raw: string, infinite = false): number | undefined {
-  if (/^\+?inf$/i.test(raw)) return infinite ? Number.POSITIVE_INFINITY : undefined;
+function numberOf(raw: string): number | undefined {
   if (!/^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(raw)) return undefined;
   const value = Number(raw);
   return Number.isFinite(value) ? value : undefined;

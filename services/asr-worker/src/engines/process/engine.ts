@@ -10,6 +10,7 @@ import type {
   StreamOrigin,
   VoiceState,
 } from '../engine.ts';
+import { VOXTRAL_LANGUAGES } from '../voxtral.ts';
 import {
   type ProcessAvailability,
   type ProcessFiles,
@@ -30,7 +31,7 @@ const QUIET_INTERVALS = 2;
 export const PROCESS_CAPABILITIES: EngineCapabilities = {
   streaming: true,
   gpu: false,
-  languages: ['ar', 'de', 'en', 'es', 'fr', 'hi', 'it', 'ja', 'ko', 'nl', 'pt', 'ru', 'zh'],
+  languages: VOXTRAL_LANGUAGES,
   minMemoryMiB: 10_395,
   endless: true,
   timeErrorSamples: SAMPLE_RATE,

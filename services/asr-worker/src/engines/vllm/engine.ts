@@ -2,7 +2,7 @@ import { backoffMs } from '@voice-fleet/runtime/backoff';
 import { type Clock, sleep, type Timer } from '@voice-fleet/runtime/clock';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { BEHIND_MS } from '../../capacity/capacity-loop.ts';
-import { parseVllmMetrics } from '../../capacity/prometheus-text.ts';
+import { counterDelta, parseVllmMetrics } from '../../capacity/prometheus-text.ts';
 import type {
   AsrEngine,
   EngineCapabilities,
@@ -13,6 +13,7 @@ import type {
   EngineWork,
   VoiceState,
 } from '../engine.ts';
+import { VOXTRAL_LANGUAGES } from '../voxtral.ts';
 import { FrameMeter } from './frame-meter.ts';
 import { checkServer, isHealthy, readMetrics, WrongServer } from './server-facts.ts';
 import { VllmStream } from './stream.ts';
@@ -40,7 +41,7 @@ const CANARY_RETRY_MS = 1_000;
 export const VLLM_CAPABILITIES: EngineCapabilities = {
   streaming: true,
   gpu: true,
-  languages: ['en', 'fr', 'es', 'de', 'ru', 'zh', 'ja', 'it', 'pt', 'nl', 'ar', 'hi', 'ko'],
+  languages: VOXTRAL_LANGUAGES,
   minMemoryMiB: 16_384,
   tellsHeard: true,
 };
@@ -138,7 +139,7 @@ export class VllmEngine implements AsrEngine {
     const nowMs = this.#deps.clock.now();
     const frames = this.#meter.take(nowMs - this.#measuredAtMs);
     this.#measuredAtMs = nowMs;
-    const before = this.#preemptions;
+    const preemptions = counterDelta(this.#preemptions, metrics?.preemptions);
     this.#preemptions = metrics?.preemptions;
     let behind = 0;
     for (const { waitingSinceMs } of this.#streams)
@@ -148,10 +149,7 @@ export class VllmEngine implements AsrEngine {
       behind,
       kvUsage: metrics?.kvUsage,
       waitingForCapacity: metrics?.waitingForCapacity,
-      preemptions:
-        before === undefined || this.#preemptions === undefined
-          ? undefined
-          : Math.max(0, this.#preemptions - before),
+      preemptions,
     };
   }
 

@@ -22,6 +22,7 @@ const MIN_APPEND_BYTES = 1_280;
 const MAX_APPEND_BYTES = 3_200;
 /** Audio that may be unanswered, so that an engine that falls behind is felt at once: 1 s. */
 const WINDOW_SAMPLES = 16_000;
+const NO_AUDIO = Buffer.alloc(0);
 /** How often, in deltas, an engine that hears nothing says up to where. */
 const HEARD_EVERY = 6;
 /** A `done` that is short of so many deltas, 1 s of audio, has lost words. */
@@ -49,7 +50,7 @@ export class VllmStream implements EngineStream {
   #upstream: Upstream | undefined;
   #sentSamples = 0;
   /** Less than an append, waiting for more. */
-  #held: Buffer = Buffer.alloc(0);
+  #held = NO_AUDIO;
   /** When the audio for the next deltas was sent, oldest first; begins with number `#words.count`. */
   readonly #sentAtMs: number[] = [];
   #resume: { resolve: () => void; reject: (fault: StreamFault) => void } | undefined;
@@ -78,7 +79,7 @@ export class VllmStream implements EngineStream {
     let at = 0;
     for (; upstream && audio.length - at >= MIN_APPEND_BYTES; at += MAX_APPEND_BYTES)
       this.#append(upstream, audio.subarray(at, at + MAX_APPEND_BYTES));
-    this.#held = Buffer.from(audio.subarray(at));
+    this.#held = at < audio.length ? Buffer.from(audio.subarray(at)) : NO_AUDIO;
     if (this.#unansweredSamples <= WINDOW_SAMPLES) return;
     await new Promise<void>((resolve, reject) => {
       this.#resume = { resolve, reject };

@@ -1,14 +1,23 @@
 import { describe, expect, it } from '@jest/globals';
-import { type Scenario, type SimEngine, type SimResult, simulate } from './capacity-loop.sim.ts';
-import { CapacityLoop, type CapacitySettings, DEFAULT_CAPACITY } from './capacity-loop.ts';
+import {
+  CapacityLoop,
+  type CapacitySettings,
+  DEFAULT_CAPACITY,
+} from '@voice-fleet/asr-worker/capacity/capacity-loop';
+import {
+  type Scenario,
+  type SimEngine,
+  type SimResult,
+  simulate,
+} from '@voice-fleet/asr-worker/capacity/capacity-loop.sim';
 import {
   ENGINES,
   hiddenCapacity,
   type NamedEngine,
   scenarioFor,
   summarise,
-} from './capacity-scenarios.sim.ts';
-import { FRAME_MS } from './engine-load.ts';
+} from '@voice-fleet/asr-worker/capacity/capacity-scenarios.sim';
+import { FRAME_MS } from '@voice-fleet/asr-worker/capacity/engine-load';
 
 const MAX_SETTLE_S = 300;
 const MAX_LAG_MS = 1000;
