@@ -11,6 +11,22 @@ export interface Lease {
   readonly epoch: number;
 }
 
+/** What of a tenant counts when its session asks for a slot. */
+export interface TenantClaim {
+  readonly id: string;
+  /** Sessions it may have, those that wait in line included; 0 for no limit. */
+  readonly maxSessions: number;
+  /** New sessions in a second, with bursts of twice as many; 0 for no limit. */
+  readonly sessionsPerSecond: number;
+  /** Its share of the slots granted to those who wait, from 1. */
+  readonly weight: number;
+  /** Those of a lower priority wait until nobody of a higher one does. */
+  readonly priority: LinePriority;
+}
+
+export const LINE_PRIORITIES = ['high', 'normal', 'low'] as const;
+export type LinePriority = (typeof LINE_PRIORITIES)[number];
+
 export interface LeaseRequest {
   /** From `newLeaseToken()`. Asking again with the same token returns the same lease, so a lost reply costs no slot. */
   readonly token: string;
@@ -19,10 +35,27 @@ export interface LeaseRequest {
   readonly minEpoch?: number;
   /** Worker ids to pass over, such as the one that has just failed this session. */
   readonly exclude?: readonly string[];
+  readonly tenant: TenantClaim;
+  /**
+   * An admitted session that moves: the token of the lease it holds, which is given up in the step that grants the new one,
+   * and not before. Its tenant's limits are not asked again, and it waits before all newcomers.
+   */
+  readonly replaces?: string;
+  /** An admitted session without a lease, as after its gateway has died: as `replaces`, but its tenant's limits hold. */
+  readonly resumes?: boolean;
 }
 
-/** `full`: no usable worker has a free slot. `limit`: the pool holds as many leases as it may. `no_workers`: none is ready. */
-export type Refusal = 'full' | 'limit' | 'no_workers';
+/**
+ * `full`: no usable worker has a free slot, or others wait for it. `limit`: the pool holds as many leases as it may.
+ * `no_workers`: none is ready. `line_full`: no more may wait. The other two are limits of the tenant.
+ */
+export type Refusal =
+  | 'full'
+  | 'limit'
+  | 'no_workers'
+  | 'line_full'
+  | 'tenant_sessions'
+  | 'tenant_rate';
 
 export type Placement =
   | { readonly kind: 'granted'; readonly lease: Lease }

@@ -19,10 +19,41 @@ export const ERRORS = {
     status: 401,
     message: 'Missing or wrong API key. Pass it as ?api_key= or in the X-API-Key header.',
   },
+  key_revoked: {
+    tier: 'fatal',
+    status: 401,
+    message: 'This API key was revoked. Use another key.',
+  },
+  scope_missing: {
+    tier: 'fatal',
+    status: 403,
+    message: 'This API key may not do that. Use a key with the scope named in details.',
+  },
   at_capacity: {
     tier: 'fatal',
     status: 503,
     message: 'All transcription slots are taken. Try again shortly.',
+  },
+  too_many_sessions: {
+    tier: 'fatal',
+    status: 429,
+    message: 'Your tenant has as many sessions open as it may. End one first.',
+  },
+  session_rate_limited: {
+    tier: 'fatal',
+    status: 429,
+    message: 'Your tenant opens sessions faster than it may. Try again shortly.',
+  },
+  audio_quota_exhausted: {
+    tier: 'fatal',
+    status: 429,
+    message: 'The audio your tenant may send in a day is used up. It starts anew at 00:00 UTC.',
+  },
+  resume_refused: {
+    tier: 'fatal',
+    status: 410,
+    message:
+      'This session cannot be resumed: the token is wrong, was used, or has expired. Start a new session.',
   },
   fleet_unavailable: {
     tier: 'fatal',

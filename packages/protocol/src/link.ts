@@ -8,7 +8,7 @@ import { z } from 'zod';
  * sample 0 is the first audio sample the gateway ever accepted in the session.
  */
 export const LINK_PATH = '/link';
-export const LINK_VERSION = 1;
+export const LINK_VERSION = 2;
 
 /** How often a worker tells what it has consumed, at the most. */
 export const LINK_ACK_INTERVAL_MS = 250;
@@ -17,21 +17,12 @@ export const LinkHello = z.strictObject({
   type: z.literal('hello'),
   version: z.literal(LINK_VERSION),
   session: z.string().min(1).max(200),
-  lease: z.strictObject({ token: z.string().min(1).max(200), epoch: z.int().positive() }),
-});
-
-/** Gateway to worker. `utterance` numbers an utterance within its session, from 1. */
-export const LinkCommand = z.discriminatedUnion('type', [
-  LinkHello,
-  z.strictObject({
-    type: z.literal('start'),
-    utterance: z.int().positive(),
-    fromSample: z.int().nonnegative(),
+  lease: z.strictObject({
+    token: z.string().min(1).max(200),
+    epoch: z.int().positive(),
+    tenant: z.string().min(1).max(200),
   }),
-  z.strictObject({ type: z.literal('finish'), utterance: z.int().positive() }),
-  z.strictObject({ type: z.literal('cancel'), utterance: z.int().positive() }),
-]);
-export type LinkCommand = z.infer<typeof LinkCommand>;
+});
 
 /** A recognised word on the session clock. `text` keeps its own leading white space. */
 export const LinkWord = z.strictObject({
@@ -41,6 +32,32 @@ export const LinkWord = z.strictObject({
   confidence: z.number().min(0).max(1).optional(),
 });
 export type LinkWord = z.infer<typeof LinkWord>;
+
+/** What another worker made of the utterance so far. */
+export const LinkResume = z.strictObject({
+  /** All words that end before this sample were shown; the new worker owes those after it. At or behind `fromSample`. */
+  heardSample: z.int().nonnegative(),
+  /** Where the audio sent at once, to be heard again, ends: behind it comes live audio. */
+  liveSample: z.int().nonnegative(),
+  /** The words shown last, in order: where the transcript is to be continued. */
+  words: z.array(LinkWord).max(256),
+});
+export type LinkResume = z.infer<typeof LinkResume>;
+
+/** Gateway to worker. `utterance` numbers an utterance within its session, from 1. */
+export const LinkCommand = z.discriminatedUnion('type', [
+  LinkHello,
+  z.strictObject({
+    type: z.literal('start'),
+    utterance: z.int().positive(),
+    /** Where its audio begins, or with `resume`: where the audio that now comes begins. */
+    fromSample: z.int().nonnegative(),
+    resume: LinkResume.optional(),
+  }),
+  z.strictObject({ type: z.literal('finish'), utterance: z.int().positive() }),
+  z.strictObject({ type: z.literal('cancel'), utterance: z.int().positive() }),
+]);
+export type LinkCommand = z.infer<typeof LinkCommand>;
 
 export const LinkRefusal = z.enum([
   'bad_hello',
@@ -56,9 +73,12 @@ export type LinkRefusal = z.infer<typeof LinkRefusal>;
 export const LinkEvent = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('ready'), epoch: z.int().positive(), model: z.string() }),
   z.strictObject({ type: z.literal('refused'), reason: LinkRefusal }),
+  /** The worker is about to go: the session should go on elsewhere soon. This link works on meanwhile. */
+  z.strictObject({ type: z.literal('draining') }),
   /**
    * `frames`: frames of this link consumed so far (text and binary, hello not counted); `takenSample`: audio the engine has
-   * taken, a part of a frame too; `sample`: audio before it need not be replayed.
+   * taken, a part of a frame too; `sample`: all words that end before it were sent, so a worker that continues owes those
+   * after it.
    */
   z.strictObject({
     type: z.literal('ack'),

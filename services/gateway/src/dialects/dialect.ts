@@ -5,6 +5,14 @@ import type { ClientCommand, CloseReason, SessionEvent } from '@voice-fleet/prot
 export interface Handshake {
   /** Empty when the client sent none. */
   readonly apiKey: string;
+  /** The session is to survive its connection. */
+  readonly resumable: boolean;
+  /** Acks are wanted, even if the session is not resumable. */
+  readonly acks: boolean;
+  /** A session to go on with, and the last numbered frame of it that the client has got. */
+  readonly resume?: { readonly token: string; readonly lastSeq: number };
+  /** How long the client is willing to wait in line, seeing its place; 0: not at all. */
+  readonly waitMs: number;
 }
 
 /** A wire protocol of clients: its paths, how it carries a key, and its codec. Data and pure functions only. */
@@ -21,5 +29,10 @@ export interface DialectCodec {
   decode(data: Buffer, isBinary: boolean): ClientCommand;
   /** Text frames in order; none when the dialect has no such event. */
   encode(event: SessionEvent): readonly string[];
+  /** The frame with its number in the session; only of dialects whose sessions can be resumed. */
+  numbered?(frame: string, seq: number): string;
+  /** What the codec must know to go on with a session, and the codec of another connection that goes on with it. */
+  memory?(): unknown;
+  recall?(memory: unknown): void;
   close(reason: CloseReason): { readonly code: number; readonly reason: string };
 }

@@ -1,5 +1,11 @@
 import { type ErrorCode, VoiceError } from '@voice-fleet/protocol/errors';
-import type { ClientCommand, CloseReason, SessionEvent } from '@voice-fleet/protocol/session';
+import type {
+  ClientCommand,
+  CloseReason,
+  ResumeOffer,
+  SessionEvent,
+  SessionInfo,
+} from '@voice-fleet/protocol/session';
 import {
   YAP_CLIENT_TYPES,
   type YapClientType,
@@ -7,6 +13,7 @@ import {
   type YapServerFrame,
 } from '@voice-fleet/protocol/yap';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
+import { z } from 'zod';
 import type { DialectCodec } from '../dialect.ts';
 import { assertFlat } from '../flat-json.ts';
 import { decodePcm } from '../pcm-base64.ts';
@@ -22,7 +29,13 @@ export interface YapSettings {
 /** `payload.code` of an error; `details.reason_code` carries our own code. */
 const YAP_ERROR_CODES: Record<ErrorCode, string> = {
   authentication_failed: 'authentication_failed',
+  key_revoked: 'authentication_failed',
+  scope_missing: 'authentication_failed',
   at_capacity: 'server_at_capacity',
+  too_many_sessions: 'rate_limited',
+  session_rate_limited: 'rate_limited',
+  audio_quota_exhausted: 'rate_limited',
+  resume_refused: 'resume_refused',
   fleet_unavailable: 'internal_error',
   invalid_message: 'invalid_message',
   unknown_message_type: 'invalid_message',
@@ -41,6 +54,9 @@ const YAP_ERROR_CODES: Record<ErrorCode, string> = {
   engine_failed: 'processing_error',
   internal: 'internal_error',
 };
+
+const YapIds = z.object({ session_id: z.string(), request_id: z.string() });
+const YapMemory = z.object({ seen: YapIds, utterance: YapIds.optional() });
 
 const MAX_REASON_CHARS = 200;
 
@@ -115,14 +131,39 @@ export class YapCodec implements DialectCodec {
 
   encode(event: SessionEvent): readonly string[] {
     switch (event.kind) {
-      case 'created':
-      case 'configured': {
-        const { id, createdAtS, model } = event.session;
-        const payload = { id, created: createdAtS, model };
-        if (event.kind === 'configured')
-          return [frame({ type: 'session.updated', ...this.#ids(), payload })];
+      case 'queued': {
+        const { position, estimateMs } = event;
+        const estimate = estimateMs === undefined ? {} : { estimate_s: estimateMs / 1000 };
+        return [this.#status({ kind: 'queued', position, ...estimate })];
+      }
+      case 'created': {
+        const payload = { ...facts(event.session), ...(event.resume && offer(event.resume)) };
+        const { id } = event.session;
         return [frame({ type: 'session.created', session_id: id, request_id: 'unknown', payload })];
       }
+      case 'resumed': {
+        const { session, resume, from } = event;
+        const open = from && {
+          open: { request_id: from.utteranceId, from_sample: from.fromSample },
+        };
+        const payload = { ...facts(session), ...offer(resume), ...open };
+        const ids = { session_id: session.id, request_id: from?.utteranceId ?? 'unknown' };
+        return [frame({ type: 'session.resumed', ...ids, payload })];
+      }
+      case 'configured':
+        return [frame({ type: 'session.updated', ...this.#ids(), payload: facts(event.session) })];
+      case 'ack': {
+        const { acceptedSample: accepted_samples, keep } = event;
+        const from = keep && { keep_from_sample: keep.fromSample };
+        const payload = { accepted_samples, ...from };
+        return [frame({ type: 'ack', ...this.#ids(keep?.utteranceId), payload })];
+      }
+      case 'warning': {
+        const { limit, used, max } = event;
+        return [this.#status({ kind: 'limit_warning', limit, used, max })];
+      }
+      case 'shutdown':
+        return [this.#status({ kind: 'shutdown', grace_s: event.graceMs / 1000 })];
       case 'partial':
         if (event.text === '') return [];
         return [
@@ -179,6 +220,8 @@ export class YapCodec implements DialectCodec {
         return { code: 4000, reason: idleReason };
       case 'max-duration':
         return { code: 4003, reason: 'max connection duration reached' };
+      case 'resumed-elsewhere':
+        return { code: 4005, reason: 'resumed on another connection' };
       case 'shutdown':
         return { code: 1012, reason: 'shutting down, reconnect' };
       case 'unresponsive':
@@ -188,7 +231,14 @@ export class YapCodec implements DialectCodec {
       case 'error':
         switch (reason.error.code) {
           case 'authentication_failed':
+          case 'key_revoked':
+          case 'scope_missing':
+          case 'audio_quota_exhausted':
             return { code: unauthorizedCode, reason: reason.error.message };
+          case 'resume_refused':
+            return { code: 4006, reason: reason.error.message };
+          case 'too_many_sessions':
+          case 'session_rate_limited':
           case 'at_capacity':
           case 'fleet_unavailable':
           case 'inbound_queue_full':
@@ -197,6 +247,24 @@ export class YapCodec implements DialectCodec {
             return { code: 1011, reason: reason.error.message };
         }
     }
+  }
+
+  numbered(frame: string, seq: number): string {
+    return `{"seq":${seq},${frame.slice(1)}`;
+  }
+
+  memory(): unknown {
+    return { seen: this.#seen, utterance: this.#utterance };
+  }
+
+  recall(memory: unknown): void {
+    const { seen, utterance } = YapMemory.parse(memory);
+    this.#seen = seen;
+    this.#utterance = utterance;
+  }
+
+  #status(payload: Extract<YapServerFrame, { type: 'status' }>['payload']): string {
+    return frame({ type: 'status', ...this.#ids(), payload });
   }
 
   /** Ids of the named utterance, else those of the last message. It need not be the one last started: that start may have been refused. */
@@ -209,6 +277,14 @@ export class YapCodec implements DialectCodec {
 
 function frame(value: YapServerFrame): string {
   return JSON.stringify(value);
+}
+
+function facts({ id, createdAtS, model }: SessionInfo) {
+  return { id, created: createdAtS, model };
+}
+
+function offer({ token, ttlMs }: ResumeOffer) {
+  return { resume: { token, ttl_s: ttlMs / 1000 } };
 }
 
 function text(value: unknown): string | undefined {
