@@ -60,8 +60,8 @@ export interface ResumedUtterance {
 /** Limits of a tenant of which a session is warned at 80 % and at 95 %. Values are sessions or seconds. */
 export type LimitName = 'concurrent_sessions' | 'audio_seconds_per_day' | 'session_seconds';
 
-/** Where overrun audio was dropped. `pending_buffer` is the worker's queue in front of its engine. */
-export type DropSource = 'pending_buffer';
+/** Where audio was dropped: the worker's queue in front of its engine, or what the gateway keeps for another worker. */
+export type DropSource = 'pending_buffer' | 'replay_buffer';
 
 /** Engine work done for one utterance, summed over its segments. A token stands for 80 ms of audio (prompt) or one emitted unit (completion). */
 export interface Usage {
@@ -82,6 +82,8 @@ export interface SessionInfo {
 /** Why the server closes a connection. Dialects map it to a close code. */
 export type CloseReason =
   | { kind: 'ended' }
+  /** The client closed the connection, or the network did. */
+  | { kind: 'gone' }
   | { kind: 'idle' }
   | { kind: 'max-duration' }
   | { kind: 'shutdown' }

@@ -1,26 +1,47 @@
 import { type DynamicModule, Module } from '@nestjs/common';
+import { APP_FILTER } from '@nestjs/core';
+import { CredentialStore } from '@voice-fleet/fleet/tenants/credential-store';
+import { TenantStore } from '@voice-fleet/fleet/tenants/tenant-store';
+import { Authenticator } from './auth/authenticator.ts';
 import { Dialects } from './dialects/dialects.ts';
+import { AdminController } from './http/admin.controller.ts';
+import { AdminGuard } from './http/admin.guard.ts';
+import type { ErrorFilter } from './http/error.filter.ts';
 import { FleetHealth } from './http/fleet-health.ts';
 import { HealthController } from './http/health.controller.ts';
+import { TokensController } from './http/tokens.controller.ts';
+import { UsageController, UsageSource } from './http/usage.controller.ts';
 import { ConnectionServices, VoiceGateway } from './ws/voice.gateway.ts';
 
 export interface AppParts {
   readonly dialects: Dialects;
   readonly services: ConnectionServices;
   readonly health: FleetHealth;
+  readonly authenticator: Authenticator;
+  readonly credentials: CredentialStore;
+  readonly tenants: TenantStore;
+  readonly adminGuard: AdminGuard;
+  readonly errorFilter: ErrorFilter;
+  readonly usage: UsageSource;
 }
 
 /** Nest's view of the gateway: its one socket gateway and its controllers. `gateway.ts` builds the parts. */
 @Module({})
 export class AppModule {
-  static with({ dialects, services, health }: AppParts): DynamicModule {
+  static with(parts: AppParts): DynamicModule {
     return {
       module: AppModule,
-      controllers: [HealthController],
+      controllers: [HealthController, AdminController, TokensController, UsageController],
       providers: [
-        { provide: Dialects, useValue: dialects },
-        { provide: ConnectionServices, useValue: services },
-        { provide: FleetHealth, useValue: health },
+        { provide: Dialects, useValue: parts.dialects },
+        { provide: ConnectionServices, useValue: parts.services },
+        { provide: FleetHealth, useValue: parts.health },
+        { provide: Authenticator, useValue: parts.authenticator },
+        { provide: CredentialStore, useValue: parts.credentials },
+        { provide: TenantStore, useValue: parts.tenants },
+        { provide: AdminGuard, useValue: parts.adminGuard },
+        { provide: APP_FILTER, useValue: parts.errorFilter },
+        { provide: UsageSource, useValue: parts.usage },
         VoiceGateway,
       ],
     };

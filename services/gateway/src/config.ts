@@ -38,13 +38,60 @@ export const GatewayEnv = z
     VOXTRAL_API_KEY: textVar({
       default: '',
       secret: true,
-      doc: 'Key that clients must send. Empty rejects everyone.',
+      doc: 'Key of the tenant `default`, beside the stored keys. Empty: only stored keys are accepted.',
     }),
     MAX_CONCURRENT_CONNECTIONS: integerVar({
       default: 0,
       min: 0,
       max: 1_000_000,
       doc: 'Sessions in the whole pool at the most; 0: as many as the workers have slots.',
+    }),
+    ADMIN_API_KEY: textVar({
+      default: '',
+      secret: true,
+      doc: 'Key of the admin API. Empty: there is none.',
+    }),
+    ADMISSION_HOLD_S: numberVar({
+      default: 5,
+      min: 0,
+      max: 60,
+      doc: 'When all slots are taken, a client waits so long for one before it is refused; 0 refuses at once.',
+    }),
+    ADMISSION_MAX_WAIT_S: numberVar({
+      default: 300,
+      min: 0,
+      max: 3600,
+      doc: 'The longest that a client may ask to wait in line.',
+    }),
+    ADMISSION_LINE_MAX: integerVar({
+      default: 1000,
+      min: 0,
+      max: 100_000,
+      doc: 'Clients that may wait in the whole pool.',
+    }),
+    FAILOVER_TIMEOUT_S: numberVar({
+      default: 30,
+      min: 0.05,
+      max: 60,
+      doc: 'An utterance whose worker was lost fails when no other is found within this time.',
+    }),
+    FAILOVER_MAX_LOSSES: integerVar({
+      default: 5,
+      min: 0,
+      max: 100,
+      doc: 'An utterance fails after so many lost workers in a row, each before 10 s of audio were settled.',
+    }),
+    RESUME_TTL_S: numberVar({
+      default: 60,
+      min: 1,
+      max: 3600,
+      doc: 'A resumable session may be taken up again so long after its connection was lost.',
+    }),
+    DRAIN_S: numberVar({
+      default: 10,
+      min: 0,
+      max: 600,
+      doc: 'After SIGTERM, an utterance of a session that cannot be resumed may go on so long.',
     }),
     WS_IDLE_TIMEOUT_S: secondsOrOffVar({
       default: 150,
@@ -127,10 +174,10 @@ export const GatewayEnv = z
       doc: 'A worker that is not ready for a session within this time is passed over.',
     }),
     SHUTDOWN_TIMEOUT_S: numberVar({
-      default: 15,
+      default: 20,
       min: 1,
       max: 600,
-      doc: 'After SIGTERM the process ends within this time.',
+      doc: 'After SIGTERM the process ends within this time. More than DRAIN_S.',
     }),
   })
   .transform((env) => ({
@@ -144,6 +191,12 @@ export const GatewayEnv = z
     placement: env.FLEET_PLACEMENT,
     leaseTtlMs: env.LEASE_TTL_S * SECONDS,
     apiKey: env.VOXTRAL_API_KEY,
+    adminKey: env.ADMIN_API_KEY,
+    holdMs: env.ADMISSION_HOLD_S * SECONDS,
+    maxWaitMs: env.ADMISSION_MAX_WAIT_S * SECONDS,
+    maxWaiting: env.ADMISSION_LINE_MAX,
+    resumeTtlMs: env.RESUME_TTL_S * SECONDS,
+    drainMs: env.DRAIN_S * SECONDS,
     maxSessions: env.MAX_CONCURRENT_CONNECTIONS,
     maxMessageBytes: env.WS_MAX_MESSAGE_BYTES,
     heartbeatMs: env.WS_HEARTBEAT_S * SECONDS,
@@ -157,6 +210,10 @@ export const GatewayEnv = z
       cancelsPerWindow: env.WS_RATE_LIMIT ? env.WS_MAX_CANCELS_PER_WINDOW : 0,
       cancelWindowMs: env.WS_CANCEL_WINDOW_S * SECONDS,
       inboundQueueMax: env.WS_INBOUND_QUEUE_MAX,
+      failover: {
+        timeoutMs: env.FAILOVER_TIMEOUT_S * SECONDS,
+        maxLosses: env.FAILOVER_MAX_LOSSES,
+      },
     },
     yap: {
       unauthorizedCode: env.WS_CLOSE_UNAUTHORIZED_CODE,

@@ -5,20 +5,35 @@ import { NestFactory } from '@nestjs/core';
 import { LeaseKeeper } from '@voice-fleet/fleet/lease-keeper';
 import { LeaseStore } from '@voice-fleet/fleet/lease-store';
 import { connectRedis } from '@voice-fleet/fleet/redis';
+import { SessionStore } from '@voice-fleet/fleet/sessions/session-store';
+import { UsageLedger } from '@voice-fleet/fleet/sessions/usage-ledger';
+import { TenantLimits } from '@voice-fleet/fleet/tenant';
+import { CredentialStore } from '@voice-fleet/fleet/tenants/credential-store';
+import { TenantStore } from '@voice-fleet/fleet/tenants/tenant-store';
+import { WaitingLine } from '@voice-fleet/fleet/waiting-line';
 import { WorkerRegistry } from '@voice-fleet/fleet/worker-registry';
 import { systemClock } from '@voice-fleet/runtime/clock';
 import type { Running } from '@voice-fleet/runtime/lifecycle';
 import { startInternalServer } from '@voice-fleet/telemetry/internal-server';
 import type { Logger } from '@voice-fleet/telemetry/logger';
 import { AppModule } from './app.module.ts';
-import { singleKeyAuthenticator } from './auth/authenticator.ts';
+import { Authenticator } from './auth/authenticator.ts';
+import { RevocationWatch } from './auth/revocation-watch.ts';
 import type { GatewayConfig } from './config.ts';
 import { Dialects } from './dialects/dialects.ts';
 import { yapDialect } from './dialects/yap/dialect.ts';
+import { AdminGuard } from './http/admin.guard.ts';
+import { ErrorFilter } from './http/error.filter.ts';
 import { FleetHealth } from './http/fleet-health.ts';
 import { GatewayMetrics } from './metrics.ts';
-import { WorkerRouter } from './routing/worker-router.ts';
+import { WorkerRoute } from './routing/worker-route.ts';
+import { DailyAudio } from './usage/daily-audio.ts';
+import { SessionUsage } from './usage/session-usage.ts';
+import { UsageMeter } from './usage/usage-meter.ts';
+import { Admission } from './ws/admission.ts';
+import { SessionRecords } from './ws/session-records.ts';
 import { VoiceAdapter } from './ws/voice.adapter.ts';
+import type { ConnectionServices } from './ws/voice.gateway.ts';
 
 export interface Gateway extends Running {
   readonly port: number;
@@ -31,38 +46,85 @@ export async function startGateway(config: GatewayConfig, log: Logger): Promise<
   const dialects = new Dialects([yapDialect(config.yap)]);
   const metrics = new GatewayMetrics(dialects.names);
   if (config.apiKey === '')
-    log.warn({ event: 'locked_down' }, 'VOXTRAL_API_KEY is empty: every client is rejected');
+    log.warn(
+      { event: 'stored_keys_only' },
+      'VOXTRAL_API_KEY is empty: only stored keys open sessions',
+    );
 
   const redis = connectRedis(config.redisUrl, {
     onError: (error) => log.error({ event: 'redis_lost', err: error }),
     onRecovered: () => log.info({ event: 'redis_back' }),
   });
-  const onError = (error: unknown): void => log.error({ event: 'lease_fault', err: error });
-  const { pool, leaseTtlMs, placement, maxSessions } = config;
+  // A connection that listens can do nothing else. What ails it ails the first one, which tells.
+  const subscriber = connectRedis(config.redisUrl, { onError: () => undefined });
+  const onError = (event: string) => (error: unknown) => log.error({ event, err: error });
+  const { pool, leaseTtlMs, placement, maxSessions, maxWaiting } = config;
   const store = new LeaseStore(redis, {
     pool,
     ttlMs: leaseTtlMs,
     policy: placement,
     maxLeases: maxSessions,
+    maxWaiting,
   });
   const registry = new WorkerRegistry(redis, { pool, leaseTtlMs });
-  const keeper = new LeaseKeeper({ store, clock, onError });
-  const router = new WorkerRouter({ store, keeper, clock, link: config.link, metrics, log });
+  const keeper = new LeaseKeeper({ store, clock, onError: onError('lease_fault') });
+  const line = new WaitingLine({ store, subscriber, clock, onError: onError('line_fault') });
   const health = new FleetHealth(() => registry.capacity(), maxSessions);
+  metrics.waitingNow = () => line.waiting;
 
-  const services = {
+  const credentials = new CredentialStore(redis);
+  const watch = new RevocationWatch({ store: credentials, clock, log });
+  const authenticator = new Authenticator({
+    store: credentials,
+    watch,
     clock,
-    limits: config.limits,
-    authenticator: singleKeyAuthenticator(config.apiKey),
-    connect: router.connect.bind(router),
+    log,
+    envKey: config.apiKey,
+    envLimits: TenantLimits.parse({}),
+  });
+  const ledger = new UsageLedger(redis);
+  const meter = new UsageMeter({ ledger, clock, onError: onError('usage_fault') });
+  const route = { line, keeper, clock, link: config.link, metrics, log };
+  const sessions = new SessionStore(redis, { pool, ttlMs: config.resumeTtlMs });
+
+  const services: ConnectionServices = {
+    clock,
+    admission: new Admission({
+      clock,
+      authenticator,
+      route: (request) => new WorkerRoute(request, route),
+      records: new SessionRecords({ store: sessions, clock, metrics, log }),
+      dailyAudio: new DailyAudio(ledger, clock),
+      limits: config.limits,
+      holdMs: config.holdMs,
+      maxWaitMs: config.maxWaitMs,
+    }),
+    usage: ({ session, principal }, owner) =>
+      new SessionUsage(session.id, principal, owner, { meter, watch }),
     metrics,
     log,
     maxMessageBytes: config.maxMessageBytes,
     heartbeatMs: config.heartbeatMs,
+    drainMs: config.drainMs,
   };
-  const app = await NestFactory.create(AppModule.with({ dialects, services, health }), {
-    logger: false,
-  });
+  const app = await NestFactory.create(
+    AppModule.with({
+      dialects,
+      services,
+      health,
+      authenticator,
+      credentials,
+      tenants: new TenantStore(redis),
+      adminGuard: new AdminGuard(config.adminKey),
+      errorFilter: new ErrorFilter(log),
+      usage: {
+        authenticate: authenticator.authenticate.bind(authenticator),
+        ledger,
+        wallNow: () => clock.wallNow(),
+      },
+    }),
+    { logger: false },
+  );
   const http = app.getHttpServer() as Server;
   const accepts = (path: string): boolean => dialects.at(path) !== undefined;
   app.useWebSocketAdapter(
@@ -76,6 +138,9 @@ export async function startGateway(config: GatewayConfig, log: Logger): Promise<
     readiness: () => health.readiness(),
   });
   keeper.start();
+  line.start();
+  watch.start();
+  meter.start();
   const { port } = http.address() as AddressInfo;
   log.info({ event: 'listening', port, internalPort: internal.port, pool });
 
@@ -88,8 +153,11 @@ export async function startGateway(config: GatewayConfig, log: Logger): Promise<
       http.close();
       http.closeAllConnections();
       await app.close();
+      authenticator.stop();
+      await Promise.all([line.stop(), watch.stop(), meter.stop()]);
       await keeper.stop();
       await internal.close();
+      subscriber.disconnect();
       redis.disconnect();
       log.info({ event: 'stopped' });
     },

@@ -1,14 +1,7 @@
 import { ERRORS } from '@voice-fleet/protocol/errors';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-
-export const ADMISSION_OUTCOMES = [
-  'accepted',
-  'rejected_auth',
-  'rejected_capacity',
-  'error',
-  'abandoned',
-] as const;
-export type AdmissionOutcome = (typeof ADMISSION_OUTCOMES)[number];
+import { MOVE_CAUSES } from './session/link-holder.ts';
+import { ADMISSION_OUTCOMES } from './ws/admission-outcome.ts';
 
 /** Every metric of the gateway. Labels are bounded: never a session, key or address. */
 export class GatewayMetrics {
@@ -62,6 +55,26 @@ export class GatewayMetrics {
     help: 'Links to workers that ended under a live session.',
     registers: this.#registers,
   });
+  /** Asked for when the page is. */
+  waitingNow: () => number = () => 0;
+  readonly sessionsWaiting: Gauge = new Gauge({
+    name: 'voice_gateway_sessions_waiting',
+    help: 'Clients of this gateway that wait in line for a slot.',
+    registers: this.#registers,
+    collect: () => this.sessionsWaiting.set(this.waitingNow()),
+  });
+  readonly moves = new Counter({
+    name: 'voice_gateway_session_moves_total',
+    help: 'Sessions that went on with another worker, by why they left the last one.',
+    labelNames: ['cause'],
+    registers: this.#registers,
+  });
+  readonly moveSeconds = new Histogram({
+    name: 'voice_gateway_session_move_duration_seconds',
+    help: 'From the loss of a worker until the next one has all audio that it must hear again.',
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    registers: this.#registers,
+  });
   readonly linkRefusals = new Counter({
     name: 'voice_gateway_link_refusals_total',
     help: 'Workers passed over because they did not take a link, by reason.',
@@ -71,6 +84,12 @@ export class GatewayMetrics {
   readonly inputHolds = new Counter({
     name: 'voice_gateway_input_holds_total',
     help: 'Times a client was not read because its worker was behind.',
+    registers: this.#registers,
+  });
+  readonly journalSaveSeconds = new Histogram({
+    name: 'voice_gateway_journal_save_duration_seconds',
+    help: 'From a frame for a client that may resume until it is written down and sent.',
+    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1],
     registers: this.#registers,
   });
   readonly leaseOperations = new Counter({
@@ -87,6 +106,7 @@ export class GatewayMetrics {
       this.audioSeconds.labels(protocol).inc(0);
       for (const outcome of ADMISSION_OUTCOMES) this.admissions.labels(protocol, outcome).inc(0);
     }
+    for (const cause of MOVE_CAUSES) this.moves.labels(cause).inc(0);
     for (const code of Object.keys(ERRORS)) this.errors.labels(code).inc(0);
   }
 }

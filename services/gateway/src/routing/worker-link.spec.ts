@@ -42,10 +42,17 @@ class Peer {
 /** Keeps what the link reports, in order. */
 class Reports implements LinkListener {
   readonly all: unknown[] = [];
+  readonly settled: number[] = [];
   #waiter: (() => void) | undefined;
 
   onUtterance(event: unknown): void {
     this.#add(event);
+  }
+  onSettled(sample: number): void {
+    this.settled.push(sample);
+  }
+  onDraining(): void {
+    this.#add('draining');
   }
   onStalled(): void {
     this.#add('stalled');
@@ -55,9 +62,6 @@ class Reports implements LinkListener {
   }
   onLost(cause: string): void {
     this.#add(`lost: ${cause}`);
-  }
-  released(end: string): void {
-    this.#add(`released: ${end}`);
   }
 
   async count(wanted: number): Promise<void> {
@@ -86,8 +90,8 @@ describe('a link to a worker', () => {
   function dial(address = `127.0.0.1:${port()}`): Promise<WorkerLink> {
     // Links of one test end after it, when the next one has reports of its own.
     const own = reports;
-    const release = async (end: string): Promise<void> => own.released(end);
-    const target = { workerId: 'w', address, token: 'tok', epoch: 7, sessionId: 'sess_1', release };
+    const lease = { token: 'tok', epoch: 7, tenantId: 't' };
+    const target = { workerId: 'w', address, sessionId: 'sess_1', ...lease };
     return dialWorker(target, own, SETTINGS, clock, abort.signal);
   }
 
@@ -146,7 +150,12 @@ describe('a link to a worker', () => {
     it('says hello with its lease and takes the model of the answer', async () => {
       const { link, peer } = await linked();
       expect(peer.frames).toEqual([
-        { type: 'hello', version: 1, session: 'sess_1', lease: { token: 'tok', epoch: 7 } },
+        {
+          type: 'hello',
+          version: 2,
+          session: 'sess_1',
+          lease: { token: 'tok', epoch: 7, tenant: 't' },
+        },
       ]);
       expect(link.model).toBe('m');
       expect(reports.all).toEqual([]);
@@ -281,7 +290,7 @@ describe('a link to a worker', () => {
       peer.say({ type: 'ack', frames: 4, takenSample: 0, sample: 0 });
       await heard(peer);
       expect(reports.all).toEqual(['held', 'flows']);
-      clock.advance(4_000);
+      clock.advance(SETTINGS.stallMs);
       expect(reports.all).toEqual(['held', 'flows']);
     });
 
@@ -312,7 +321,7 @@ describe('a link to a worker', () => {
       const { link } = await linked();
       for (let frame = 0; frame <= SETTINGS.inboundQueueMax; frame += 1) link.audio(PCM);
       clock.advance(SETTINGS.stallMs);
-      expect(reports.all).toEqual(['held', 'released: lost', 'lost: stalled']);
+      expect(reports.all).toEqual(['held', 'lost: stalled']);
       expect(clock.pending).toBe(0);
     });
 
@@ -342,19 +351,60 @@ describe('a link to a worker', () => {
       expect(reports.all).toEqual(['held', 'flows']);
     });
 
-    it('is lost when the worker closes it, with the slot given back first', async () => {
+    it('is lost when the worker closes it', async () => {
       const { peer } = await linked();
       peer.socket.close(1012);
-      await reports.count(2);
-      expect(reports.all).toEqual(['released: lost', 'lost: closed 1012']);
+      await reports.count(1);
+      expect(reports.all).toEqual(['lost: closed 1012']);
       expect(clock.pending).toBe(0);
     });
 
     it('is lost when its host vanishes', async () => {
       const { peer } = await linked();
       peer.socket.terminate();
-      await reports.count(2);
-      expect(reports.all).toEqual(['released: lost', 'lost: closed 1006']);
+      await reports.count(1);
+      expect(reports.all).toEqual(['lost: closed 1006']);
+    });
+
+    it('tells of a worker that drains, and how far it has settled', async () => {
+      const { peer } = await linked();
+      peer.say({ type: 'draining' });
+      peer.say({ type: 'ack', frames: 0, takenSample: 9, sample: 7 });
+      await heard(peer);
+      expect([reports.all, reports.settled]).toEqual([['draining'], [7]]);
+    });
+
+    it('hands over what another worker has made of an utterance', async () => {
+      const { link, peer } = await linked();
+      const words = [{ text: 'one', startSample: 1, endSample: 2 }];
+      link.start(3, 32, { heardSample: 64, liveSample: 96, words });
+      await heard(peer);
+      expect(peer.frames.at(-1)).toEqual({
+        type: 'start',
+        utterance: 3,
+        fromSample: 32,
+        resume: { heardSample: 64, liveSample: 96, words },
+      });
+    });
+
+    it('is lost when the worker says nothing for three seconds though audio was sent', async () => {
+      autoPong = false;
+      const { link } = await linked();
+      clock.advance(2_500);
+      link.audio(PCM);
+      clock.advance(2_500);
+      expect(reports.all).toEqual([]);
+      clock.advance(500);
+      expect(reports.all).toEqual(['lost: mute']);
+    });
+
+    it('is not lost by silence when nothing is owed', async () => {
+      const { link, peer } = await linked();
+      link.audio(PCM);
+      peer.say({ type: 'ack', frames: 1, takenSample: 0, sample: 0 });
+      await heard(peer);
+      clock.advance(SETTINGS.heartbeatMs - 1);
+      expect(reports.all).toEqual([]);
     });
 
     it('is kept while the worker answers its pings', async () => {
@@ -374,7 +424,7 @@ describe('a link to a worker', () => {
       clock.advance(SETTINGS.heartbeatMs);
       expect(reports.all).toEqual([]);
       clock.advance(SETTINGS.heartbeatMs);
-      expect(reports.all).toEqual(['released: lost', 'lost: no answer to ping']);
+      expect(reports.all).toEqual(['lost: no answer to ping']);
       expect(await peer.closed).toBe(1006);
       expect(clock.pending).toBe(0);
     });
@@ -402,39 +452,43 @@ describe('a link to a worker', () => {
       peer.say({ type: 'failed', utterance: 1, reason: 'x' });
       peer.say(text);
       await peer.closed;
-      expect(reports.all).toEqual(['released: lost', `lost: ${cause}`]);
+      expect(reports.all).toEqual([`lost: ${cause}`]);
       expect(clock.pending).toBe(0);
     });
 
     it('is lost on an event larger than any may be', async () => {
       const { peer } = await linked();
       peer.say('x'.repeat(4 * 1024 * 1024 + 1));
-      await reports.count(2);
-      expect(reports.all).toEqual(['released: lost', expect.stringMatching(/^lost: closed 1/)]);
+      await reports.count(1);
+      expect(reports.all).toEqual([expect.stringMatching(/^lost: closed 1/)]);
     });
   });
 
   describe('being closed', () => {
-    it('says goodbye, gives the slot back and reports nothing of what comes meanwhile', async () => {
+    it('says goodbye and reports nothing of what comes meanwhile', async () => {
       const { link, peer } = await linked();
       const closed = link.close();
       peer.say({ type: 'failed', utterance: 1, reason: 'x' });
       peer.say('%');
       await closed;
       expect(await peer.closed).toBe(1000);
-      expect(reports.all).toEqual(['released: closed']);
+      expect(reports.all).toEqual([]);
       expect(clock.pending).toBe(0);
     });
 
-    it('gives the slot back only when the worker has closed too, or after its limit', async () => {
+    it('settles only when the worker has closed too, or after its limit', async () => {
       const { link, peer } = await linked();
       peer.socket.pause();
-      const closed = link.close();
+      let settled = false;
+      const closed = link.close().then(() => {
+        settled = true;
+      });
       clock.advance(SETTINGS.closeTimeoutMs - 1);
-      expect(reports.all).toEqual([]);
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(settled).toBe(false);
       clock.advance(1);
       await closed;
-      expect(reports.all).toEqual(['released: closed']);
+      expect(reports.all).toEqual([]);
       expect(clock.pending).toBe(0);
     });
 
@@ -443,7 +497,7 @@ describe('a link to a worker', () => {
       const closed = link.close();
       link.lose('lease lost');
       await closed;
-      expect(reports.all).toEqual(['released: closed']);
+      expect(reports.all).toEqual([]);
     });
   });
 
@@ -451,7 +505,7 @@ describe('a link to a worker', () => {
     const { link, peer } = await linked();
     link.lose('lease lost');
     link.lose('again');
-    expect(reports.all).toEqual(['released: lost', 'lost: lease lost']);
+    expect(reports.all).toEqual(['lost: lease lost']);
     expect(await peer.closed).toBe(1006);
   });
 });

@@ -4,6 +4,7 @@ import {
   type LinkCommand,
   LinkEvent,
   type LinkRefusal,
+  type LinkResume,
 } from '@voice-fleet/protocol/link';
 import type { Clock, Timer } from '@voice-fleet/runtime/clock';
 import { WebSocket } from 'ws';
@@ -30,9 +31,8 @@ export interface LinkTarget {
   readonly address: string;
   readonly token: string;
   readonly epoch: number;
+  readonly tenantId: string;
   readonly sessionId: string;
-  /** Gives the lease back; does not reject. Called when the socket is gone, so that the worker is free before its slot is. */
-  readonly release: (end: 'closed' | 'lost') => Promise<void>;
 }
 
 /** The worker was not reached or would not take the session; another may. */
@@ -46,12 +46,14 @@ export class LinkRefused extends Error {
   }
 }
 
-/** One WebSocket to a worker, for one session and one lease. */
+/** A worker acknowledges audio four times a second: one that says nothing for so long hears nothing either. */
+const MUTE_MS = 3_000;
+
+/** One WebSocket to a worker, for one session and one lease, which is its owner's. */
 export class WorkerLink implements Link {
   readonly workerId: string;
   readonly model: string;
   readonly #socket: WebSocket;
-  readonly #release: LinkTarget['release'];
   readonly #listener: LinkListener;
   readonly #settings: LinkSettings;
   readonly #clock: Clock;
@@ -59,8 +61,11 @@ export class WorkerLink implements Link {
   #stall: Timer | undefined;
   #sentFrames = 0;
   #ackedFrames = 0;
+  /** When the first frame that is not acknowledged was sent. */
+  #owedSinceMs = 0;
   #takenSample = 0;
   #heardMs: number;
+  #pingedMs: number;
   #held = false;
   #closing = false;
 
@@ -76,21 +81,22 @@ export class WorkerLink implements Link {
     this.#socket = socket;
     this.model = model;
     this.workerId = target.workerId;
-    this.#release = target.release;
     this.#listener = listener;
     this.#settings = settings;
     this.#clock = clock;
     this.#heardMs = clock.now();
+    this.#pingedMs = this.#heardMs;
     socket.on('message', (data: Buffer) => this.#onMessage(data));
     socket.on('pong', () => {
       this.#heardMs = clock.now();
     });
     socket.on('close', (code) => this.lose(`closed ${code}`));
-    this.#heartbeat = clock.every(settings.heartbeatMs, () => this.#beat());
+    const beatMs = Math.min(settings.heartbeatMs, MUTE_MS / 6);
+    this.#heartbeat = clock.every(beatMs, () => this.#beat());
   }
 
-  start(utterance: number, fromSample: number): void {
-    this.#command({ type: 'start', utterance, fromSample });
+  start(utterance: number, fromSample: number, resume?: LinkResume): void {
+    this.#command({ type: 'start', utterance, fromSample, ...(resume && { resume }) });
   }
 
   audio(pcm: Buffer): void {
@@ -118,7 +124,6 @@ export class WorkerLink implements Link {
         socket.close(1000);
       });
     }
-    await this.#release('closed');
   }
 
   /** Ends the link at once and tells the listener, unless it was closed before. */
@@ -126,7 +131,6 @@ export class WorkerLink implements Link {
     if (this.#closing) return;
     this.#stop();
     this.#socket.terminate();
-    void this.#release('lost');
     this.#listener.onLost(cause);
   }
 
@@ -136,6 +140,7 @@ export class WorkerLink implements Link {
 
   #send(frame: Buffer | string): void {
     this.#socket.send(frame);
+    if (this.#sentFrames === this.#ackedFrames) this.#owedSinceMs = this.#clock.now();
     this.#sentFrames += 1;
     if (!this.#held && this.#isOver(this.#settings.inboundQueueMax, MAX_QUEUED_BYTES)) this.#hold();
   }
@@ -148,7 +153,10 @@ export class WorkerLink implements Link {
     const event = result.data;
     switch (event.type) {
       case 'ack':
+        this.#listener.onSettled(event.sample);
         return this.#onAck(event.frames, event.takenSample);
+      case 'draining':
+        return this.#listener.onDraining();
       case 'ready':
       case 'refused':
         return this.lose(`unexpected ${event.type}`);
@@ -193,8 +201,13 @@ export class WorkerLink implements Link {
   }
 
   #beat(): void {
-    if (this.#clock.now() - this.#heardMs >= 2 * this.#settings.heartbeatMs)
-      return this.lose('no answer to ping');
+    const nowMs = this.#clock.now();
+    const silentMs = nowMs - this.#heardMs;
+    if (silentMs >= 2 * this.#settings.heartbeatMs) return this.lose('no answer to ping');
+    const owed = this.#sentFrames > this.#ackedFrames && nowMs - this.#owedSinceMs >= MUTE_MS;
+    if (owed && silentMs >= MUTE_MS) return this.lose('mute');
+    if (nowMs - this.#pingedMs < this.#settings.heartbeatMs) return;
+    this.#pingedMs = nowMs;
     this.#socket.ping();
   }
 
@@ -241,7 +254,7 @@ export function dialWorker(
     socket.on('error', (error) => fail(new LinkRefused('unreachable', error)));
     socket.on('close', (code) => fail(new LinkRefused('unreachable', `closed ${code}`)));
     socket.on('open', () => {
-      const lease = { token: target.token, epoch: target.epoch };
+      const lease = { token: target.token, epoch: target.epoch, tenant: target.tenantId };
       const hello: LinkCommand = {
         type: 'hello',
         version: LINK_VERSION,

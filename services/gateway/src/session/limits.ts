@@ -1,3 +1,5 @@
+import type { FailoverLimits } from './failover.ts';
+
 /** Limits of one session. Times in milliseconds; `undefined` means no limit. */
 export interface SessionLimits {
   readonly idleTimeoutMs: number | undefined;
@@ -11,4 +13,5 @@ export interface SessionLimits {
   readonly cancelWindowMs: number;
   /** Frames that may wait at the worker. */
   readonly inboundQueueMax: number;
+  readonly failover: FailoverLimits;
 }

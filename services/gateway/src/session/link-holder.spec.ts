@@ -1,85 +1,159 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from '@jest/globals';
+import { VoiceError } from '@voice-fleet/protocol/errors';
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
-import type { Link, LinkListener } from './link.ts';
-import { LinkHolder } from './link-holder.ts';
-import { FakeLink } from './session.fixture.ts';
+import { type HolderListener, LinkHolder } from './link-holder.ts';
+import { FakeLink, FakeRoute } from './session.fixture.ts';
 
 describe('LinkHolder', () => {
   let clock: FakeClock;
-  let listeners: LinkListener[];
+  let route: FakeRoute;
   let lost: string[];
-  let answer: () => Promise<Link>;
+  let linked: string[];
+  let refused: string[];
   let holder: LinkHolder;
 
-  const listener: LinkListener = {
+  const listener: HolderListener = {
     onUtterance: () => undefined,
+    onSettled: () => undefined,
     onStalled: () => undefined,
     onCongestion: () => undefined,
+    onDraining: () => undefined,
     onLost: (cause) => void lost.push(cause),
+    onLinked: (_link, cause) => void linked.push(cause),
+    onRefused: (error) => void refused.push(error.code),
   };
+  const reported = (nth: number) => route.requests.at(nth)?.listener;
 
   beforeEach(() => {
     clock = new FakeClock();
-    listeners = [];
     lost = [];
-    answer = async () => new FakeLink();
-    holder = new LinkHolder({
-      sessionId: 'sess_1',
-      clock,
-      listener,
-      connect: (request) => {
-        listeners.push(request.listener);
-        return answer();
-      },
-    });
+    linked = [];
+    refused = [];
+    route = new FakeRoute();
+    route.answers = [async () => new FakeLink()];
+    holder = new LinkHolder({ clock, route, listener });
   });
 
   it('answers the loss of a sound link at once, and repeated losses with pauses', async () => {
-    await holder.open();
+    await holder.open({ waitMs: 0 });
     clock.advance(60_000);
-    listeners.at(-1)?.onLost('gone');
+    reported(-1)?.onLost('gone');
     await turn();
-    expect(listeners).toHaveLength(2);
+    expect(route.requests).toHaveLength(2);
     for (let loss = 0; loss < 50; loss += 1) {
-      listeners.at(-1)?.onLost('gone');
+      reported(-1)?.onLost('gone');
       await turn();
     }
-    expect(listeners.length).toBeLessThan(5);
+    expect(route.requests.length).toBeLessThan(5);
     clock.advance(10_000);
     await turn();
     expect(holder.link).toBeDefined();
   });
 
   it('does not open with a link that was lost before it could be used', async () => {
-    answer = async () => {
-      listeners.at(-1)?.onLost('gone');
-      return new FakeLink();
-    };
-    await expect(holder.open()).rejects.toMatchObject({ code: 'fleet_unavailable' });
+    route.answers = [
+      async () => {
+        reported(-1)?.onLost('gone');
+        return new FakeLink();
+      },
+    ];
+    await expect(holder.open({ waitMs: 0 })).rejects.toMatchObject({ code: 'fleet_unavailable' });
     expect(holder.link).toBeUndefined();
     expect(lost).toEqual([]);
     expect(clock.pending).toBe(0);
   });
 
   it('hears nothing of a link that another has replaced', async () => {
-    await holder.open();
-    listeners[0]?.onLost('gone');
+    await holder.open({ waitMs: 0 });
+    reported(0)?.onLost('gone');
     await turn();
-    listeners[0]?.onLost('gone again');
+    reported(0)?.onLost('gone again');
     expect(lost).toEqual(['gone']);
     expect(holder.link).toBeDefined();
   });
 
   it('ends a pause when it is hurried', async () => {
-    await holder.open();
-    answer = () => Promise.reject(new Error('none'));
-    listeners[0]?.onLost('gone');
+    await holder.open({ waitMs: 0 });
+    route.answers = [() => Promise.reject(new Error('none'))];
+    reported(0)?.onLost('gone');
     await turn();
-    answer = async () => new FakeLink();
+    route.answers = [async () => new FakeLink()];
     holder.hurry();
     await turn();
     expect(holder.link).toBeDefined();
     expect(clock.pending).toBe(0);
+  });
+
+  it('passes the worker lost over once, then waits in line for any', async () => {
+    await holder.open({ waitMs: 0 });
+    route.answers = [
+      () => Promise.reject(new VoiceError('at_capacity')),
+      async () => new FakeLink(),
+    ];
+    reported(0)?.onLost('gone');
+    await turn();
+    clock.advance(1_000);
+    await turn();
+    expect(route.requests.map(({ avoid, waitMs }) => [avoid, waitMs])).toEqual([
+      [undefined, 0],
+      ['w', 0],
+      [undefined, 10_000],
+    ]);
+    expect([refused, linked]).toEqual([['at_capacity'], ['lost']]);
+  });
+
+  it('moves while the present link works on, and never to the same worker', async () => {
+    const first = new FakeLink();
+    route.answers = [async () => first];
+    await holder.open({ waitMs: 0 });
+    const second = new FakeLink();
+    route.answers = [() => Promise.reject(new VoiceError('at_capacity')), async () => second];
+    holder.move('draining');
+    holder.move('draining');
+    await turn();
+    expect(holder.link).toBe(first);
+    expect(first.calls).toEqual([]);
+    clock.advance(1_000);
+    await turn();
+    expect(route.requests.map(({ avoid }) => avoid)).toEqual([undefined, 'w', 'w']);
+    expect(holder.link).toBe(second);
+    expect(linked).toEqual(['draining']);
+    expect(first.calls).toEqual(['close']);
+  });
+
+  it('goes on looking when the link is lost that it was to move from', async () => {
+    await holder.open({ waitMs: 0 });
+    const second = new FakeLink();
+    route.answers = [() => Promise.reject(new VoiceError('at_capacity')), async () => second];
+    holder.move('draining');
+    await turn();
+    reported(0)?.onLost('gone');
+    expect(lost).toEqual(['gone']);
+    await turn();
+    await turn();
+    expect(holder.link).toBe(second);
+    expect(route.requests.at(-1)?.avoid).toBeUndefined();
+  });
+
+  it('leaves a link that is of no use: it is closed, not heard any more, and another is looked for', async () => {
+    const first = new FakeLink();
+    route.answers = [async () => first];
+    await holder.open({ waitMs: 0 });
+    route.answers = [async () => new FakeLink()];
+    holder.leave('engine_failed');
+    expect(holder.link).toBeUndefined();
+    reported(0)?.onLost('gone');
+    await turn();
+    expect([first.calls, lost, linked]).toEqual([['close'], [], ['engine_failed']]);
+  });
+
+  it('gives its slot back once, when closed, and not when it moves', async () => {
+    await holder.open({ waitMs: 0 });
+    holder.leave('stalled');
+    await turn();
+    expect(route.released).toBe(0);
+    await holder.close();
+    expect(route.released).toBe(1);
   });
 });

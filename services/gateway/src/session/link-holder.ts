@@ -1,26 +1,40 @@
 import { VoiceError } from '@voice-fleet/protocol/errors';
 import { backoffMs } from '@voice-fleet/runtime/backoff';
 import type { Clock } from '@voice-fleet/runtime/clock';
-import type { ConnectLink, Link, LinkListener } from './link.ts';
+import type { Link, LinkListener, LinkRequest, Route } from './link.ts';
 
 const RETRY_BASE_MS = 100;
 const RETRY_CAP_MS = 5_000;
 /** A link that lived this long was sound: its loss is not answered with a pause. */
 const SOUND_MS = 5_000;
+/** For one stay in the line: then other workers may have come up. */
+const LINE_MS = 10_000;
 
-export interface LinkHolderDeps {
-  readonly sessionId: string;
-  readonly clock: Clock;
-  readonly connect: ConnectLink;
-  readonly listener: LinkListener;
+export const MOVE_CAUSES = ['lost', 'engine_failed', 'stalled', 'draining', 'resumed'] as const;
+/** Why a session goes to another worker; `resumed`: it comes from another connection. */
+export type MoveCause = (typeof MOVE_CAUSES)[number];
+
+export interface HolderListener extends LinkListener {
+  /** A new link is there, `tookMs` after the reason for it. What was open on the last one must be started on it. */
+  onLinked(link: Link, cause: MoveCause, tookMs: number): void;
+  /** No link was to be had; it is tried again. */
+  onRefused(error: VoiceError): void;
 }
 
-/** Keeps a session linked: opens its first link, and after a loss looks for another until there is one or it is closed. */
+export interface LinkHolderDeps {
+  readonly clock: Clock;
+  readonly route: Route;
+  readonly listener: HolderListener;
+}
+
+/** Keeps a session linked: opens its first link, and looks for another when that is lost or should be left, until closed. */
 export class LinkHolder {
   readonly #deps: LinkHolderDeps;
   readonly #closed = new AbortController();
   #link: Link | undefined;
-  #busy: Promise<void> = Promise.resolve();
+  /** Settles when the search under way is over, and every link left is closed. */
+  #busy: Promise<unknown> = Promise.resolve();
+  #searching = false;
   #linkedMs = 0;
   #failures = 0;
   #wake: (() => void) | undefined;
@@ -35,10 +49,15 @@ export class LinkHolder {
   }
 
   /** Opens the first link. Rejects with VoiceError when there is none, or when closed meanwhile. */
-  open(): Promise<void> {
-    const opened = this.#connect();
-    this.#busy = opened.catch(() => undefined);
+  open(request: Pick<LinkRequest, 'waitMs' | 'onPosition'>): Promise<void> {
+    const opened = this.#connect(request).then(() => undefined);
+    this.#after(opened);
     return opened;
+  }
+
+  /** Looks for the first link of a session that was admitted before. */
+  resume(): void {
+    this.#search(undefined, 'resumed');
   }
 
   /** Somebody needs a link now: a pause between two attempts ends. */
@@ -46,60 +65,105 @@ export class LinkHolder {
     this.#wake?.();
   }
 
+  /** The present link is of no use any more. */
+  leave(cause: MoveCause): void {
+    const link = this.#link;
+    if (link === undefined) return;
+    this.#link = undefined;
+    this.#after(link.close());
+    this.#search(link, cause);
+  }
+
+  /** Looks for another link while the present one works on. */
+  move(cause: MoveCause): void {
+    if (this.#link !== undefined) this.#search(this.#link, cause);
+  }
+
   /** Settles when the slot is given back, whatever was under way. */
   async close(): Promise<void> {
     this.#closed.abort(new Error('session closed'));
     this.#wake?.();
-    await this.#busy;
     const link = this.#link;
     this.#link = undefined;
-    await link?.close();
+    await Promise.all([this.#busy, link?.close()]);
+    await this.#deps.route.release();
   }
 
-  async #connect(avoid?: string): Promise<void> {
-    const { connect, sessionId, clock, listener } = this.#deps;
+  #after(work: Promise<unknown>): void {
+    this.#busy = Promise.allSettled([this.#busy, work]).then(() => undefined);
+  }
+
+  async #connect(request: Pick<LinkRequest, 'waitMs' | 'onPosition' | 'avoid'>): Promise<Link> {
+    const { route, clock, listener } = this.#deps;
     const { signal } = this.#closed;
     let link: Link | undefined;
     let lost: string | undefined;
+    const present = (): boolean => link !== undefined && this.#link === link;
+    // What a link that was left still says is about nothing.
     const own: LinkListener = {
-      onUtterance: (event) => listener.onUtterance(event),
-      onStalled: () => listener.onStalled(),
-      onCongestion: (clogged) => listener.onCongestion(clogged),
+      onUtterance: (event) => present() && listener.onUtterance(event),
+      onSettled: (sample) => present() && listener.onSettled(sample),
+      onStalled: () => present() && listener.onStalled(),
+      onCongestion: (clogged) => present() && listener.onCongestion(clogged),
+      onDraining: () => present() && listener.onDraining(),
       onLost: (cause) => {
         lost = cause;
-        if (link !== undefined && this.#link === link) this.#lose(link, cause);
+        if (link !== undefined && present()) this.#lose(link, cause);
       },
     };
-    link = await connect({ sessionId, listener: own, signal, ...(avoid ? { avoid } : {}) });
+    link = await route.connect({ ...request, listener: own, signal });
     if (signal.aborted) {
       await link.close();
       throw signal.reason;
     }
     // It may have gone before anyone could use it.
     if (lost !== undefined) throw new VoiceError('fleet_unavailable', { cause: lost });
+    if (this.#link !== undefined) this.#after(this.#link.close());
     this.#link = link;
     this.#linkedMs = clock.now();
+    return link;
   }
 
   #lose(link: Link, cause: string): void {
     this.#link = undefined;
-    if (this.#deps.clock.now() - this.#linkedMs >= SOUND_MS) this.#failures = 0;
-    this.#busy = this.#relink(link.workerId);
     this.#deps.listener.onLost(cause);
+    this.#search(link, 'lost');
   }
 
-  async #relink(avoid: string): Promise<void> {
+  #search(from: Link | undefined, cause: MoveCause): void {
+    if (this.#closed.signal.aborted) return;
+    if (this.#searching) return this.hurry();
+    this.#searching = true;
+    if (this.#deps.clock.now() - this.#linkedMs >= SOUND_MS) this.#failures = 0;
+    const found = this.#find(from?.workerId, cause).finally(() => {
+      this.#searching = false;
+      this.#wake = undefined;
+    });
+    this.#after(found);
+  }
+
+  async #find(avoid: string | undefined, cause: MoveCause): Promise<void> {
+    const { clock, listener } = this.#deps;
     const { signal } = this.#closed;
+    const sinceMs = clock.now();
     for (let attempt = 0; !signal.aborted; attempt += 1) {
       if (this.#failures > 0)
         await this.#pause(backoffMs(this.#failures - 1, RETRY_BASE_MS, RETRY_CAP_MS));
       this.#failures += 1;
       if (signal.aborted) return;
+      // The worker just lost is passed over once; it may be the only one, and may be back. One that works on is no choice.
+      const elsewhere = avoid && (attempt === 0 || this.#link !== undefined);
       try {
-        // The worker just lost is passed over once; it may be the only one, and may be back.
-        return await this.#connect(attempt === 0 ? avoid : undefined);
-      } catch {
-        // Told in the log of the router; what counts here is to go on.
+        const waitMs = attempt === 0 ? 0 : LINE_MS;
+        const link = await this.#connect({ waitMs, ...(elsewhere ? { avoid } : {}) });
+        return listener.onLinked(link, cause, clock.now() - sinceMs);
+      } catch (error) {
+        if (signal.aborted) return;
+        listener.onRefused(
+          error instanceof VoiceError
+            ? error
+            : new VoiceError('fleet_unavailable', { cause: error }),
+        );
       }
     }
   }

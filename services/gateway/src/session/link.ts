@@ -1,39 +1,55 @@
-import type { LinkEvent } from '@voice-fleet/protocol/link';
+import type { LinkEvent, LinkResume } from '@voice-fleet/protocol/link';
 
 /** What a worker says of an utterance. */
 export type UtteranceEvent = Extract<LinkEvent, { utterance: number }>;
 
-/** A session's way to the worker that holds its slot. Utterances are numbered from 1 within the session. */
+/** A session's way to the worker that serves it. Utterances are numbered from 1 within the session. */
 export interface Link {
   readonly workerId: string;
   /** Name of the model served at the other end. */
   readonly model: string;
-  start(utterance: number, fromSample: number): void;
-  /** PCM16 of the utterance last started. The buffer is handed over: the caller must not touch it again. */
+  /** `resume`: another worker has begun this utterance, and `fromSample` is where the audio that now comes begins. */
+  start(utterance: number, fromSample: number, resume?: LinkResume): void;
+  /** PCM16 of the utterance last started. The buffer is handed over: the caller must not change it again. */
   audio(pcm: Buffer): void;
   finish(utterance: number): void;
   cancel(utterance: number): void;
-  /** Closes the socket and gives the slot back; settles when both are done. Nothing is reported after the call. */
+  /** Closes the socket; settles when it is closed. Nothing is reported after the call. */
   close(): Promise<void>;
 }
 
 export interface LinkListener {
   onUtterance(event: UtteranceEvent): void;
+  /** All words of the utterance that end before this sample have been reported. */
+  onSettled(sample: number): void;
   /** The worker is there but its engine takes nothing, and no more frames may wait. */
   onStalled(): void;
   /** The worker is behind: the client should not be read (true), or may be again (false). */
   onCongestion(clogged: boolean): void;
-  /** The link is gone, its slot given back. Called at most once, never after `close`. */
+  /** The worker is about to go; the link works on. */
+  onDraining(): void;
+  /** The link is gone. Called at most once, never after `close`. */
   onLost(cause: string): void;
 }
 
 export interface LinkRequest {
-  readonly sessionId: string;
   readonly listener: LinkListener;
   readonly signal: AbortSignal;
   /** A worker to pass over. */
   readonly avoid?: string;
+  /** How long to wait in line when all slots are taken; 0: not at all. */
+  readonly waitMs: number;
+  /** The place in line, whenever it changes. */
+  readonly onPosition?: (position: number, estimateMs: number | undefined) => void;
 }
 
-/** Takes a slot and opens a link to its worker. Rejects with VoiceError `at_capacity` or `fleet_unavailable`. */
-export type ConnectLink = (request: LinkRequest) => Promise<Link>;
+/** A session's place in the fleet: the slot that it holds, on whatever worker, from its admission to its end. */
+export interface Route {
+  /**
+   * Takes a slot, or moves the one held, and opens a link to its worker. Rejects with VoiceError `at_capacity` when there is
+   * none, `fleet_unavailable` when there is no worker to be had or asked for, or a limit of the tenant.
+   */
+  connect(request: LinkRequest): Promise<Link>;
+  /** Gives the slot back. Does not reject. */
+  release(): Promise<void>;
+}

@@ -1,6 +1,7 @@
+import type { LinkResume } from '@voice-fleet/protocol/link';
 import type { CloseReason, SessionEvent } from '@voice-fleet/protocol/session';
-import type { Link } from './link.ts';
-import type { SessionSink } from './session.ts';
+import type { Link, LinkRequest, Route } from './link.ts';
+import type { SessionSink } from './session-deps.ts';
 
 /** Keeps what a session asks of its worker, one line for each call. */
 export class FakeLink implements Link {
@@ -11,8 +12,12 @@ export class FakeLink implements Link {
   /** Settles as soon as `release` was called, when the test holds it. */
   closing: Promise<void> | undefined;
 
-  start(utterance: number, fromSample: number): void {
-    this.calls.push(`start ${utterance} from ${fromSample}`);
+  /** What it was told of utterances begun elsewhere. */
+  readonly resumes: LinkResume[] = [];
+
+  start(utterance: number, fromSample: number, resume?: LinkResume): void {
+    if (resume) this.resumes.push(resume);
+    this.calls.push(`${resume ? 'resume' : 'start'} ${utterance} from ${fromSample}`);
   }
   audio(pcm: Buffer): void {
     this.calls.push(`audio ${pcm.length}`);
@@ -26,6 +31,22 @@ export class FakeLink implements Link {
   async close(): Promise<void> {
     await this.closing;
     this.calls.push('close');
+  }
+}
+
+/** Answers requests for a link in turn; the last answer goes on for ever. */
+export class FakeRoute implements Route {
+  readonly requests: LinkRequest[] = [];
+  answers: (() => Promise<Link>)[] = [];
+  released = 0;
+
+  connect(request: LinkRequest): Promise<Link> {
+    this.requests.push(request);
+    const answer = this.answers.length > 1 ? this.answers.shift() : this.answers[0];
+    return answer?.() ?? Promise.reject(new Error('no answer'));
+  }
+  async release(): Promise<void> {
+    this.released += 1;
   }
 }
 
@@ -44,4 +65,8 @@ export class FakeSink implements SessionSink {
     this.holds.push(hold);
   }
   workerLost(): void {}
+  readonly moves: string[] = [];
+  moved(cause: string): void {
+    this.moves.push(cause);
+  }
 }

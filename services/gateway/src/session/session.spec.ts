@@ -6,7 +6,7 @@ import type { ClientCommand } from '@voice-fleet/protocol/session';
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
 import type { SessionLimits } from './limits.ts';
 import type { Link, LinkListener } from './link.ts';
-import { FakeLink, FakeSink } from './session.fixture.ts';
+import { FakeLink, FakeRoute, FakeSink } from './session.fixture.ts';
 import { Session } from './session.ts';
 
 const LIMITS: SessionLimits = {
@@ -18,6 +18,7 @@ const LIMITS: SessionLimits = {
   cancelsPerWindow: 0,
   cancelWindowMs: 60_000,
   inboundQueueMax: 7,
+  failover: { timeoutMs: 5_000, maxLosses: 2 },
 };
 const PCM = Buffer.alloc(320);
 
@@ -31,11 +32,11 @@ describe('Session', () => {
   let clock: FakeClock;
   let sink: FakeSink;
   let link: FakeLink;
-  /** One for each attempt to connect; the last one goes on for ever. */
-  let answers: (() => Promise<Link>)[];
-  let attempts: AbortSignal[];
-  let avoided: (string | undefined)[];
-  let listener: LinkListener;
+  let route: FakeRoute;
+  /** What the link asked for last reports to. */
+  const listener = new Proxy({} as LinkListener, {
+    get: (_, name) => Reflect.get(route.requests.at(-1)?.listener ?? {}, name),
+  });
 
   function make(limits: Partial<SessionLimits> = {}): Session {
     return new Session({
@@ -43,19 +44,13 @@ describe('Session', () => {
       clock,
       limits: { ...LIMITS, ...limits },
       sink,
-      connect: (request) => {
-        listener = request.listener;
-        attempts.push(request.signal);
-        avoided.push(request.avoid);
-        const answer = answers.length > 1 ? answers.shift() : answers[0];
-        return answer?.() ?? Promise.reject(new Error('no answer'));
-      },
+      route,
     });
   }
 
   async function open(limits: Partial<SessionLimits> = {}): Promise<Session> {
     const session = make(limits);
-    await session.open();
+    await session.open({ waitMs: 0 });
     sink.events.length = 0;
     return session;
   }
@@ -81,19 +76,12 @@ describe('Session', () => {
     throw new Error(`${command.kind} was allowed`);
   }
 
-  /** Tells of errors by their code alone. */
-  const told = (): unknown[] =>
-    sink.events.map((event) =>
-      event.kind === 'error' ? [event.error.code, event.utteranceId] : event,
-    );
-
   beforeEach(() => {
     clock = new FakeClock();
     sink = new FakeSink();
     link = new FakeLink();
-    answers = [async () => link];
-    attempts = [];
-    avoided = [];
+    route = new FakeRoute();
+    route.answers = [async () => link];
   });
 
   describe('an utterance', () => {
@@ -121,6 +109,7 @@ describe('Session', () => {
         acceptedSamples: 320,
         droppedSamples: 0,
         workersLost: 0,
+        moves: 0,
       });
     });
 
@@ -185,7 +174,7 @@ describe('Session', () => {
       const session = await open();
       session.apply(start('a'));
       final(1, 'early');
-      expect(told()).toEqual([['engine_failed', 'a']]);
+      expect(sink.events).toMatchObject([{ kind: 'error', error: { code: 'engine_failed' } }]);
     });
 
     it('ends without a word when another starts, be it open or finishing, even under the same id', async () => {
@@ -235,129 +224,33 @@ describe('Session', () => {
       expect(sink.events).toEqual([{ kind: 'ended' }]);
       expect(sink.ends).toEqual([{ kind: 'ended' }]);
     });
-
-    it('that its engine failed is told once, its audio let go, and its end answered with the same error', async () => {
-      const session = await open();
-      session.apply(start('a'));
-      listener.onUtterance({ type: 'failed', utterance: 1, reason: 'x' });
-      session.apply(audio('a'));
-      expect(told()).toEqual([['engine_failed', 'a']]);
-      expect(refusal(session, finalize('a')).code).toBe('engine_failed');
-      expect(refusal(session, finalize('a')).code).toBe('no_active_request');
-      expect(link.calls).toEqual(['start 1 from 0']);
-      expect(session.totals.acceptedSamples).toBe(0);
-    });
-  });
-
-  describe('its link', () => {
-    it('stalled ends the session with an error that names the limit', async () => {
-      await open();
-      listener.onStalled();
-      expect(told()).toEqual([['inbound_queue_full', undefined]]);
-      expect(sink.ends).toMatchObject([
-        { kind: 'error', error: { code: 'inbound_queue_full', details: { inbound_queue_max: 7 } } },
-      ]);
-    });
-
-    it('clogged holds the client until it flows again', async () => {
-      await open();
-      listener.onCongestion(true);
-      listener.onCongestion(false);
-      expect(sink.holds).toEqual([true, false]);
-    });
-
-    it('lost fails the utterance under way, lets the client be read again and looks for another', async () => {
-      const session = await open();
-      session.apply(start('a'));
-      session.apply(audio());
-      listener.onCongestion(true);
-      const second = new FakeLink();
-      answers = [async () => second];
-      listener.onLost('gone');
-      expect(told()).toEqual([['worker_lost', 'a']]);
-      expect(sink.holds).toEqual([true, false]);
-      session.apply(audio('a'));
-      expect(refusal(session, finalize('a')).code).toBe('worker_lost');
-      await turn();
-      session.apply(start('b'));
-      expect(second.calls).toEqual(['start 2 from 160']);
-      expect(session.totals.workersLost).toBe(1);
-      expect(sink.ends).toEqual([]);
-    });
-
-    it('lost while an utterance finishes answers it, and nothing is left to end', async () => {
-      const session = await open();
-      session.apply(start('a'));
-      session.apply(finalize());
-      listener.onLost('gone');
-      expect(told()).toEqual([['worker_lost', 'a']]);
-      expect(refusal(session, finalize('a')).code).toBe('no_active_request');
-    });
-
-    it('lost outside an utterance is no matter for the client', async () => {
-      await open();
-      listener.onLost('gone');
-      await turn();
-      expect(sink.events).toEqual([]);
-      expect(attempts).toHaveLength(2);
-    });
-
-    it('is looked for again and again, with a start refused meanwhile', async () => {
-      const session = await open();
-      const second = new FakeLink();
-      const refuse = (): Promise<Link> => Promise.reject(new VoiceError('fleet_unavailable'));
-      answers = [refuse, refuse, refuse, async () => second];
-      listener.onLost('gone');
-      await turn();
-      for (const pauseMs of [100, 200]) {
-        clock.advance(pauseMs / 2 - 1);
-        await turn();
-        const before = attempts.length;
-        clock.advance(pauseMs / 2 + 1);
-        await turn();
-        expect(attempts).toHaveLength(before + 1);
-      }
-      expect(avoided).toEqual([undefined, 'w', undefined, undefined]);
-      expect(refusal(session, start('a')).code).toBe('worker_unavailable');
-      session.apply(audio('a'));
-      expect(refusal(session, finalize('a')).code).toBe('worker_unavailable');
-      // The refused start has ended the pause.
-      await turn();
-      session.apply(start('b'));
-      expect(second.calls).toEqual(['start 2 from 0']);
-    });
   });
 
   describe('opened and closed', () => {
-    it('greets with its id, model and time', async () => {
-      await make().open();
-      expect(sink.events).toEqual([
-        {
-          kind: 'created',
-          session: { id: 'sess_1', model: 'm', createdAtS: 1_700_000_000 },
-        },
-      ]);
+    it('tells its id, model and time', async () => {
+      const info = await make().open({ waitMs: 0 });
+      expect(info).toEqual({ id: 'sess_1', model: 'm', createdAtS: 1_700_000_000 });
     });
 
     it('rejects with the error of the fleet when there is no slot, and starts no timer', async () => {
-      answers = [() => Promise.reject(new VoiceError('at_capacity'))];
-      await expect(make().open()).rejects.toMatchObject({ code: 'at_capacity' });
+      route.answers = [() => Promise.reject(new VoiceError('at_capacity'))];
+      await expect(make().open({ waitMs: 0 })).rejects.toMatchObject({ code: 'at_capacity' });
       expect(sink.events).toEqual([]);
       expect(clock.pending).toBe(0);
     });
 
     it('closed while it connects tells the connector and closes the link that comes all the same', async () => {
       let give: (given: Link) => void = () => undefined;
-      answers = [
+      route.answers = [
         () =>
           new Promise((resolve) => {
             give = resolve;
           }),
       ];
       const session = make();
-      const opened = expect(session.open()).rejects.toThrow('session closed');
+      const opened = expect(session.open({ waitMs: 0 })).rejects.toThrow('session closed');
       const closed = session.close();
-      expect(attempts[0]?.aborted).toBe(true);
+      expect(route.requests[0]?.signal.aborted).toBe(true);
       give(link);
       await opened;
       await closed;
@@ -385,20 +278,20 @@ describe('Session', () => {
 
     it('closed while it looks for a worker stops looking at once', async () => {
       const session = await open();
-      answers = [() => Promise.reject(new VoiceError('fleet_unavailable'))];
+      route.answers = [() => Promise.reject(new VoiceError('fleet_unavailable'))];
       listener.onLost('gone');
       await turn();
       await session.close();
       clock.advance(60_000);
       await turn();
-      expect(attempts).toHaveLength(2);
+      expect(route.requests).toHaveLength(2);
       expect(clock.pending).toBe(0);
     });
 
     it('closed while another worker is being asked closes the link that comes of it', async () => {
       const session = await open();
       let give: (given: Link) => void = () => undefined;
-      answers = [
+      route.answers = [
         () =>
           new Promise((resolve) => {
             give = resolve;
@@ -460,7 +353,7 @@ describe('Session', () => {
     it('counts an utterance that failed as idle', async () => {
       const session = await open();
       session.apply(start('a'));
-      listener.onUtterance({ type: 'failed', utterance: 1, reason: 'x' });
+      final(1, 'early');
       clock.advance(11_000);
       expect(sink.ends).toEqual([{ kind: 'idle' }]);
     });

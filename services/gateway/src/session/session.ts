@@ -1,78 +1,56 @@
-import { VoiceError } from '@voice-fleet/protocol/errors';
+import { type ErrorCode, VoiceError } from '@voice-fleet/protocol/errors';
 import type { LinkWord } from '@voice-fleet/protocol/link';
 import type {
   ClientCommand,
-  CloseReason,
+  DropSource,
+  ResumedUtterance,
   SessionEvent,
   SessionInfo,
 } from '@voice-fleet/protocol/session';
-import type { Clock } from '@voice-fleet/runtime/clock';
-import type { SessionLimits } from './limits.ts';
-import type { ConnectLink, LinkListener, UtteranceEvent } from './link.ts';
-import { LinkHolder } from './link-holder.ts';
-import { RateWindow } from './rate-window.ts';
-import type { Utterance } from './utterance.ts';
+import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
+import { Failover } from './failover.ts';
+import type { Link, LinkRequest, UtteranceEvent } from './link.ts';
+import { type HolderListener, LinkHolder, type MoveCause } from './link-holder.ts';
+import { RateLimits } from './rate-limits.ts';
+import { newTotals, type SessionDeps } from './session-deps.ts';
+import type { SessionSnapshot } from './snapshot.ts';
+import { Utterance } from './utterance.ts';
 import { Watchdog } from './watchdog.ts';
 
-/** Where a session's output goes: the connection that owns it. */
-export interface SessionSink {
-  event(event: SessionEvent): void;
-  /** The session is over; the sink closes the connection and then the session. */
-  end(reason: CloseReason): void;
-  /** Stops (true) or resumes (false) reading from the client. */
-  holdInput(hold: boolean): void;
-  /** For the log: the worker of this session is gone. */
-  workerLost(cause: string): void;
-}
-
-export interface SessionDeps {
-  readonly id: string;
-  readonly clock: Clock;
-  readonly limits: SessionLimits;
-  readonly connect: ConnectLink;
-  readonly sink: SessionSink;
-}
-
-/** Facts for the log line and the metrics at the end of a session. */
-export interface SessionTotals {
-  utterances: number;
-  acceptedSamples: number;
-  droppedSamples: number;
-  workersLost: number;
-}
+/** A resumed client sends what it kept faster than it was said: so much is not live audio. */
+const RESUME_SAMPLES = 30 * SAMPLE_RATE;
 
 /**
  * What one connection is doing: at most one utterance, one link. `apply` is synchronous, so effects come in the order of
  * frames. It knows no wire format and no socket.
  */
-export class Session implements LinkListener {
-  readonly totals: SessionTotals = {
-    utterances: 0,
-    acceptedSamples: 0,
-    droppedSamples: 0,
-    workersLost: 0,
-  };
+export class Session implements HolderListener {
+  readonly totals = newTotals();
   readonly #deps: SessionDeps;
   readonly #watchdog: Watchdog;
-  readonly #messages: RateWindow;
-  readonly #cancels: RateWindow;
+  readonly #rates: RateLimits;
   readonly #links: LinkHolder;
+  readonly #failover: Failover;
+  /** The session ends with this as soon as its utterance has. */
+  #endsWith: VoiceError | undefined;
   #info: SessionInfo | undefined;
+  #createdAtMs = 0;
+  /** Before this a resumed client's audio is no live audio. */
+  #liveSample = 0;
   #utterance: Utterance | undefined;
 
   constructor(deps: SessionDeps) {
     this.#deps = deps;
     const { limits, clock, sink } = deps;
-    this.#messages = new RateWindow(limits.messagesPerWindow, limits.messageWindowMs);
-    this.#cancels = new RateWindow(limits.cancelsPerWindow, limits.cancelWindowMs);
-    this.#links = new LinkHolder({
-      sessionId: deps.id,
-      clock,
-      connect: deps.connect,
-      listener: this,
+    this.#rates = new RateLimits(limits);
+    this.#links = new LinkHolder({ clock, route: deps.route, listener: this });
+    this.#failover = new Failover(clock, limits.failover, (code) => this.#giveUp(code));
+    if (deps.restored) this.#restore(deps.restored.snapshot, deps.restored.text);
+    this.#watchdog = new Watchdog(clock, limits, () => this.busy, {
+      onLimit: (kind) => sink.end({ kind }),
+      onWarning: (usedS, maxS) =>
+        sink.event({ kind: 'warning', limit: 'session_seconds', used: usedS, max: maxS }),
     });
-    const busy = (): boolean => this.#utterance !== undefined && this.#utterance.phase !== 'failed';
-    this.#watchdog = new Watchdog(clock, limits, busy, (kind) => sink.end({ kind }));
   }
 
   get id(): string {
@@ -80,12 +58,54 @@ export class Session implements LinkListener {
   }
 
   /** Takes a slot; then the session may be used. Rejects with VoiceError when there is none, or when closed meanwhile. */
-  async open(): Promise<void> {
-    await this.#links.open();
-    const createdAtS = Math.floor(this.#deps.clock.wallNow() / 1000);
-    this.#info = { id: this.id, model: this.#links.link?.model ?? '', createdAtS };
-    this.#watchdog.start();
-    this.#emit({ kind: 'created', session: this.#info });
+  async open(line: Pick<LinkRequest, 'waitMs' | 'onPosition'>): Promise<SessionInfo> {
+    await this.#links.open(line);
+    return this.#begin(this.#links.link?.model ?? '', this.#deps.clock.wallNow());
+  }
+
+  /** Goes on with a session begun elsewhere; its slot is looked for as after the loss of a worker. */
+  resume({ model, createdAtMs }: SessionSnapshot): SessionInfo {
+    if (this.#utterance) this.#failover.wait('worker_lost');
+    this.#links.resume();
+    return this.#begin(model, createdAtMs);
+  }
+
+  /** What another gateway needs to go on from here, apart from `text`. */
+  snapshot(): SessionSnapshot {
+    const { utterances, acceptedSamples } = this.totals;
+    const utterance = this.busy ? this.#utterance : undefined;
+    return {
+      model: this.#info?.model ?? '',
+      createdAtMs: this.#createdAtMs,
+      utterances,
+      acceptedSamples,
+      ...(utterance && { utterance: utterance.snapshot() }),
+    };
+  }
+
+  /** The open utterance's number and its text; number 0: none is open. */
+  get transcript(): { readonly utterance: number; readonly text: string } {
+    return { utterance: this.#utterance?.number ?? 0, text: this.#utterance?.text ?? '' };
+  }
+
+  /** The open utterance, and from which of its own samples on its audio may be asked for again. */
+  get keep(): ResumedUtterance | undefined {
+    return this.busy ? this.#utterance?.keep : undefined;
+  }
+
+  /** Takes no more audio, lets the open utterance come to its end, and ends. */
+  endWith(error: VoiceError): void {
+    const utterance = this.#utterance;
+    this.#endsWith ??= error;
+    if (utterance === undefined || !this.busy) return this.#endNow(error);
+    if (utterance.phase === 'finishing') return;
+    utterance.phase = 'finishing';
+    this.#links.link?.finish(utterance.number);
+  }
+
+  /** An utterance is under way. */
+  get busy(): boolean {
+    return this.#utterance !== undefined && this.#utterance.phase !== 'failed';
   }
 
   /** Any frame from the client, even a bad one, shows that it is there. */
@@ -95,21 +115,19 @@ export class Session implements LinkListener {
 
   /** Throws VoiceError when the command is not allowed now; the session goes on. */
   apply(command: ClientCommand): void {
+    const counted = this.#rates.count(command.kind, this.#deps.clock.now());
+    // It is over but for its last words.
+    if (counted === 'message' && this.#endsWith !== undefined) return;
     switch (command.kind) {
       case 'audio':
-        this.#limit(this.#messages, 'message');
         return this.#audio(command.utteranceId, command.pcm);
       case 'start':
-        this.#limit(this.#messages, 'message');
         return this.#start(command.utteranceId);
       case 'finalize':
-        this.#limit(this.#messages, 'message');
         return this.#finalize(command.utteranceId);
       case 'configure':
-        this.#limit(this.#messages, 'message');
         return this.#configure(command.model);
       case 'cancel':
-        this.#limit(this.#cancels, 'cancel');
         this.#dropUtterance();
         return this.#emit({ kind: 'cancelled', reason: command.reason });
       case 'ping':
@@ -126,6 +144,7 @@ export class Session implements LinkListener {
   /** Ends everything the session owns and gives its slot back. */
   async close(): Promise<void> {
     this.#watchdog.stop();
+    this.#failover.stop();
     await this.#links.close();
   }
 
@@ -142,65 +161,113 @@ export class Session implements LinkListener {
         this.#partial(utterance, event.words, '');
         this.#utterance = undefined;
         const { promptTokens, completionTokens } = event;
-        const usage = { promptTokens, completionTokens };
-        return this.#emit({
+        this.#emit({
           kind: 'final',
           utteranceId: utterance.id,
           text: utterance.text,
-          usage,
+          usage: { promptTokens, completionTokens },
         });
+        if (this.#endsWith) this.#endNow(this.#endsWith);
+        return;
       }
-      case 'dropped': {
-        this.totals.droppedSamples += event.samples;
-        const { samples, maxBacklogSamples } = event;
-        const utteranceId = utterance.id;
-        return this.#emit({
-          kind: 'dropped',
-          utteranceId,
-          samples,
-          maxBacklogSamples,
-          source: 'pending_buffer',
-        });
-      }
+      case 'dropped':
+        return this.#dropped(utterance, event.samples, event.maxBacklogSamples, 'pending_buffer');
       case 'failed':
-        return this.#failUtterance(new VoiceError('engine_failed'));
+        return this.#leave('engine_failed', 'engine_failed');
     }
   }
 
+  onSettled(sample: number): void {
+    this.#utterance?.settle(Math.min(sample, this.totals.acceptedSamples));
+  }
+
   onStalled(): void {
-    const details = { inbound_queue_max: this.#deps.limits.inboundQueueMax };
-    const error = new VoiceError('inbound_queue_full', { details });
-    this.#emit({ kind: 'error', error });
-    this.#deps.sink.end({ kind: 'error', error });
+    this.#leave('stalled', 'inbound_queue_full');
   }
 
   onCongestion(clogged: boolean): void {
     this.#deps.sink.holdInput(clogged);
   }
 
+  onDraining(): void {
+    this.#links.move('draining');
+  }
+
   onLost(cause: string): void {
     this.totals.workersLost += 1;
     this.#deps.sink.workerLost(cause);
+    this.#orphan('worker_lost');
+  }
+
+  onLinked(link: Link, cause: MoveCause, tookMs: number): void {
+    this.totals.moves += 1;
+    this.#failover.stop();
     this.#deps.sink.holdInput(false);
-    this.#failUtterance(new VoiceError('worker_lost', { cause }));
+    this.#deps.sink.moved(cause, tookMs);
+    const utterance = this.#utterance;
+    if (utterance === undefined || utterance.phase === 'failed') return;
+    const missing = utterance.startOn(link, this.#liveSample);
+    if (missing > 0) this.#dropped(utterance, missing, 0, 'replay_buffer');
+  }
+
+  onRefused(error: VoiceError): void {
+    const code = this.#failover.refused(error);
+    if (code !== undefined) this.#giveUp(code);
+  }
+
+  #begin(model: string, createdAtMs: number): SessionInfo {
+    this.#createdAtMs = createdAtMs;
+    this.#info = { id: this.id, model, createdAtS: Math.floor(createdAtMs / 1000) };
+    this.#watchdog.start(Math.max(0, this.#deps.clock.wallNow() - createdAtMs));
+    return this.#info;
+  }
+
+  #restore(snapshot: SessionSnapshot, text: string): void {
+    this.totals.utterances = snapshot.utterances;
+    this.totals.acceptedSamples = snapshot.acceptedSamples;
+    if (snapshot.utterance === undefined) return;
+    this.#utterance = new Utterance(snapshot.utterance, text);
+    this.totals.acceptedSamples = this.#utterance.keepSample;
+    this.#liveSample = snapshot.acceptedSamples + RESUME_SAMPLES;
+  }
+
+  #leave(cause: MoveCause, code: ErrorCode): void {
+    this.#deps.sink.workerLost(cause);
+    this.#orphan(code);
+    this.#links.leave(cause);
+  }
+
+  /** The open utterance has no worker any more. */
+  #orphan(code: ErrorCode): void {
+    this.#deps.sink.holdInput(false);
+    const utterance = this.#utterance;
+    if (utterance === undefined || utterance.phase === 'failed') return;
+    if (!this.#failover.lost(code, utterance.settledSample)) this.#giveUp(code);
+  }
+
+  #giveUp(code: ErrorCode): void {
+    const { inboundQueueMax } = this.#deps.limits;
+    const details = code === 'inbound_queue_full' ? { inbound_queue_max: inboundQueueMax } : {};
+    this.#failUtterance(new VoiceError(code, { details }));
   }
 
   #start(utteranceId: string): void {
     this.#dropUtterance();
     this.totals.utterances += 1;
     const number = this.totals.utterances;
-    const utterance: Utterance = { id: utteranceId, number, phase: 'open', text: '' };
+    const utterance = Utterance.begin(utteranceId, number, this.totals.acceptedSamples);
     this.#utterance = utterance;
     const { link } = this.#links;
-    if (link !== undefined) return link.start(number, this.totals.acceptedSamples);
+    if (link !== undefined) return link.start(number, utterance.startSample);
+    this.#failover.wait('worker_unavailable');
     this.#links.hurry();
-    throw fail(utterance, new VoiceError('worker_unavailable'));
   }
 
   #audio(utteranceId: string | undefined, pcm: Buffer): void {
     const utterance = this.#expectOpen(utteranceId);
     if (utterance.phase === 'failed') return;
     this.totals.acceptedSamples += pcm.length >> 1;
+    utterance.append(pcm);
     this.#links.link?.audio(pcm);
   }
 
@@ -236,10 +303,8 @@ export class Session implements LinkListener {
   }
 
   #partial(utterance: Utterance, words: readonly LinkWord[], tail: string): void {
-    let text = '';
-    for (const word of words) text += word.text;
+    const text = utterance.tell(words);
     if (text === '' && tail === '') return;
-    utterance.text += text;
     this.#emit({ kind: 'partial', utteranceId: utterance.id, text, tail });
   }
 
@@ -247,37 +312,41 @@ export class Session implements LinkListener {
     const utterance = this.#utterance;
     if (utterance === undefined) return;
     this.#utterance = undefined;
+    this.#failover.stop();
     if (utterance.phase !== 'failed') this.#links.link?.cancel(utterance.number);
   }
 
   #failUtterance(error: VoiceError): void {
     const utterance = this.#utterance;
     if (utterance === undefined || utterance.phase === 'failed') return;
-    // An open one stays as `failed`, so that audio still on its way is not answered with an error a frame.
-    if (utterance.phase === 'open') fail(utterance, error);
-    else this.#utterance = undefined;
+    this.#failover.stop();
     this.#emit({ kind: 'error', error, utteranceId: utterance.id });
+    if (error.tier === 'fatal') return this.#deps.sink.end({ kind: 'error', error });
+    if (this.#endsWith) return this.#endNow(this.#endsWith);
+    // An open one stays as `failed`, so that audio still on its way is not answered with an error a frame.
+    if (utterance.phase === 'finishing') this.#utterance = undefined;
+    utterance.phase = 'failed';
+    utterance.failure = error.code;
   }
 
-  #limit(window: RateWindow, kind: 'message' | 'cancel'): void {
-    const waitMs = window.take(this.#deps.clock.now());
-    if (waitMs === 0) return;
-    const { limits } = this.#deps;
-    const limit = kind === 'message' ? limits.messagesPerWindow : limits.cancelsPerWindow;
-    const windowMs = kind === 'message' ? limits.messageWindowMs : limits.cancelWindowMs;
-    throw new VoiceError(`${kind}_rate_limited`, {
-      details: { kind, limit, window_seconds: windowMs / 1000, retry_in: Math.ceil(waitMs) / 1000 },
-    });
+  #dropped(
+    utterance: Utterance,
+    samples: number,
+    maxBacklogSamples: number,
+    source: DropSource,
+  ): void {
+    this.totals.droppedSamples += samples;
+    const { id: utteranceId } = utterance;
+    this.#emit({ kind: 'dropped', utteranceId, samples, maxBacklogSamples, source });
+  }
+
+  #endNow(error: VoiceError): void {
+    this.#emit({ kind: 'error', error });
+    this.#deps.sink.end({ kind: 'error', error });
   }
 
   #emit(event: SessionEvent): void {
     this.#watchdog.touch();
     this.#deps.sink.event(event);
   }
-}
-
-function fail(utterance: Utterance, error: VoiceError): VoiceError {
-  utterance.phase = 'failed';
-  utterance.failure = error.code;
-  return error;
 }

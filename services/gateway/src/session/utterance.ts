@@ -1,16 +1,136 @@
 import type { ErrorCode } from '@voice-fleet/protocol/errors';
+import type { LinkWord } from '@voice-fleet/protocol/link';
+import type { ResumedUtterance } from '@voice-fleet/protocol/session';
+import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
+import { ReplayBuffer } from '@voice-fleet/speech/replay-buffer';
+import { z } from 'zod';
+import type { Link } from './link.ts';
+
+/** Audio before the last settled word that another worker hears again, to find its place. As an engine's own recovery. */
+const OVERLAP_SAMPLES = 2 * SAMPLE_RATE;
+/** An engine settles within a segment of 30 s, and another worker is looked for no longer than that. */
+const MAX_REPLAY_SAMPLES = 60 * SAMPLE_RATE;
+/** Words that end so long before the last settled one are no part of any seam. */
+const CONTEXT_SAMPLES = 5 * SAMPLE_RATE;
+const MAX_CONTEXT_WORDS = 128;
 
 /** What a client's utterance is doing. `failed`: it comes to nothing; its audio is let go until the client ends it. */
 export type UtterancePhase = 'open' | 'finishing' | 'failed';
 
-export interface Utterance {
+const Word = z.object({
+  text: z.string(),
+  startSample: z.int(),
+  endSample: z.int(),
+  confidence: z.number().optional(),
+});
+
+/** All that another gateway needs to go on with an utterance, apart from its text. */
+export const UtteranceSnapshot = z.object({
+  id: z.string(),
+  number: z.int(),
+  startSample: z.int(),
+  settledSample: z.int(),
+  words: z.array(Word),
+});
+export type UtteranceSnapshot = z.infer<typeof UtteranceSnapshot>;
+
+/** One utterance of a client: its transcript so far, and its audio since the last word that is settled. */
+export class Utterance {
   /** The client's name for it. */
   readonly id: string;
   /** Our number for it, unique in the session, so that late events of a cancelled one with the same id are known. */
   readonly number: number;
-  phase: UtterancePhase;
+  /** Where on the session clock its audio begins. */
+  readonly startSample: number;
+  phase: UtterancePhase = 'open';
   /** Why it failed: its end is answered with the same error. */
   failure?: ErrorCode;
   /** All text told to the client so far. */
   text: string;
+  readonly #replay: ReplayBuffer;
+  /** The latest of the words told to the client. */
+  #words: LinkWord[];
+  #settledSample: number;
+
+  /** With `text`, one that another gateway has begun: its audio from `keepSample` on comes again, from the client. */
+  constructor(origin: UtteranceSnapshot, text = '') {
+    const { id, number, startSample, settledSample, words } = origin;
+    this.id = id;
+    this.number = number;
+    this.startSample = startSample;
+    this.text = text;
+    this.#words = words.map(linkWord);
+    this.#settledSample = settledSample;
+    this.#replay = new ReplayBuffer(MAX_REPLAY_SAMPLES, this.keepSample);
+  }
+
+  static begin(id: string, number: number, startSample: number): Utterance {
+    return new Utterance({ id, number, startSample, settledSample: startSample, words: [] });
+  }
+
+  /** All words that end before this were told to the client. */
+  get settledSample(): number {
+    return this.#settledSample;
+  }
+
+  /** No worker will have to hear audio before this. */
+  get keepSample(): number {
+    return Math.max(this.startSample, this.#settledSample - OVERLAP_SAMPLES);
+  }
+
+  /** The same, for its client, who counts its samples from its own start. */
+  get keep(): ResumedUtterance {
+    return { utteranceId: this.id, fromSample: this.keepSample - this.startSample };
+  }
+
+  snapshot(): UtteranceSnapshot {
+    const { id, number, startSample } = this;
+    return { id, number, startSample, settledSample: this.#settledSample, words: this.#words };
+  }
+
+  append(pcm: Buffer): void {
+    this.#replay.append(pcm);
+  }
+
+  /** Adds words, which are told to the client, and returns their text. */
+  tell(words: readonly LinkWord[]): string {
+    let told = '';
+    for (const word of words) told += word.text;
+    this.text += told;
+    const last = words.at(-1);
+    if (last === undefined) return told;
+    const oldest = last.endSample - CONTEXT_SAMPLES;
+    const context = [...this.#words, ...words].slice(-MAX_CONTEXT_WORDS);
+    this.#words = context.filter(({ endSample }) => endSample >= oldest);
+    this.settle(last.endSample);
+    return told;
+  }
+
+  settle(sample: number): void {
+    if (sample <= this.#settledSample) return;
+    this.#settledSample = sample;
+    this.#replay.forgetBefore(this.keepSample);
+  }
+
+  /**
+   * Begins it on a link, or goes on with it there: all audio that some worker must still hear is sent at once.
+   * `liveSample`: up to where what comes is no live audio, if that is behind the audio held. Returns how many samples are
+   * missing, because too much had to be kept.
+   */
+  startOn(link: Link, liveSample = 0): number {
+    const { fromSample, endSample } = this.#replay;
+    const heardSample = Math.max(this.#settledSample, fromSample);
+    link.start(this.number, fromSample, {
+      heardSample,
+      liveSample: Math.max(liveSample, endSample),
+      words: this.#words,
+    });
+    for (const piece of this.#replay.pieces(fromSample)) link.audio(piece);
+    if (this.phase === 'finishing') link.finish(this.number);
+    return heardSample - this.#settledSample;
+  }
+}
+
+function linkWord({ confidence, ...word }: z.infer<typeof Word>): LinkWord {
+  return confidence === undefined ? word : { ...word, confidence };
 }

@@ -11,12 +11,14 @@ const NO_RATES = {
   cancelsPerWindow: 0,
   cancelWindowMs: 1,
   inboundQueueMax: 1,
+  failover: { timeoutMs: 1, maxLosses: 1 },
 };
 
 describe('Watchdog', () => {
   let clock: FakeClock;
   let busy: boolean;
   let met: string[];
+  let warned: string[];
 
   function watch(timeouts: Partial<Timeouts> = {}): Watchdog {
     const limits = {
@@ -26,12 +28,10 @@ describe('Watchdog', () => {
       watchdogTickMs: 1_000,
       ...timeouts,
     };
-    const watchdog = new Watchdog(
-      clock,
-      limits,
-      () => busy,
-      (kind) => met.push(`${kind} at ${clock.now()}`),
-    );
+    const watchdog = new Watchdog(clock, limits, () => busy, {
+      onLimit: (kind) => met.push(`${kind} at ${clock.now()}`),
+      onWarning: (usedS, maxS) => warned.push(`${usedS} of ${maxS}`),
+    });
     watchdog.start();
     return watchdog;
   }
@@ -41,6 +41,7 @@ describe('Watchdog', () => {
     clock.advance(123);
     busy = false;
     met = [];
+    warned = [];
   });
 
   it('meets the idle limit at the first tick at or after it, once', () => {
@@ -91,5 +92,22 @@ describe('Watchdog', () => {
     clock.advance(1e7);
     expect(met).toEqual([]);
     expect(clock.pending).toBe(1);
+  });
+
+  it('warns once at 80 % and once at 95 % of the longest duration', () => {
+    watch({ idleTimeoutMs: undefined, maxDurationMs: 100_000 });
+    clock.advance(79_000);
+    expect(warned).toEqual([]);
+    clock.advance(20_000);
+    expect(warned).toEqual(['80 of 100', '95 of 100']);
+  });
+
+  it('counts what the session has lived elsewhere', () => {
+    watch().stop();
+    const watchdog = watch({ idleTimeoutMs: undefined });
+    watchdog.stop();
+    watchdog.start(50_000);
+    clock.advance(10_000);
+    expect(met).toEqual(['max-duration at 10123']);
   });
 });

@@ -1,13 +1,22 @@
 import type { Clock, Timer } from '@voice-fleet/runtime/clock';
 import type { SessionLimits } from './limits.ts';
 
+/** Parts of the longest duration at which a session is warned. */
+const WARNINGS = [0.8, 0.95];
+
+export interface WatchdogListener {
+  onLimit(kind: 'idle' | 'max-duration'): void;
+  onWarning(usedS: number, maxS: number): void;
+}
+
 /** Ends sessions that are silent or old. Limits are met within one tick. An utterance under way is never idle. */
 export class Watchdog {
   readonly #clock: Clock;
   readonly #limits: SessionLimits;
   readonly #busy: () => boolean;
-  readonly #onLimit: (kind: 'idle' | 'max-duration') => void;
+  readonly #listener: WatchdogListener;
   #startedMs = 0;
+  #warned = 0;
   #activeMs = 0;
   #timer: Timer | undefined;
 
@@ -15,17 +24,18 @@ export class Watchdog {
     clock: Clock,
     limits: SessionLimits,
     busy: () => boolean,
-    onLimit: (kind: 'idle' | 'max-duration') => void,
+    listener: WatchdogListener,
   ) {
     this.#clock = clock;
     this.#limits = limits;
     this.#busy = busy;
-    this.#onLimit = onLimit;
+    this.#listener = listener;
   }
 
-  start(): void {
-    this.#startedMs = this.#clock.now();
-    this.#activeMs = this.#startedMs;
+  /** `ageMs`: what the session has lived already, elsewhere. */
+  start(ageMs = 0): void {
+    this.#activeMs = this.#clock.now();
+    this.#startedMs = this.#activeMs - ageMs;
     this.#timer = this.#clock.every(this.#limits.watchdogTickMs, () => this.#tick());
   }
 
@@ -42,13 +52,21 @@ export class Watchdog {
     const { idleTimeoutMs, maxDurationMs } = this.#limits;
     if (maxDurationMs !== undefined && nowMs - this.#startedMs >= maxDurationMs)
       return this.#limitMet('max-duration');
+    if (maxDurationMs !== undefined) this.#warn(nowMs - this.#startedMs, maxDurationMs);
     if (this.#busy()) this.#activeMs = nowMs;
     else if (idleTimeoutMs !== undefined && nowMs - this.#activeMs >= idleTimeoutMs)
       this.#limitMet('idle');
   }
 
+  #warn(ageMs: number, maxMs: number): void {
+    const met = WARNINGS.filter((part) => ageMs >= part * maxMs).length;
+    if (met <= this.#warned) return;
+    this.#warned = met;
+    this.#listener.onWarning(Math.floor(ageMs / 1000), maxMs / 1000);
+  }
+
   #limitMet(kind: 'idle' | 'max-duration'): void {
     this.stop();
-    this.#onLimit(kind);
+    this.#listener.onLimit(kind);
   }
 }

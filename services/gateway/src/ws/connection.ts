@@ -5,25 +5,27 @@ import type { Clock, Timer } from '@voice-fleet/runtime/clock';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import type { Logger } from '@voice-fleet/telemetry/logger';
 import type { WebSocket } from 'ws';
-import type { Authenticator } from '../auth/authenticator.ts';
 import type { Dialect, DialectCodec } from '../dialects/dialect.ts';
-import type { AdmissionOutcome, GatewayMetrics } from '../metrics.ts';
-import type { SessionLimits } from '../session/limits.ts';
-import type { ConnectLink } from '../session/link.ts';
-import { Session, type SessionSink } from '../session/session.ts';
+import type { GatewayMetrics } from '../metrics.ts';
+import type { MoveCause } from '../session/link-holder.ts';
+import type { Session } from '../session/session.ts';
+import type { SessionSink } from '../session/session-deps.ts';
+import type { SessionUsage, UsageOwner } from '../usage/session-usage.ts';
+import type { Admission, Admitted } from './admission.ts';
+import { type AdmissionOutcome, admissionOutcome } from './admission-outcome.ts';
+import { clipReason } from './close-reason.ts';
+import { EarlyFrames } from './early-frames.ts';
+import type { Journal } from './journal.ts';
 import { Outbox } from './outbox.ts';
 
-/** RFC 6455: a close frame holds 125 bytes, two of them the code. */
-const MAX_CLOSE_REASON_BYTES = 123;
-/** What a client sends before it is admitted is kept up to here; then it is not read. */
-const MAX_EARLY_FRAMES = 256;
-const MAX_EARLY_BYTES = 64 * 1024;
+/** A client that may resume and leaves so much unread is cut off: it can come back for it. */
+const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 
 export interface ConnectionDeps {
   readonly clock: Clock;
-  readonly limits: SessionLimits;
-  readonly authenticator: Authenticator;
-  readonly connect: ConnectLink;
+  readonly admission: Admission;
+  /** Opens the books of an admitted session. */
+  readonly usage: (admitted: Admitted, owner: UsageOwner) => SessionUsage;
   readonly metrics: GatewayMetrics;
   readonly log: Logger;
   readonly maxMessageBytes: number;
@@ -31,34 +33,38 @@ export interface ConnectionDeps {
 }
 
 /** One client's socket: admits it, pumps its frames into the Session and the Session's events back out. */
-export class Connection implements SessionSink {
+export class Connection implements SessionSink, UsageOwner {
   readonly #socket: WebSocket;
   readonly #dialect: Dialect;
   readonly #deps: ConnectionDeps;
   readonly #codec: DialectCodec;
-  readonly #session: Session;
   readonly #outbox: Outbox;
-  readonly #log: Logger;
+  readonly #early: EarlyFrames;
   readonly #audioSeconds: { inc(seconds: number): void };
   readonly #closed: Promise<void>;
+  #log: Logger;
+  #session: Session | undefined;
+  #admitted: Admitted | undefined;
+  #usage: SessionUsage | undefined;
+  #journal: Journal | undefined;
+  #acks = false;
   #heartbeat: Timer | undefined;
-  /** Frames that wait for the admission; undefined after it. */
-  #early: { readonly data: Buffer; readonly isBinary: boolean }[] | undefined = [];
-  #earlyBytes = 0;
-  #admittedMs: number | undefined;
+  #admittedMs = 0;
   #heard = true;
+  /** Its client has sent a frame since it was admitted. */
+  #spoken = false;
+  #draining: Timer | undefined;
   #ended: CloseReason | undefined;
   #sessionClosed: Promise<void> = Promise.resolve();
 
-  constructor(sessionId: string, socket: WebSocket, dialect: Dialect, deps: ConnectionDeps) {
+  constructor(socket: WebSocket, dialect: Dialect, deps: ConnectionDeps) {
     this.#socket = socket;
     this.#dialect = dialect;
     this.#deps = deps;
     this.#codec = dialect.codec();
-    this.#log = deps.log.child({ sid: sessionId, protocol: dialect.name });
+    this.#log = deps.log.child({ protocol: dialect.name });
     this.#audioSeconds = deps.metrics.audioSeconds.labels(dialect.name);
-    const { clock, limits, connect } = deps;
-    this.#session = new Session({ id: sessionId, clock, limits, connect, sink: this });
+    this.#early = new EarlyFrames(socket);
     this.#outbox = new Outbox(
       socket,
       (event) => this.#codec.encode(event),
@@ -66,8 +72,10 @@ export class Connection implements SessionSink {
     );
     // Read from the start, as only a socket that is read tells that its client has gone.
     socket.on('message', (data: Buffer, isBinary: boolean) => {
-      if (this.#early === undefined) this.#onFrame(data, isBinary);
-      else this.#keep(this.#early, data, isBinary);
+      this.#heard = true;
+      if (this.#ended) return;
+      if (this.#admitted) this.#onFrame(this.#admitted.session, data, isBinary);
+      else this.#early.keep(data, isBinary);
     });
     socket.on('pong', () => {
       this.#heard = true;
@@ -81,30 +89,29 @@ export class Connection implements SessionSink {
     });
   }
 
-  /** Key, slot, worker, greeting; then frames flow. Settles when admitted or refused; never rejects. */
+  /** Key, limits, slot, worker, greeting; then frames flow. Settles when admitted or refused; never rejects. */
   async admit(request: IncomingMessage): Promise<void> {
-    const { authenticator, clock, metrics } = this.#deps;
+    const { admission, clock, metrics } = this.#deps;
     const startedMs = clock.now();
+    const count = (outcome: AdmissionOutcome): void =>
+      metrics.admissions.labels(this.#dialect.name, outcome).inc();
     try {
       const url = new URL(request.url ?? '/', 'ws://gateway');
-      const { apiKey } = this.#dialect.handshake(url.searchParams, request.headers);
-      if (!authenticator.accepts(apiKey)) throw new VoiceError('authentication_failed');
+      const handshake = this.#dialect.handshake(url.searchParams, request.headers);
       this.#heartbeat = clock.every(this.#deps.heartbeatMs, () => this.#beat());
-      await this.#session.open();
-      if (this.#ended) return this.#countAdmission('abandoned');
-      this.#admittedMs = clock.now();
-      metrics.sessionsActive.labels(this.#dialect.name).inc();
-      metrics.admissionSeconds.observe((this.#admittedMs - startedMs) / 1000);
-      this.#countAdmission('accepted');
-      this.#log.info({ event: 'session_started' });
-      const early = this.#early ?? [];
-      this.#early = undefined;
-      this.#socket.resume();
-      for (const { data, isBinary } of early) this.#onFrame(data, isBinary);
+      const admitted = await admission.admit(handshake, {
+        sink: this,
+        onSession: (session) => this.#hold(session),
+      });
+      if (this.#ended) return count('abandoned');
+      metrics.admissionSeconds.observe((clock.now() - startedMs) / 1000);
+      count(admitted.record?.resumed ? 'resumed' : 'accepted');
+      this.#acks = handshake.acks;
+      this.#begin(admitted);
     } catch (error) {
-      if (this.#ended) return this.#countAdmission('abandoned');
-      this.#countAdmission(admissionOutcome(error));
-      this.#fail(error);
+      if (this.#ended) return count('abandoned');
+      count(admissionOutcome(error));
+      this.fail(error);
     }
   }
 
@@ -112,19 +119,33 @@ export class Connection implements SessionSink {
     if (event.kind === 'error') this.#deps.metrics.errors.labels(event.error.code).inc();
     else if (event.kind === 'dropped')
       this.#deps.metrics.droppedAudioSeconds.inc(event.samples / SAMPLE_RATE);
-    if (!this.#ended) this.#outbox.send(event);
+    if (this.#ended) return;
+    if (this.#journal) this.#journal.write(this.#codec.encode(event));
+    else this.#outbox.send(event);
+    if (this.#draining && !this.#session?.busy) this.end({ kind: 'shutdown' });
   }
 
   /** Sends what waits, closes the socket and gives the slot back. The first reason counts. */
   end(reason: CloseReason): void {
     if (this.#ended) return;
     this.#ended = reason;
-    this.#heartbeat?.cancel();
-    this.#outbox.flushAll();
-    const close = this.#codec.close(reason);
-    this.#socket.close(close.code, clip(close.reason));
-    this.#socket.resume();
-    this.#sessionClosed = this.#session.close();
+    this.#sessionClosed = this.#finish(reason);
+  }
+
+  fail(thrown: unknown): void {
+    if (!(thrown instanceof VoiceError)) this.#log.error({ event: 'error', err: thrown });
+    const error =
+      thrown instanceof VoiceError ? thrown : new VoiceError('internal', { cause: thrown });
+    this.event({ kind: 'error', error });
+    if (error.tier === 'fatal') this.end({ kind: 'error', error });
+  }
+
+  endWith(error: VoiceError): void {
+    this.#session?.endWith(error);
+  }
+
+  onBooked(acceptedSamples: number): void {
+    if (this.#acks && this.#journal === undefined) this.#ack(acceptedSamples);
   }
 
   holdInput(hold: boolean): void {
@@ -135,7 +156,22 @@ export class Connection implements SessionSink {
   }
 
   workerLost(cause: string): void {
+    this.#deps.metrics.workersLost.inc();
     this.#log.warn({ event: 'worker_lost', cause });
+  }
+
+  moved(cause: MoveCause, tookMs: number): void {
+    this.#deps.metrics.moves.labels(cause).inc();
+    this.#deps.metrics.moveSeconds.observe(tookMs / 1000);
+    this.#log.info({ event: 'session_moved', cause, tookMs });
+  }
+
+  /** Tells the client to go elsewhere. One that can resume goes at once, others when their utterance is over, or in time. */
+  drain(graceMs: number): void {
+    if (this.#admitted === undefined) return this.end({ kind: 'shutdown' });
+    this.event({ kind: 'shutdown', graceMs });
+    if (this.#journal !== undefined || !this.#session?.busy) return this.end({ kind: 'shutdown' });
+    this.#draining = this.#deps.clock.after(graceMs, () => this.end({ kind: 'shutdown' }));
   }
 
   /** Settles when the socket is closed and the slot given back. */
@@ -144,41 +180,83 @@ export class Connection implements SessionSink {
     await this.#sessionClosed;
   }
 
-  #keep(early: { data: Buffer; isBinary: boolean }[], data: Buffer, isBinary: boolean): void {
-    if (this.#ended) return;
-    this.#heard = true;
-    early.push({ data, isBinary });
-    this.#earlyBytes += data.length;
-    if (early.length >= MAX_EARLY_FRAMES || this.#earlyBytes > MAX_EARLY_BYTES)
-      this.#socket.pause();
+  #hold(session: Session): void {
+    this.#session = session;
+    this.#log = this.#log.child({ sid: session.id });
+    // Its client has gone while its key was looked up.
+    if (this.#ended) this.#sessionClosed = session.close();
   }
 
-  #onFrame(data: Buffer, isBinary: boolean): void {
+  #begin(admitted: Admitted): void {
+    const { clock, metrics } = this.#deps;
+    const { session, info, record, principal } = admitted;
+    this.#admitted = admitted;
+    this.#admittedMs = clock.now();
+    metrics.sessionsActive.labels(this.#dialect.name).inc();
+    this.#usage = this.#deps.usage(admitted, this);
+    const { tenantId: tenant, keyId: key } = principal;
+    const resumed = record?.resumed;
+    this.#log.info({ event: 'session_started', tenant, key, resumed: resumed !== undefined });
+    if (resumed) this.#codec.recall?.(resumed.codec);
+    this.#journal = record?.journal({
+      codec: this.#codec,
+      session,
+      send: (frame) => this.#sendNow(frame),
+      onSaved: (samples) => this.#onSaved(samples),
+      onFenced: () => this.end({ kind: 'resumed-elsewhere' }),
+      confirmed: () => this.#spoken,
+    });
+    if (record && resumed) {
+      const { offer: resume } = record;
+      this.#sendEvent({ kind: 'resumed', session: info, resume, from: session.keep });
+      for (const frame of resumed.frames) this.#sendNow(frame);
+    } else {
+      this.event({ kind: 'created', session: info, ...(record && { resume: record.offer }) });
+    }
+    for (const { data, isBinary } of this.#early.take()) this.#onFrame(session, data, isBinary);
+  }
+
+  #onFrame(session: Session, data: Buffer, isBinary: boolean): void {
     if (this.#ended) return;
-    this.#heard = true;
-    this.#session.touch();
+    this.#spoken = true;
+    session.touch();
     try {
       if (data.length > this.#deps.maxMessageBytes) {
         throw new VoiceError('message_too_large', {
           details: { max_bytes: this.#deps.maxMessageBytes },
         });
       }
-      const { totals } = this.#session;
+      const { totals } = session;
       const before = totals.acceptedSamples;
-      this.#session.apply(this.#codec.decode(data, isBinary));
+      session.apply(this.#codec.decode(data, isBinary));
       const accepted = totals.acceptedSamples - before;
-      if (accepted > 0) this.#audioSeconds.inc(accepted / SAMPLE_RATE);
+      if (accepted <= 0) return;
+      this.#audioSeconds.inc(accepted / SAMPLE_RATE);
+      if (this.#journal === undefined) this.#usage?.accepted(totals.acceptedSamples);
     } catch (error) {
-      this.#fail(error);
+      this.fail(error);
     }
   }
 
-  #fail(thrown: unknown): void {
-    if (!(thrown instanceof VoiceError)) this.#log.error({ event: 'error', err: thrown });
-    const error =
-      thrown instanceof VoiceError ? thrown : new VoiceError('internal', { cause: thrown });
-    this.event({ kind: 'error', error });
-    if (error.tier === 'fatal') this.end({ kind: 'error', error });
+  #onSaved(acceptedSamples: number): void {
+    this.#usage?.accepted(acceptedSamples);
+    this.#ack(acceptedSamples);
+  }
+
+  #ack(acceptedSample: number): void {
+    this.#sendEvent({ kind: 'ack', acceptedSample, keep: this.#session?.keep });
+  }
+
+  /** What is not numbered, as no resume brings it again. */
+  #sendEvent(event: SessionEvent): void {
+    for (const frame of this.#codec.encode(event)) this.#sendNow(frame);
+  }
+
+  /** Frames that are written down already, or need not be. */
+  #sendNow(frame: string): void {
+    if (this.#socket.readyState !== this.#socket.OPEN) return;
+    this.#socket.send(frame);
+    if (this.#socket.bufferedAmount > MAX_UNREAD_BYTES) this.end({ kind: 'slow-reader' });
   }
 
   #beat(): void {
@@ -199,52 +277,50 @@ export class Connection implements SessionSink {
       this.end({ kind: 'error', error: new VoiceError('invalid_message') });
   }
 
+  async #finish(reason: CloseReason): Promise<void> {
+    this.#heartbeat?.cancel();
+    this.#draining?.cancel();
+    // First of all: what its worker still says must not be in the last save without having been sent.
+    const closed = this.#session?.close();
+    if (reason.kind === 'resumed-elsewhere') this.#journal?.stop();
+    else if (this.#journal) await this.#journal.close();
+    this.#outbox.flushAll();
+    const { code, reason: text } = this.#codec.close(reason);
+    this.#socket.close(code, clipReason(text));
+    this.#socket.resume();
+    await Promise.all([closed, this.#usage?.close()]);
+    if (!isResumable(reason)) await this.#admitted?.record?.end();
+  }
+
   #onClose(code: number): void {
     const initiator = this.#ended ? 'server' : 'client';
     const reason = this.#ended?.kind ?? 'client';
-    this.#heartbeat?.cancel();
-    if (!this.#ended) {
-      this.#ended = { kind: 'ended' };
-      this.#sessionClosed = this.#session.close();
-    }
-    if (this.#admittedMs === undefined) return;
+    if (!this.#ended) this.end({ kind: 'gone' });
+    const session = this.#admitted?.session;
+    if (session === undefined) return;
     const { metrics, clock } = this.#deps;
     const durationS = (clock.now() - this.#admittedMs) / 1000;
     metrics.sessionsActive.labels(this.#dialect.name).dec();
     metrics.sessionSeconds.labels(reason).observe(durationS);
-    this.#log.info({
-      event: 'session_ended',
-      code,
-      initiator,
-      reason,
-      durationS,
-      ...this.#session.totals,
-    });
-  }
-
-  #countAdmission(outcome: AdmissionOutcome): void {
-    this.#deps.metrics.admissions.labels(this.#dialect.name, outcome).inc();
+    const { totals } = session;
+    this.#log.info({ event: 'session_ended', code, initiator, reason, durationS, ...totals });
   }
 }
 
-function admissionOutcome(error: unknown): AdmissionOutcome {
-  if (!(error instanceof VoiceError)) return 'error';
-  switch (error.code) {
-    case 'authentication_failed':
-      return 'rejected_auth';
-    case 'at_capacity':
-      return 'rejected_capacity';
-    default:
-      return 'error';
+/** Whether a client whose connection ended so may take its session up again. */
+function isResumable(reason: CloseReason): boolean {
+  switch (reason.kind) {
+    case 'gone':
+    case 'shutdown':
+    case 'slow-reader':
+    case 'unresponsive':
+    case 'resumed-elsewhere':
+      return true;
+    case 'ended':
+    case 'idle':
+    case 'max-duration':
+      return false;
+    case 'error':
+      return !['key_revoked', 'audio_quota_exhausted'].includes(reason.error.code);
   }
-}
-
-/** Cuts to what a close frame holds, at a character border. */
-function clip(reason: string): string {
-  const bytes = Buffer.from(reason);
-  if (bytes.length <= MAX_CLOSE_REASON_BYTES) return reason;
-  return bytes
-    .subarray(0, MAX_CLOSE_REASON_BYTES)
-    .toString()
-    .replace(/\uFFFD+$/, '');
 }

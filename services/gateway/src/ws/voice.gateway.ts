@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { type BeforeApplicationShutdown, Inject } from '@nestjs/common';
 import { type OnGatewayConnection, WebSocketGateway } from '@nestjs/websockets';
@@ -10,13 +9,14 @@ import { Connection, type ConnectionDeps } from './connection.ts';
 /** Class form of ConnectionDeps, so that Nest can hand it over by type. */
 export abstract class ConnectionServices implements ConnectionDeps {
   abstract readonly clock: ConnectionDeps['clock'];
-  abstract readonly limits: ConnectionDeps['limits'];
-  abstract readonly authenticator: ConnectionDeps['authenticator'];
-  abstract readonly connect: ConnectionDeps['connect'];
+  abstract readonly admission: ConnectionDeps['admission'];
+  abstract readonly usage: ConnectionDeps['usage'];
   abstract readonly metrics: ConnectionDeps['metrics'];
   abstract readonly log: ConnectionDeps['log'];
   abstract readonly maxMessageBytes: number;
   abstract readonly heartbeatMs: number;
+  /** How long an utterance under way may go on when this process is told to stop. */
+  abstract readonly drainMs: number;
 }
 
 /** Every client socket of this process. */
@@ -42,18 +42,17 @@ export class VoiceGateway implements OnGatewayConnection<WebSocket>, BeforeAppli
       const { code, reason } = dialect.codec().close({ kind: 'shutdown' });
       return socket.close(code, reason);
     }
-    const sessionId = `sess_${randomBytes(16).toString('hex')}`;
-    const connection = new Connection(sessionId, socket, dialect, this.#services);
+    const connection = new Connection(socket, dialect, this.#services);
     this.#connections.add(connection);
     void connection.closed().then(() => this.#connections.delete(connection));
     void connection.admit(request);
   }
 
-  /** Ends all sessions before their socket server goes; settles when every slot is given back. */
+  /** Sends all clients elsewhere before their socket server goes; settles when every slot is given back. */
   async beforeApplicationShutdown(): Promise<void> {
     this.#stopping = true;
     const closing = Array.from(this.#connections, (connection) => {
-      connection.end({ kind: 'shutdown' });
+      connection.drain(this.#services.drainMs);
       return connection.closed();
     });
     await Promise.all(closing);

@@ -245,13 +245,73 @@ describe('YapCodec.encode', () => {
       const reason_code = code === 'at_capacity' ? 'server_at_capacity' : code;
       expect(frame?.payload).toEqual({
         code: expect.stringMatching(
-          /^(authentication_failed|server_at_capacity|invalid_(message|payload|audio)|internal_error|rate_limited|processing_error)$/,
+          /^(authentication_failed|server_at_capacity|invalid_(message|payload|audio)|internal_error|rate_limited|processing_error|resume_refused)$/,
         ),
         message: ERRORS[code].message,
         details: { reason_code, extra: 1 },
       });
     },
   );
+
+  it('numbers frames, and numbered ones are frames of the schema as well', () => {
+    const by = codec();
+    const [frame = ''] = by.encode({ kind: 'pong' });
+    const numbered = YapServerFrame.parse(JSON.parse(by.numbered(frame, 7)));
+    expect(numbered).toEqual({ ...JSON.parse(frame), seq: 7 });
+  });
+
+  it('offers a resume, and tells a client that took it up what to send again', () => {
+    const resume = { token: 't', ttlMs: 60_000 };
+    const [created] = encode(codec(), { kind: 'created', session, resume });
+    expect(created?.payload).toMatchObject({ id: 'sess_1', resume: { token: 't', ttl_s: 60 } });
+    const from = { utteranceId: 'u', fromSample: 9 };
+    const [resumed] = encode(codec(), { kind: 'resumed', session, resume, from });
+    expect([resumed?.request_id, resumed?.payload]).toMatchObject([
+      'u',
+      { open: { request_id: 'u', from_sample: 9 } },
+    ]);
+    const [idle] = encode(codec(), { kind: 'resumed', session, resume, from: undefined });
+    expect(idle?.payload).not.toHaveProperty('open');
+  });
+
+  it('acknowledges audio under the id of the open utterance', () => {
+    const keep = { utteranceId: 'u', fromSample: 3 };
+    const [ack] = encode(codec(), { kind: 'ack', acceptedSample: 9, keep });
+    expect([ack?.request_id, ack?.payload]).toEqual([
+      'u',
+      { accepted_samples: 9, keep_from_sample: 3 },
+    ]);
+    const [idle] = encode(codec(), { kind: 'ack', acceptedSample: 9, keep: undefined });
+    expect(idle?.payload).toEqual({ accepted_samples: 9 });
+  });
+
+  it('tells of the line, of limits and of a shutdown in status frames', () => {
+    const payloads = [
+      { kind: 'queued', position: 3, estimateMs: 1_500 } as const,
+      { kind: 'queued', position: 3, estimateMs: undefined } as const,
+      { kind: 'warning', limit: 'session_seconds', used: 8, max: 10 } as const,
+      { kind: 'shutdown', graceMs: 2_000 } as const,
+    ].map((event) => encode(codec(), event)[0]?.payload);
+    expect(payloads).toEqual([
+      { kind: 'queued', position: 3, estimate_s: 1.5 },
+      { kind: 'queued', position: 3 },
+      { kind: 'limit_warning', limit: 'session_seconds', used: 8, max: 10 },
+      { kind: 'shutdown', grace_s: 2 },
+    ]);
+  });
+
+  it('goes on with the ids of a codec whose memory it was given', () => {
+    const one = codec();
+    decode(one, message('input_audio_buffer.commit', {}, { session_id: 's1', request_id: 'utt' }));
+    decode(one, message('ping', {}, { session_id: 's2', request_id: 'p' }));
+    const other = codec();
+    other.recall(JSON.parse(JSON.stringify(one.memory())));
+    expect(idsOf(other, { kind: 'pong' })).toEqual(['s2', 'p']);
+    expect(idsOf(other, { kind: 'partial', utteranceId: 'utt', text: 'a', tail: '' })).toEqual([
+      's1',
+      'utt',
+    ]);
+  });
 
   it('gives frames of the schema for any event with any text in it', () => {
     const text = fc.string({ unit: 'binary' });

@@ -215,6 +215,7 @@ export class YapCodec implements DialectCodec {
     const { busyCode, unauthorizedCode, idleReason } = this.#settings;
     switch (reason.kind) {
       case 'ended':
+      case 'gone':
         return { code: 1000, reason: '' };
       case 'idle':
         return { code: 4000, reason: idleReason };

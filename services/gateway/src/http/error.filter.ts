@@ -1,0 +1,118 @@
+import { type ArgumentsHost, Catch, type ExceptionFilter } from '@nestjs/common';
+import { RedisUnavailable } from '@voice-fleet/fleet/redis';
+import { TenantError, type TenantFault } from '@voice-fleet/fleet/tenants/tenant-error';
+import { VoiceError } from '@voice-fleet/protocol/errors';
+import type { Logger } from '@voice-fleet/telemetry/logger';
+
+/** The body of every failed HTTP request. */
+export interface HttpErrorBody {
+  readonly error: {
+    readonly code: string;
+    readonly message: string;
+    readonly details: Readonly<Record<string, string | number>>;
+  };
+}
+
+/** The part of an HTTP request and response used here. */
+interface HttpRequest {
+  readonly method: string;
+  readonly path: string;
+}
+interface HttpResponse {
+  readonly headersSent: boolean;
+  setHeader(name: string, value: string): void;
+  status(code: number): { json(body: unknown): void };
+  end(): void;
+}
+
+interface Answer extends HttpErrorBody {
+  readonly status: number;
+}
+
+const TENANT_STATUS = {
+  tenant_not_found: 404,
+  key_not_found: 404,
+  tenant_exists: 409,
+  tenant_reserved: 409,
+  tenant_disabled: 409,
+  key_not_active: 409,
+  too_many_tenants: 409,
+  too_many_keys: 409,
+  busy: 409,
+  invalid_value: 400,
+  unreadable_record: 500,
+} as const satisfies Record<TenantFault, number>;
+
+/** Answers whatever a controller or a parser throws, in the one form that docs/http.md tells. Nothing of an unknown fault is shown. */
+@Catch()
+export class ErrorFilter implements ExceptionFilter {
+  readonly #log: Pick<Logger, 'error'>;
+
+  constructor(log: Pick<Logger, 'error'>) {
+    this.#log = log;
+  }
+
+  catch(thrown: unknown, host: ArgumentsHost): void {
+    const http = host.switchToHttp();
+    const response = http.getResponse<HttpResponse>();
+    const { status, error } = this.#answer(thrown, http.getRequest<HttpRequest>());
+    // A body that has begun cannot become another one.
+    if (response.headersSent) return response.end();
+    const waitS = error.details['retry_after_s'];
+    if (typeof waitS === 'number') response.setHeader('Retry-After', String(Math.ceil(waitS)));
+    if (status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
+    response.status(status).json({ error });
+  }
+
+  #answer(thrown: unknown, request: HttpRequest): Answer {
+    if (thrown instanceof VoiceError) {
+      const { code, message, details, status } = thrown;
+      if (code === 'internal') this.#report(thrown.cause ?? thrown);
+      return { status, error: { code, message, details } };
+    }
+    if (thrown instanceof TenantError) {
+      const { code, message } = thrown;
+      if (code === 'unreadable_record') this.#report(thrown);
+      return { status: TENANT_STATUS[code], error: { code, message, details: {} } };
+    }
+    if (thrown instanceof RedisUnavailable)
+      return this.#answer(
+        new VoiceError('fleet_unavailable', {
+          message: 'Redis cannot be reached right now. Try again shortly.',
+          details: { retry_after_s: 1 },
+        }),
+        request,
+      );
+    return this.#ofFramework(thrown, request);
+  }
+
+  /** Faults of Nest and of its body parser: `status` 404 for an unknown path, 400, 413 or 415 for a body. */
+  #ofFramework(thrown: unknown, { method, path }: HttpRequest): Answer {
+    const status = statusOf(thrown);
+    if (status === 404) return plain(404, 'not_found', `There is no ${method} ${path} here.`);
+    if (status === 413) return plain(413, 'message_too_large', 'The body is too large.');
+    if (status === 415)
+      return plain(415, 'invalid_message', 'The body must be JSON in UTF-8, plain or gzip.');
+    if (status === 400) return plain(400, 'invalid_message', 'The body is not valid JSON.');
+    if (status >= 400 && status < 500)
+      return plain(status, 'invalid_message', 'The request is not valid.');
+    this.#report(thrown);
+    return plain(500, 'internal', 'Internal error.');
+  }
+
+  #report(error: unknown): void {
+    this.#log.error({ event: 'http_fault', err: error });
+  }
+}
+
+function plain(status: number, code: string, message: string): Answer {
+  return { status, error: { code, message, details: {} } };
+}
+
+/** Nest has `getStatus()`, its body parser `status`; 500 for all else. */
+function statusOf(thrown: unknown): number {
+  if (typeof thrown !== 'object' || thrown === null) return 500;
+  if ('getStatus' in thrown && typeof thrown.getStatus === 'function')
+    return Number(thrown.getStatus());
+  return 'status' in thrown && typeof thrown.status === 'number' ? thrown.status : 500;
+}

@@ -1,0 +1,152 @@
+import {
+  type Lease,
+  newLeaseToken,
+  type Placement,
+  type TenantClaim,
+} from '@voice-fleet/fleet/lease';
+import type { LeaseKeeper } from '@voice-fleet/fleet/lease-keeper';
+import { RedisUnavailable } from '@voice-fleet/fleet/redis';
+import type { WaitingLine } from '@voice-fleet/fleet/waiting-line';
+import { VoiceError } from '@voice-fleet/protocol/errors';
+import type { Clock } from '@voice-fleet/runtime/clock';
+import type { Logger } from '@voice-fleet/telemetry/logger';
+import type { GatewayMetrics } from '../metrics.ts';
+import type { Link, LinkRequest, Route } from '../session/link.ts';
+import { dialWorker, LinkRefused, type LinkSettings, type WorkerLink } from './worker-link.ts';
+
+/** Workers tried at a time before a session is told that there is none. */
+const MAX_ATTEMPTS = 4;
+
+export interface WorkerRouteDeps {
+  readonly line: Pick<WaitingLine, 'acquire'>;
+  readonly keeper: LeaseKeeper;
+  readonly clock: Clock;
+  readonly link: LinkSettings;
+  readonly metrics: GatewayMetrics;
+  readonly log: Logger;
+}
+
+/** Whom a route is for. */
+export interface RouteRequest {
+  readonly sessionId: string;
+  readonly tenant: TenantClaim;
+  /** The session was admitted before, by another connection: it goes before newcomers. */
+  readonly resumes?: boolean;
+  /** The lease that it may still hold then. */
+  readonly leaseToken?: string | undefined;
+}
+
+/** A session's one lease, through all its moves, and the way to the worker it is for. */
+export class WorkerRoute implements Route {
+  readonly #request: RouteRequest;
+  readonly #deps: WorkerRouteDeps;
+  #lease: Lease | undefined;
+  #link: WorkerLink | undefined;
+
+  constructor(request: RouteRequest, deps: WorkerRouteDeps) {
+    this.#request = request;
+    this.#deps = deps;
+  }
+
+  /** Of the lease held: what another gateway needs to take it over. */
+  get leaseToken(): string | undefined {
+    return this.#lease?.token;
+  }
+
+  async connect(request: LinkRequest): Promise<Link> {
+    const { sessionId, tenant } = this.#request;
+    const { clock, metrics, log, link: settings } = this.#deps;
+    const exclude = request.avoid === undefined ? [] : [request.avoid];
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
+      request.signal.throwIfAborted();
+      const lease = await this.#take(exclude, request, attempt > 0);
+      const { token, epoch, address, workerId } = lease;
+      const target = { workerId, address, token, epoch, sessionId, tenantId: tenant.id };
+      try {
+        const link = await dialWorker(target, request.listener, settings, clock, request.signal);
+        if (this.#lease === lease) {
+          this.#link = link;
+          return link;
+        }
+        await link.close();
+      } catch (error) {
+        if (!(error instanceof LinkRefused)) throw error;
+        const { reason } = error;
+        metrics.linkRefusals.labels(reason).inc();
+        log.warn({ event: 'link_refused', sid: sessionId, worker: workerId, address, reason });
+      }
+      exclude.push(workerId);
+    }
+    throw new VoiceError('fleet_unavailable');
+  }
+
+  async release(): Promise<void> {
+    const lease = this.#lease;
+    this.#lease = undefined;
+    if (lease !== undefined) await this.#deps.keeper.release(lease);
+  }
+
+  /** A lease on another worker than those excluded; the one held is given up for it in the same step. */
+  async #take(exclude: readonly string[], request: LinkRequest, again: boolean): Promise<Lease> {
+    const { keeper, line, metrics } = this.#deps;
+    const held = this.#lease;
+    const replaces = held?.token ?? this.#request.leaseToken;
+    const { signal, waitMs, onPosition } = request;
+    const placement = await this.#count(
+      line.acquire(
+        {
+          token: newLeaseToken(),
+          sessionId: this.#request.sessionId,
+          tenant: this.#request.tenant,
+          minEpoch: held?.epoch ?? 0,
+          exclude,
+          ...(replaces === undefined ? {} : { replaces }),
+          ...(this.#request.resumes ? { resumes: true } : {}),
+        },
+        { signal, waitMs, ...(onPosition && { onPosition }) },
+      ),
+    );
+    if (placement.kind === 'refused') throw refusal(placement, again);
+    const { lease } = placement;
+    if (held !== undefined) keeper.drop(held);
+    this.#lease = lease;
+    keeper.hold(lease, () => {
+      metrics.leaseOperations.labels('renew', 'lost').inc();
+      if (this.#lease === lease) this.#link?.lose('lease lost');
+    });
+    return lease;
+  }
+
+  async #count(asked: Promise<Placement>): Promise<Placement> {
+    const count = (outcome: string): void =>
+      this.#deps.metrics.leaseOperations.labels('acquire', outcome).inc();
+    try {
+      const placement = await asked;
+      count(placement.kind === 'granted' ? 'granted' : placement.reason);
+      return placement;
+    } catch (error) {
+      if (!(error instanceof RedisUnavailable)) throw error;
+      count('redis_unavailable');
+      throw new VoiceError('fleet_unavailable', { cause: error });
+    }
+  }
+}
+
+/** `again`: some worker that has a slot did not answer; that the rest is full is a fault of the fleet, not a lack of slots. */
+function refusal(placement: Extract<Placement, { kind: 'refused' }>, again: boolean): VoiceError {
+  const { reason, retryAfterMs } = placement;
+  const details =
+    retryAfterMs === undefined ? {} : { retry_after_s: Math.ceil(retryAfterMs / 100) / 10 };
+  switch (reason) {
+    case 'no_workers':
+      return new VoiceError('fleet_unavailable', { details });
+    case 'full':
+    case 'limit':
+    case 'line_full':
+      return new VoiceError(again ? 'fleet_unavailable' : 'at_capacity', { details });
+    case 'tenant_sessions':
+      return new VoiceError('too_many_sessions', { details });
+    case 'tenant_rate':
+      return new VoiceError('session_rate_limited', { details });
+  }
+}

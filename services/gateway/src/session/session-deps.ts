@@ -1,0 +1,42 @@
+import type { CloseReason, SessionEvent } from '@voice-fleet/protocol/session';
+import type { Clock } from '@voice-fleet/runtime/clock';
+import type { SessionLimits } from './limits.ts';
+import type { Route } from './link.ts';
+import type { MoveCause } from './link-holder.ts';
+import type { SessionSnapshot } from './snapshot.ts';
+
+/** Where a session's output goes: the connection that owns it. */
+export interface SessionSink {
+  event(event: SessionEvent): void;
+  /** The session is over; the sink closes the connection and then the session. */
+  end(reason: CloseReason): void;
+  /** Stops (true) or resumes (false) reading from the client. */
+  holdInput(hold: boolean): void;
+  /** For log and metrics: this session left its worker, and went on with another after `tookMs`. */
+  workerLost(cause: string): void;
+  moved(cause: MoveCause, tookMs: number): void;
+}
+
+/** Facts for the log line and the metrics at the end of a session. */
+export interface SessionTotals {
+  utterances: number;
+  /** The session clock. */
+  acceptedSamples: number;
+  droppedSamples: number;
+  workersLost: number;
+  moves: number;
+}
+
+export interface SessionDeps {
+  readonly id: string;
+  readonly clock: Clock;
+  readonly limits: SessionLimits;
+  readonly route: Route;
+  readonly sink: SessionSink;
+  /** A session begun elsewhere, with the text of its open utterance. */
+  readonly restored?: { readonly snapshot: SessionSnapshot; readonly text: string };
+}
+
+export function newTotals(): SessionTotals {
+  return { utterances: 0, acceptedSamples: 0, droppedSamples: 0, workersLost: 0, moves: 0 };
+}

@@ -1,0 +1,34 @@
+import { VoiceError } from '@voice-fleet/protocol/errors';
+
+export const ADMISSION_OUTCOMES = [
+  'accepted',
+  'resumed',
+  'rejected_auth',
+  'rejected_limit',
+  'rejected_capacity',
+  'rejected_resume',
+  'error',
+  'abandoned',
+] as const;
+export type AdmissionOutcome = (typeof ADMISSION_OUTCOMES)[number];
+
+/** How an admission ended that ended with an error. */
+export function admissionOutcome(error: unknown): AdmissionOutcome {
+  if (!(error instanceof VoiceError)) return 'error';
+  switch (error.code) {
+    case 'authentication_failed':
+    case 'key_revoked':
+    case 'scope_missing':
+      return 'rejected_auth';
+    case 'too_many_sessions':
+    case 'session_rate_limited':
+    case 'audio_quota_exhausted':
+      return 'rejected_limit';
+    case 'at_capacity':
+      return 'rejected_capacity';
+    case 'resume_refused':
+      return 'rejected_resume';
+    default:
+      return 'error';
+  }
+}

@@ -1,0 +1,105 @@
+import { randomBytes } from 'node:crypto';
+import type { Principal } from '@voice-fleet/fleet/tenant';
+import type { SessionInfo } from '@voice-fleet/protocol/session';
+import type { Clock } from '@voice-fleet/runtime/clock';
+import type { Authenticator } from '../auth/authenticator.ts';
+import { sessionLimits, tenantClaim } from '../auth/session-limits.ts';
+import type { Handshake } from '../dialects/dialect.ts';
+import type { RouteRequest, WorkerRoute } from '../routing/worker-route.ts';
+import type { SessionLimits } from '../session/limits.ts';
+import { Session } from '../session/session.ts';
+import type { SessionSink } from '../session/session-deps.ts';
+import type { DailyAudio } from '../usage/daily-audio.ts';
+import type { SessionRecord, SessionRecords } from './session-records.ts';
+
+export interface AdmissionDeps {
+  readonly clock: Clock;
+  readonly authenticator: Pick<Authenticator, 'authenticate'>;
+  readonly route: (request: RouteRequest) => WorkerRoute;
+  readonly records: SessionRecords;
+  readonly dailyAudio: DailyAudio;
+  readonly limits: SessionLimits;
+  /** How long a client that did not ask to wait is kept waiting for a slot all the same. */
+  readonly holdMs: number;
+  /** The longest that a client may ask to wait. */
+  readonly maxWaitMs: number;
+}
+
+/** The connection that asks. */
+export interface Guest {
+  readonly sink: SessionSink;
+  /** The session exists and may be closed; it is not admitted yet. */
+  onSession(session: Session): void;
+}
+
+export interface Admitted {
+  readonly session: Session;
+  readonly info: SessionInfo;
+  readonly principal: Principal;
+  /** Of a session that can be resumed. */
+  readonly record: SessionRecord | undefined;
+}
+
+/** Lets clients in: key, limits of the tenant, a slot. Throws VoiceError. */
+export class Admission {
+  readonly #deps: AdmissionDeps;
+
+  constructor(deps: AdmissionDeps) {
+    this.#deps = deps;
+  }
+
+  async admit(handshake: Handshake, guest: Guest): Promise<Admitted> {
+    const { authenticator, dailyAudio } = this.#deps;
+    const principal = await authenticator.authenticate(handshake.apiKey, 'stream');
+    await dailyAudio.expectLeft(principal);
+    return handshake.resume === undefined
+      ? this.#open(handshake, principal, guest)
+      : this.#resume(handshake.resume, principal, guest);
+  }
+
+  async #open(handshake: Handshake, principal: Principal, guest: Guest): Promise<Admitted> {
+    const { clock, limits, records, holdMs, maxWaitMs } = this.#deps;
+    const id = `sess_${randomBytes(16).toString('hex')}`;
+    const route = this.#deps.route({ sessionId: id, tenant: tenantClaim(principal) });
+    const session = new Session({
+      id,
+      clock,
+      limits: sessionLimits(limits, principal.limits),
+      route,
+      sink: guest.sink,
+    });
+    guest.onSession(session);
+    const waits = handshake.waitMs > 0;
+    const info = await session.open({
+      waitMs: waits ? Math.min(handshake.waitMs, maxWaitMs) : holdMs,
+      ...(waits && {
+        onPosition: (position, estimateMs) =>
+          guest.sink.event({ kind: 'queued', position, estimateMs }),
+      }),
+    });
+    const record = handshake.resumable ? await records.open(id, principal, route) : undefined;
+    return { session, info, principal, record };
+  }
+
+  async #resume(
+    { token, lastSeq }: NonNullable<Handshake['resume']>,
+    principal: Principal,
+    guest: Guest,
+  ): Promise<Admitted> {
+    const { clock, limits, records } = this.#deps;
+    const found = await records.resume(token, principal, lastSeq);
+    const { sessionId: id, leaseToken, snapshot, text } = found;
+    const tenant = tenantClaim(principal);
+    const route = this.#deps.route({ sessionId: id, tenant, resumes: true, leaseToken });
+    const session = new Session({
+      id,
+      clock,
+      limits: sessionLimits(limits, principal.limits),
+      route,
+      sink: guest.sink,
+      restored: { snapshot, text },
+    });
+    guest.onSession(session);
+    return { session, info: session.resume(snapshot), principal, record: found.own(route) };
+  }
+}
