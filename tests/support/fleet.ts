@@ -67,6 +67,8 @@ export class Fleet implements AsyncDisposable {
       VOXTRAL_API_KEY: KEY,
       REDIS_URL: this.redis.url,
       LOG_LEVEL: 'error',
+      // Refusals are the subject of most tests that meet a full fleet.
+      ADMISSION_HOLD_S: '0',
       ...LOOPBACK,
       ...FREE_PORTS,
       ...env,

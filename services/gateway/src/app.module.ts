@@ -5,7 +5,7 @@ import { TenantStore } from '@voice-fleet/fleet/tenants/tenant-store';
 import { Authenticator } from './auth/authenticator.ts';
 import { Dialects } from './dialects/dialects.ts';
 import { AdminController } from './http/admin.controller.ts';
-import { AdminGuard } from './http/admin.guard.ts';
+import { AdminKey } from './http/admin.guard.ts';
 import type { ErrorFilter } from './http/error.filter.ts';
 import { FleetHealth } from './http/fleet-health.ts';
 import { HealthController } from './http/health.controller.ts';
@@ -20,7 +20,7 @@ export interface AppParts {
   readonly authenticator: Authenticator;
   readonly credentials: CredentialStore;
   readonly tenants: TenantStore;
-  readonly adminGuard: AdminGuard;
+  readonly adminKey: AdminKey;
   readonly errorFilter: ErrorFilter;
   readonly usage: UsageSource;
 }
@@ -39,7 +39,7 @@ export class AppModule {
         { provide: Authenticator, useValue: parts.authenticator },
         { provide: CredentialStore, useValue: parts.credentials },
         { provide: TenantStore, useValue: parts.tenants },
-        { provide: AdminGuard, useValue: parts.adminGuard },
+        { provide: AdminKey, useValue: parts.adminKey },
         { provide: APP_FILTER, useValue: parts.errorFilter },
         { provide: UsageSource, useValue: parts.usage },
         VoiceGateway,

@@ -22,7 +22,7 @@ import { RevocationWatch } from './auth/revocation-watch.ts';
 import type { GatewayConfig } from './config.ts';
 import { Dialects } from './dialects/dialects.ts';
 import { yapDialect } from './dialects/yap/dialect.ts';
-import { AdminGuard } from './http/admin.guard.ts';
+import { AdminKey } from './http/admin.guard.ts';
 import { ErrorFilter } from './http/error.filter.ts';
 import { FleetHealth } from './http/fleet-health.ts';
 import { GatewayMetrics } from './metrics.ts';
@@ -115,7 +115,7 @@ export async function startGateway(config: GatewayConfig, log: Logger): Promise<
       authenticator,
       credentials,
       tenants: new TenantStore(redis),
-      adminGuard: new AdminGuard(config.adminKey),
+      adminKey: new AdminKey(config.adminKey),
       errorFilter: new ErrorFilter(log),
       usage: {
         authenticate: authenticator.authenticate.bind(authenticator),

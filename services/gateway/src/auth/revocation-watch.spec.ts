@@ -24,6 +24,7 @@ describe('RevocationWatch', () => {
   let watch: RevocationWatch;
   let version: string;
   let away: boolean;
+  let readsFail: boolean;
   let stored: Map<string, StoredKey | TenantError>;
   let reads: string[][];
   let heard: [string, KeyChange][];
@@ -49,7 +50,7 @@ describe('RevocationWatch', () => {
 
   beforeEach(async () => {
     clock = new FakeClock();
-    [version, away, reads, heard, logged] = ['7', false, [], [], ''];
+    [version, away, readsFail, reads, heard, logged] = ['7', false, false, [], [], ''];
     stored = new Map([
       [A, keyOf(A)],
       [B, keyOf(B)],
@@ -65,7 +66,7 @@ describe('RevocationWatch', () => {
       store: {
         version: () => (away ? gone() : Promise.resolve(version)),
         read: (keys) => {
-          if (away) return gone();
+          if (away || readsFail) return gone();
           reads.push(keys.map(({ keyId }) => keyId));
           return Promise.resolve({ version, found: keys.map(({ keyId }) => stored.get(keyId)) });
         },
@@ -170,9 +171,10 @@ describe('RevocationWatch', () => {
   it('reads again what it could not read', async () => {
     session('one');
     stored.set(A, keyOf(A, { revokedAtMs: 1 }));
-    away = true;
+    readsFail = true;
     await poll();
-    away = false;
+    expect(watch.away).toBe(true);
+    readsFail = false;
     await poll();
     expect(heard).toEqual([['one', { kind: 'revoked' }]]);
   });

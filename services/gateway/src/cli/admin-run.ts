@@ -64,15 +64,15 @@ async function withStore(
   env: NodeJS.ProcessEnv,
   act: (store: TenantStore) => Promise<Said>,
 ): Promise<Said> {
-  let lastError: Error | undefined;
+  // A person waits: the first failure counts, and silence for so long is one.
+  const failed = new AbortController();
   const redis = connectRedis(parseEnv(AdminEnv, env).REDIS_URL, {
-    onError: (error) => {
-      lastError = error;
-    },
+    onError: (error) => failed.abort(error),
   });
+  const patience = AbortSignal.any([failed.signal, AbortSignal.timeout(CONNECT_TIMEOUT_MS)]);
   try {
-    await untilReady(redis, AbortSignal.timeout(CONNECT_TIMEOUT_MS)).catch((error: unknown) => {
-      throw new RedisUnavailable(lastError ?? error);
+    await untilReady(redis, patience).catch((error: unknown) => {
+      throw new RedisUnavailable(error);
     });
     return await act(new TenantStore(redis));
   } finally {

@@ -109,10 +109,12 @@ describe('UsageMeter', () => {
   it('never books less than before', async () => {
     const a = open('a');
     a.set(100);
+    a.set(60);
     await interval();
     a.set(40);
     await interval();
     expect(ledger.batches).toHaveLength(1);
+    expect(ledger.booked.get('a')).toBe(100);
   });
 
   it('has one batch under way at a time', async () => {
@@ -218,6 +220,18 @@ describe('UsageMeter', () => {
     await a.close();
     expect(errors).toEqual([expect.any(UnbookedAudio)]);
     expect(errors[0]).toMatchObject({ session: { sessionId: 'a' }, samples: 4 });
+  });
+
+  it('tells at its end what of closed sessions Redis never took', async () => {
+    const a = open('a');
+    a.set(6);
+    ledger.mode = 'away';
+    await a.close();
+    await meter.stop();
+    expect(errors).toEqual([expect.any(UnbookedAudio)]);
+    expect(errors[0]).toMatchObject({ session: { sessionId: 'a' }, samples: 6 });
+    await meter.stop();
+    expect([errors.length, meter.backlog]).toEqual([1, 0]);
   });
 
   it('goes on after a fault of a ledger or a listener, which its owner hears of', async () => {
