@@ -2,6 +2,7 @@ import 'reflect-metadata';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
 import { LeaseKeeper } from '@voice-fleet/fleet/lease-keeper';
 import { LeaseStore } from '@voice-fleet/fleet/lease-store';
 import { connectRedis } from '@voice-fleet/fleet/redis';
@@ -20,9 +21,11 @@ import { AppModule } from './app.module.ts';
 import { Authenticator } from './auth/authenticator.ts';
 import { RevocationWatch } from './auth/revocation-watch.ts';
 import type { GatewayConfig } from './config.ts';
+import type { Dialect } from './dialects/dialect.ts';
 import { Dialects } from './dialects/dialects.ts';
 import { yapDialect } from './dialects/yap/dialect.ts';
 import { AdminKey } from './http/admin.guard.ts';
+import { useJsonBodies } from './http/admin-bodies.ts';
 import { ErrorFilter } from './http/error.filter.ts';
 import { FleetHealth } from './http/fleet-health.ts';
 import { GatewayMetrics } from './metrics.ts';
@@ -32,6 +35,10 @@ import { SessionUsage } from './usage/session-usage.ts';
 import { UsageMeter } from './usage/usage-meter.ts';
 import { Admission } from './ws/admission.ts';
 import { SessionRecords } from './ws/session-records.ts';
+import { UpgradeGate } from './ws/upgrade-gate.ts';
+import { UpgradeHold } from './ws/upgrade-gate-hold.ts';
+import { LimitedHttp } from './ws/upgrade-gate-http.ts';
+import { TenantRoom } from './ws/upgrade-gate-tenant.ts';
 import { VoiceAdapter } from './ws/voice.adapter.ts';
 import type { ConnectionServices } from './ws/voice.gateway.ts';
 
@@ -40,15 +47,25 @@ export interface Gateway extends Running {
   readonly internalPort: number;
 }
 
-/** Builds the gateway, starts it, and owns all that it started. */
-export async function startGateway(config: GatewayConfig, log: Logger): Promise<Gateway> {
+/** Builds the gateway, starts it, and owns all that it started. `extraDialects` are spoken beside its own, as in tests. */
+export async function startGateway(
+  config: GatewayConfig,
+  log: Logger,
+  extraDialects: readonly Dialect[] = [],
+): Promise<Gateway> {
   const clock = systemClock;
-  const dialects = new Dialects([yapDialect(config.yap)]);
+  const dialects = new Dialects([yapDialect(config.yap), ...extraDialects]);
   const metrics = new GatewayMetrics(dialects.names);
   if (config.apiKey === '')
     log.warn(
       { event: 'stored_keys_only' },
       'VOXTRAL_API_KEY is empty: only stored keys open sessions',
+    );
+
+  if (config.adminKey !== '' && config.adminKey === config.apiKey)
+    log.warn(
+      { event: 'admin_key_shared' },
+      'ADMIN_API_KEY is VOXTRAL_API_KEY: every client may administer',
     );
 
   const redis = connectRedis(config.redisUrl, {
@@ -87,6 +104,18 @@ export async function startGateway(config: GatewayConfig, log: Logger): Promise<
   const route = { line, keeper, clock, link: config.link, metrics, log };
   const sessions = new SessionStore(redis, { pool, ttlMs: config.resumeTtlMs });
 
+  const dailyAudio = new DailyAudio(ledger, clock);
+  const gate = new UpgradeGate({
+    dialects,
+    limits: config.upgrades,
+    authenticator,
+    dailyAudio,
+    tenantRoom: new TenantRoom(redis, pool),
+    hold: new UpgradeHold({ clock, capacity: () => registry.capacity(), maxSessions }),
+    metrics,
+    log,
+  });
+
   const services: ConnectionServices = {
     clock,
     admission: new Admission({
@@ -94,7 +123,7 @@ export async function startGateway(config: GatewayConfig, log: Logger): Promise<
       authenticator,
       route: (request) => new WorkerRoute(request, route),
       records: new SessionRecords({ store: sessions, clock, metrics, log }),
-      dailyAudio: new DailyAudio(ledger, clock),
+      dailyAudio,
       limits: config.limits,
       holdMs: config.holdMs,
       maxWaitMs: config.maxWaitMs,
@@ -103,11 +132,13 @@ export async function startGateway(config: GatewayConfig, log: Logger): Promise<
       new SessionUsage(session.id, principal, owner, { meter, watch }),
     metrics,
     log,
+    gate,
     maxMessageBytes: config.maxMessageBytes,
+    maxBytesPerS: config.maxBytesPerS,
     heartbeatMs: config.heartbeatMs,
     drainMs: config.drainMs,
   };
-  const app = await NestFactory.create(
+  const app = await NestFactory.create<NestExpressApplication>(
     AppModule.with({
       dialects,
       services,
@@ -123,8 +154,9 @@ export async function startGateway(config: GatewayConfig, log: Logger): Promise<
         wallNow: () => clock.wallNow(),
       },
     }),
-    { logger: false },
+    { logger: false, bodyParser: false },
   );
+  useJsonBodies(app);
   const http = app.getHttpServer() as Server;
   const accepts = (path: string): boolean => dialects.at(path) !== undefined;
   app.useWebSocketAdapter(
@@ -149,6 +181,7 @@ export async function startGateway(config: GatewayConfig, log: Logger): Promise<
     internalPort: internal.port,
     close: async () => {
       health.stop();
+      gate.stop();
       // No more connections, and none that never sent a request: it would keep the server open for ever.
       http.close();
       http.closeAllConnections();
