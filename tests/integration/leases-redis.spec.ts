@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { poolKeys } from '@voice-fleet/fleet/keys';
-import type { Lease } from '@voice-fleet/fleet/lease';
+import { type Lease, type LeaseRequest, newLeaseToken } from '@voice-fleet/fleet/lease';
 import { LeaseKeeper } from '@voice-fleet/fleet/lease-keeper';
 import { LeaseStore } from '@voice-fleet/fleet/lease-store';
 import { RedisUnavailable } from '@voice-fleet/fleet/redis';
@@ -27,6 +27,7 @@ import {
   storeOf,
   take,
   takeMany,
+  tenant,
   until,
   worker,
 } from '../support/pool.ts';
@@ -206,11 +207,32 @@ describe('the books', () => {
     };
     const pick = <T>(...of: T[]): T => of[Math.floor(random() * of.length)] as T;
     const ttlMs = (): number => pick(5, LONG_MS, LONG_MS);
-    const store = (): LeaseStore => storeOf({ ttlMs: ttlMs(), policy: pick('packing', 'spread') });
+    const store = (): LeaseStore =>
+      storeOf({
+        ttlMs: ttlMs(),
+        ticketTtlMs: ttlMs(),
+        policy: pick('packing', 'spread'),
+        maxLeases: pick(0, 0, 6),
+      });
     const registry = (): WorkerRegistry => registryOf({ beatTtlMs: ttlMs() });
     const state = (): WorkerState => pick('ready', 'ready', 'ready', 'draining');
     const record = (): WorkerRecord => worker(pick('a', 'b', 'c'), 3, state());
     const leases: Lease[] = [];
+    const tickets: string[] = [];
+    const want = (): Partial<LeaseRequest> => ({
+      exclude: pick([], [], ['a']),
+      tenant: tenant(pick('t', 'u'), {
+        maxSessions: pick(0, 5),
+        weight: pick(1, 4),
+        priority: pick('normal', 'low'),
+      }),
+      ...pick(
+        {},
+        {},
+        { resumes: true },
+        { replaces: pick(leases, leases).at(-1)?.token ?? 'gone' },
+      ),
+    });
     const operations: (() => Promise<unknown>)[] = [
       () => registry().beat(record()),
       () => registry().deregister(record().workerId),
@@ -220,19 +242,27 @@ describe('the books', () => {
         const one = record();
         await registry().register(one, servedBy(leases.slice(-3), one.workerId));
       },
+      () => store().poll(tickets.slice(-6)),
+      () => store().abandon(tickets.at(-pick(1, 2, 5)) ?? 'none'),
       async () => {
-        const placement = await store().acquire(request({ exclude: pick([], [], ['a']) }));
+        const one = request({ ...want(), token: pick(newLeaseToken(), tickets.at(-1) ?? 'first') });
+        await store().enter(one);
+        tickets.push(one.token);
+      },
+      async () => {
+        const placement = await store().acquire(request(want()));
         if (placement.kind === 'refused') return;
         expect(placement.lease.epoch).toBeGreaterThan(leases.at(-1)?.epoch ?? 0);
         expect((await auditedUse())[placement.lease.workerId]).toBeLessThanOrEqual(3);
         leases.push(placement.lease);
       },
     ];
-    for (let step = 0; step < 300; step++) {
+    for (let step = 0; step < 500; step++) {
       await pick(...operations)();
       await auditedUse();
     }
     expect(leases.length).toBeGreaterThan(10);
+    expect(tickets.length).toBeGreaterThan(10);
   };
   it.each([1, 2, 3])('balance after each of many random operations (seed %i)', balance, 30_000);
 });
@@ -252,8 +282,12 @@ describe('a cluster', () => {
       await registry.register(worker('a', 1), []);
       const lease = await take(store);
       expect(await store.renew([lease])).toEqual(['renewed']);
-      expect(await store.verify(lease.token, 'a', lease.epoch, 's')).toBe('valid');
+      expect(await store.verify(lease.token, 'a', lease.epoch, 's', 't')).toBe('valid');
+      const ticket = request();
+      expect(await store.enter(ticket)).toMatchObject({ position: 1 });
       expect(await store.release(lease)).toBe(true);
+      expect(await store.poll([ticket.token])).toMatchObject([{ kind: 'granted' }]);
+      expect(await store.abandon(ticket.token)).toBe(true);
       expect((await registry.capacity()).free).toBe(1);
       await registry.deregister('a');
     } finally {

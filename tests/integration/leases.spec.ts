@@ -35,7 +35,14 @@ describe('acquire', () => {
     expect(placements.every((one) => one.kind === 'granted' || one.reason === 'full')).toBe(true);
     expect(await auditedUse()).toEqual({ a: 16, b: 16, c: 16, d: 16 });
     const capacity = await registryOf().capacity();
-    expect(capacity).toEqual({ workers: 4, readyWorkers: 4, slots: 64, leased: 64, free: 0 });
+    expect(capacity).toEqual({
+      workers: 4,
+      readyWorkers: 4,
+      slots: 64,
+      leased: 64,
+      free: 0,
+      waiting: 0,
+    });
   });
 
   it('keeps to the limit of the pool when gateways race, and says so', async () => {
@@ -85,7 +92,14 @@ describe('acquire', () => {
       expect(await store.renew([lease])).toEqual(['renewed']);
     }
     const capacity = await registryOf().capacity();
-    expect(capacity).toEqual({ workers: 1, readyWorkers: 0, slots: 0, leased: 1, free: 0 });
+    expect(capacity).toEqual({
+      workers: 1,
+      readyWorkers: 0,
+      slots: 0,
+      leased: 1,
+      free: 0,
+      waiting: 0,
+    });
     await registryOf().beat(worker('a', 4));
     expect(await outcome(store)).toBe('a');
     expect(await auditedUse()).toEqual({ a: 2 });
@@ -131,12 +145,12 @@ describe('the end of a lease', () => {
     const answers = await store.renew([stale, elsewhere, lease]);
     expect(answers).toEqual(['lost', 'lost', 'renewed']);
     expect(await store.release(stale)).toBe(false);
-    expect(await store.verify(lease.token, 'a', lease.epoch, 's')).toBe('valid');
-    expect(await store.verify(lease.token, 'a', stale.epoch, 's')).toBe('stale_epoch');
-    expect(await store.verify(lease.token, 'b', lease.epoch, 's')).toBe('lease_unknown');
-    expect(await store.verify(lease.token, 'a', lease.epoch, 'other')).toBe('lease_unknown');
+    expect(await store.verify(lease.token, 'a', lease.epoch, 's', 't')).toBe('valid');
+    expect(await store.verify(lease.token, 'a', stale.epoch, 's', 't')).toBe('stale_epoch');
+    expect(await store.verify(lease.token, 'b', lease.epoch, 's', 't')).toBe('lease_unknown');
+    expect(await store.verify(lease.token, 'a', lease.epoch, 'other', 't')).toBe('lease_unknown');
     await store.release(lease);
-    expect(await store.verify(lease.token, 'a', lease.epoch, 's')).toBe('lease_unknown');
+    expect(await store.verify(lease.token, 'a', lease.epoch, 's', 't')).toBe('lease_unknown');
   });
 
   it('renews more leases than one call takes, in order', async () => {

@@ -1,6 +1,12 @@
 import { afterAll, beforeAll, beforeEach, expect } from '@jest/globals';
 import { poolKeys } from '@voice-fleet/fleet/keys';
-import type { Lease, LeaseRequest, Placement } from '@voice-fleet/fleet/lease';
+import type {
+  Lease,
+  LeaseRequest,
+  Placement,
+  TenantClaim,
+  Waiting,
+} from '@voice-fleet/fleet/lease';
 import { newLeaseToken } from '@voice-fleet/fleet/lease';
 import { LeaseStore, type LeaseStoreOptions } from '@voice-fleet/fleet/lease-store';
 import { connectRedis, untilReady } from '@voice-fleet/fleet/redis';
@@ -76,13 +82,18 @@ export async function registerAll(...workers: WorkerRecord[]): Promise<void> {
   for (const one of workers) await registryOf().register(one, []);
 }
 
-export function request(over: Partial<LeaseRequest> = {}): LeaseRequest {
-  return { token: newLeaseToken(), sessionId: 's', ...over };
+/** A tenant without limits, but for what is said. */
+export function tenant(id = 't', over: Partial<TenantClaim> = {}): TenantClaim {
+  return { id, maxSessions: 0, sessionsPerSecond: 0, weight: 1, priority: 'normal', ...over };
 }
 
-export function granted(placement: Placement): Lease {
-  if (placement.kind === 'refused') throw new Error(`refused: ${placement.reason}`);
-  return placement.lease;
+export function request(over: Partial<LeaseRequest> = {}): LeaseRequest {
+  return { token: newLeaseToken(), sessionId: 's', tenant: tenant(), ...over };
+}
+
+export function granted(placement: Placement | Waiting): Lease {
+  if (placement.kind === 'granted') return placement.lease;
+  throw new Error(placement.kind === 'waiting' ? 'waiting' : `refused: ${placement.reason}`);
 }
 
 export async function take(store: LeaseStore, over: Partial<LeaseRequest> = {}): Promise<Lease> {
@@ -104,30 +115,112 @@ export async function outcome(
 export const servedBy = (leases: readonly Lease[], workerId: string): ServedLease[] =>
   leases
     .filter((lease) => lease.workerId === workerId)
-    .map(({ token, epoch }) => ({ token, epoch, sessionId: 's' }));
+    .map(({ token, epoch }) => ({ token, epoch, sessionId: 's', tenantId: 't' }));
 
-/** The books as Redis has them, checked against one another; returns the leases per worker. */
-export async function auditedUse(): Promise<Record<string, number>> {
+interface StoredTicket {
+  readonly class: number;
+  readonly tenant: string;
+  readonly counted: boolean;
+  readonly place: string;
+  readonly exclude: readonly string[];
+}
+
+/** What MULTI answers, in one snapshot that no other connection can change. */
+async function snapshot() {
   const keys = poolKeys(pool);
-  const [used, data, tokens, records, scores] = await Promise.all([
-    redis.hgetall(keys.used),
-    redis.hgetall(keys.leaseData),
-    redis.zrange(keys.leases, 0, -1),
-    redis.hgetall(keys.workers),
-    redis.zrange(keys.free, 0, -1, 'WITHSCORES'),
-  ]);
-  const counted: Record<string, number> = {};
-  for (const json of Object.values(data)) {
-    const { worker: id } = JSON.parse(json) as { worker: string };
-    counted[id] = (counted[id] ?? 0) + 1;
-  }
+  const replies = await redis
+    .multi()
+    .hgetall(keys.used)
+    .hgetall(keys.leaseData)
+    .zrange(keys.leases, 0, -1)
+    .hgetall(keys.workers)
+    .zrange(keys.free, 0, -1, 'WITHSCORES')
+    .hgetall(keys.tenants)
+    .hgetall(keys.tickets)
+    .zrange(keys.ticketEnds, 0, -1)
+    .zrange(keys.queue, 0, -1)
+    .zrange(keys.seats, 0, -1)
+    .hgetall(keys.lines)
+    .zrange(keys.idle, 0, -1)
+    .exec();
+  const [used, data, tokens, records, scores, tenants, tickets, ends, queue, seats, lines, idle] = (
+    replies ?? []
+  ).map(([error, reply]) => {
+    if (error !== null) throw error;
+    return reply;
+  });
+  return {
+    used: used as Record<string, string>,
+    data: data as Record<string, string>,
+    tokens: tokens as string[],
+    records: records as Record<string, string>,
+    scores: scores as string[],
+    tenants: tenants as Record<string, string>,
+    tickets: tickets as Record<string, string>,
+    ends: ends as string[],
+    queue: queue as string[],
+    seats: seats as string[],
+    lines: lines as Record<string, string>,
+    idle: idle as string[],
+  };
+}
+
+const tally = (names: readonly string[]): Record<string, number> => {
+  const counts: Record<string, number> = {};
+  for (const name of names) counts[name] = (counts[name] ?? 0) + 1;
+  return counts;
+};
+
+const numbers = (record: Record<string, string>): Record<string, number> =>
+  Object.fromEntries(Object.entries(record).map(([name, value]) => [name, Number(value)]));
+
+/** The books as Redis has them at one instant, checked against one another; returns the leases per worker. */
+export async function auditedUse(): Promise<Record<string, number>> {
+  const books = await snapshot();
+  const leases = Object.values(books.data).map(
+    (json) => JSON.parse(json) as { worker: string; tenant: string },
+  );
+  const counted = tally(leases.map(({ worker: id }) => id));
   const free: string[] = [];
-  for (const [id, json] of Object.entries(records)) {
+  for (const [id, json] of Object.entries(books.records)) {
     const { state, slots } = JSON.parse(json) as WorkerRecord;
     if (state === 'ready') free.push(id, String(slots - (counted[id] ?? 0)));
   }
-  expect(tokens.sort()).toEqual(Object.keys(data).sort());
-  for (const id of Object.keys({ ...used, ...counted })) expect(Number(used[id])).toBe(counted[id]);
-  expect(scores.sort()).toEqual(free.sort());
+  expect(books.tokens.sort()).toEqual(Object.keys(books.data).sort());
+  expect(numbers(books.used)).toEqual(counted);
+  expect(books.scores.sort()).toEqual(free.sort());
+
+  const tickets = Object.values(books.tickets).map((json) => JSON.parse(json) as StoredTicket);
+  const places = [...leases, ...tickets.filter((ticket) => ticket.counted)];
+  expect(numbers(books.tenants)).toEqual(tally(places.map((one) => one.tenant)));
+  expect(books.ends.sort()).toEqual(Object.keys(books.tickets).sort());
+  expect(books.queue.sort()).toEqual(tickets.map(({ place }) => place).sort());
+  const lines = tally(tickets.map((ticket) => `${ticket.class}/${ticket.tenant}`));
+  const seats: string[] = [];
+  const inLine: Record<string, number> = {};
+  for (const [line, text] of Object.entries(books.lines)) {
+    const [first, behind] = text.split(' ').map(Number) as [number, number];
+    inLine[line] = behind - first;
+    for (let seat = first; seat < behind; seat += 1) seats.push(`${line}/${seat}`);
+  }
+  expect(inLine).toEqual(lines);
+  expect(books.seats.sort()).toEqual(seats.sort());
+  // A line is idle or has tickets; a class of which nobody waits has forgotten all.
+  const classes = new Set(Object.keys(lines).map((line) => line[0]));
+  for (const line of books.idle)
+    expect([lines[line], classes.has(line[0])]).toEqual([undefined, true]);
   return counted;
+}
+
+/** Nobody is in line who could have one of the slots that are free. To be called when all workers are live. */
+export async function expectNoSlotIdle(): Promise<void> {
+  const { scores, tickets } = await snapshot();
+  const withRoom: string[] = [];
+  for (let i = 0; i < scores.length; i += 2)
+    if (Number(scores[i + 1]) > 0) withRoom.push(scores[i] as string);
+  for (const json of Object.values(tickets)) {
+    const { exclude } = JSON.parse(json) as StoredTicket;
+    const passedOver = Array.isArray(exclude) ? exclude : [];
+    expect(withRoom.filter((id) => !passedOver.includes(id))).toEqual([]);
+  }
 }

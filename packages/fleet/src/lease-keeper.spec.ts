@@ -127,6 +127,16 @@ describe('LeaseKeeper', () => {
     expect(lost).toEqual([]);
   });
 
+  it('renews a lease no more that another one has replaced, and neither releases it nor calls it lost', async () => {
+    keeper.hold(lease('a'), onLost);
+    await pass(TICK_MS);
+    store.answer = 'lost';
+    keeper.drop(lease('a'));
+    await pass(TTL_MS);
+    await keeper.stop();
+    expect([store.asked, store.released, lost]).toEqual([[['a']], [], []]);
+  });
+
   it('goes on after a listener that throws', async () => {
     keeper.hold(lease('a'), () => {
       throw new Error('listener');

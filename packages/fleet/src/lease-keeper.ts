@@ -48,9 +48,14 @@ export class LeaseKeeper {
     await Promise.all(Array.from(this.#held.values(), ({ lease }) => this.release(lease)));
   }
 
-  /** From now on the lease is renewed. `onLost` is called at most once, and never after `release`. */
+  /** From now on the lease is renewed. `onLost` is called at most once, and never after `release` or `drop`. */
   hold(lease: Lease, onLost: (lease: Lease) => void): void {
     this.#held.set(lease.token, { lease, onLost, dueMs: this.#clock.now() });
+  }
+
+  /** Stops renewing a lease that another one has replaced, whose grant gave the slot back. */
+  drop(lease: Pick<Lease, 'token'>): void {
+    this.#held.delete(lease.token);
   }
 
   /** Stops renewing and gives the slot back. Does not reject: a lease that cannot be released ends with its TTL. */

@@ -59,7 +59,27 @@ export type Refusal =
 
 export type Placement =
   | { readonly kind: 'granted'; readonly lease: Lease }
-  | { readonly kind: 'refused'; readonly reason: Refusal };
+  | {
+      readonly kind: 'refused';
+      readonly reason: Refusal;
+      /** When to ask again: exact for `tenant_rate`, else an estimate of a minute at most; absent while nothing is known. */
+      readonly retryAfterMs?: number | undefined;
+    };
+
+/** A place in the line. */
+export interface Waiting {
+  readonly kind: 'waiting';
+  /** Grants until its turn, its own included: 1 is next. */
+  readonly position: number;
+  /** Time until its turn, as leases have lasted of late; absent until one has ended. */
+  readonly estimateMs?: number | undefined;
+}
+
+/** What has become of a ticket. `gone`: it has ended, as after Redis lost its data; enter the same request again. */
+export type TicketState =
+  | { readonly kind: 'granted'; readonly lease: Lease }
+  | Waiting
+  | { readonly kind: 'gone' };
 
 /** `packing` fills the fullest worker first, so that others stay empty and can be removed; `spread` takes the emptiest. */
 export type PlacementPolicy = 'packing' | 'spread';

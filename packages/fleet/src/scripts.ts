@@ -5,6 +5,8 @@ import { redisFault } from './redis.ts';
 
 export const SCRIPT_NAMES = [
   'acquire',
+  'poll',
+  'abandon',
   'renew',
   'release',
   'verify',

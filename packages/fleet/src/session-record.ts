@@ -13,6 +13,8 @@ export interface SessionSave {
   readonly text: { readonly atChar: number; readonly append: string };
   /** Audio of the session accepted so far, which is charged as it is saved. */
   readonly acceptedSamples: number;
+  /** The client is known to have got its token: the one before is of no use any more. */
+  readonly confirmed: boolean;
 }
 
 /** `fenced`: another connection has resumed the session. `text_missing`: save again with the whole text, as Redis has lost it. */

@@ -57,7 +57,7 @@ describe('WorkerAgent', () => {
         slots: 4,
         state,
       }),
-      leases: () => [{ token: 't', epoch: 3, sessionId: 's' }],
+      leases: () => [{ token: 't', epoch: 3, sessionId: 's', tenantId: 'acme' }],
       onError: (error) => errors.push(error),
     });
     agent.start();

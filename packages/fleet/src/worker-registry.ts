@@ -15,7 +15,7 @@ export interface WorkerRegistryOptions {
 export const BEAT_TTL_MS = 3_000;
 
 const BeatReply = z.enum(['ok', 'unknown']);
-const CapacityReply = z.tuple([z.int(), z.int(), z.int(), z.int(), z.int()]);
+const CapacityReply = z.tuple([z.int(), z.int(), z.int(), z.int(), z.int(), z.int()]);
 
 /** The workers of a pool. Every method may throw `RedisUnavailable`. */
 export class WorkerRegistry {
@@ -36,10 +36,16 @@ export class WorkerRegistry {
 
   /**
    * Makes the worker known together with all leases it serves, so that a Redis that came back empty cannot give their
-   * slots away a second time. On a worker that is known already it is a plain beat.
+   * slots away a second time. On a worker that is known already it is a plain beat. What is free then goes to those who
+   * wait, as with each beat.
    */
   async register(worker: WorkerRecord, leases: readonly ServedLease[]): Promise<void> {
-    const served = leases.flatMap(({ token, epoch, sessionId }) => [token, epoch, sessionId]);
+    const served = leases.flatMap((lease) => [
+      lease.token,
+      lease.epoch,
+      lease.sessionId,
+      lease.tenantId,
+    ]);
     await this.#scripts.run(
       'heartbeat',
       ...this.#beatArgs(worker),
@@ -56,10 +62,10 @@ export class WorkerRegistry {
 
   /** A snapshot for metrics and readiness. Costs Redis time in proportion to the workers: not for the request path. */
   async capacity(): Promise<Capacity> {
-    const [workers, readyWorkers, slots, leased, free] = CapacityReply.parse(
+    const [workers, readyWorkers, slots, leased, free, waiting] = CapacityReply.parse(
       await this.#scripts.run('capacity'),
     );
-    return { workers, readyWorkers, slots, leased, free };
+    return { workers, readyWorkers, slots, leased, free, waiting };
   }
 
   #beatArgs(worker: WorkerRecord): (string | number)[] {

@@ -17,6 +17,8 @@ export interface ServedLease {
   readonly token: string;
   readonly epoch: number;
   readonly sessionId: string;
+  /** Whose place the session takes. */
+  readonly tenantId: string;
 }
 
 export interface Capacity {
@@ -29,4 +31,6 @@ export interface Capacity {
   readonly leased: number;
   /** Slots a new lease could take now. */
   readonly free: number;
+  /** Tickets in line: sessions that would start, or move, if there were slots. */
+  readonly waiting: number;
 }

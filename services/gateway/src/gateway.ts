@@ -104,7 +104,7 @@ export async function startGateway(
   const route = { line, keeper, clock, link: config.link, metrics, log };
   const sessions = new SessionStore(redis, { pool, ttlMs: config.resumeTtlMs });
 
-  const dailyAudio = new DailyAudio(ledger, clock);
+  const dailyAudio = new DailyAudio(ledger);
   const gate = new UpgradeGate({
     dialects,
     limits: config.upgrades,
@@ -154,13 +154,13 @@ export async function startGateway(
         wallNow: () => clock.wallNow(),
       },
     }),
+    new LimitedHttp(config.headersTimeoutMs),
     { logger: false, bodyParser: false },
   );
   useJsonBodies(app);
   const http = app.getHttpServer() as Server;
-  const accepts = (path: string): boolean => dialects.at(path) !== undefined;
   app.useWebSocketAdapter(
-    new VoiceAdapter(app, { http, maxMessageBytes: config.maxMessageBytes, accepts }),
+    new VoiceAdapter(app, { http, maxMessageBytes: config.maxMessageBytes, gate }),
   );
   await app.listen(config.port, config.host);
   const internal = await startInternalServer({

@@ -1,67 +1,106 @@
--- Takes a slot on the best worker. The cost does not depend on the number of workers.
+-- Takes a slot on the best worker, at once or, with 'enter', after waiting in line.
 -- KEYS    see includes/keys.lua
--- ARGV    1 token · 2 epoch to exceed · 3 claim TTL in ms · 4 most live leases in the pool, 0 for any number
---         5 'packing' | 'spread' · 6 session id · 7… ids of workers to pass over, no id twice
--- result  {'granted', worker, address, model, epoch} | {'refused', 'full' | 'limit' | 'no_workers'}
+-- ARGV    1 'acquire' | 'enter' · 2 token · 3 terms as JSON, see includes/tickets.lua · 4 the tenant's most sessions, 0 for any number
+--         5 its new sessions in a second, 0 for any number · 6 ticket TTL in ms · 7 tickets at which newcomers may not enter
+--         8 ms for which a ticket that was lost has waited
+-- result  {'granted', worker, address, model, epoch} | {'waiting', position, estimate in ms}
+--         | {'refused', 'full' | 'limit' | 'no_workers' | 'line_full' | 'tenant_sessions' | 'tenant_rate', ms to wait}
+--         Times that are not known are -1.
 -- @include sweep
+-- @include dispatch
 
-local token, min_epoch, claim_ttl, limit, policy, session = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], ARGV[6]
-
--- More dead workers than a sweep removes may be in front; those left after so many rounds wait for the next call.
-local PICK_ROUNDS = 100
-
-local function free_workers(count)
-  if policy == 'spread' then return redis.call('ZREVRANGEBYSCORE', FREE, '+inf', 1, 'LIMIT', 0, count) end
-  return redis.call('ZRANGEBYSCORE', FREE, 1, '+inf', 'LIMIT', 0, count)
-end
-
-local function pick()
-  local passed_over = {}
-  for i = 7, #ARGV do passed_over[ARGV[i]] = true end
-  for _ = 1, PICK_ROUNDS do
-    local removed = false
-    -- One more than are passed over: the first that is not decides.
-    for _, worker in ipairs(free_workers(#ARGV - 6 + 1)) do
-      if not passed_over[worker] then
-        if is_live(worker) then return worker end
-        remove_worker(worker)
-        removed = true
-      end
-    end
-    if not removed then return nil end
-  end
-end
-
-local function usable_workers()
-  local count = redis.call('ZCARD', FREE)
-  for i = 7, #ARGV do
-    if redis.call('ZSCORE', FREE, ARGV[i]) then count = count - 1 end
-  end
-  return count
-end
+local mode, token, terms = ARGV[1], ARGV[2], cjson.decode(ARGV[3])
+local max_sessions, per_second = tonumber(ARGV[4]), tonumber(ARGV[5])
+local ticket_ttl, max_waiting, waited = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 
 local function granted(lease)
   return { 'granted', lease.worker, lease.address, lease.model, lease.epoch }
 end
 
-local held = read_live_lease(token)
-if held then
-  -- A claimed lease keeps its longer time. (Redis 6.0 has no ZADD GT.)
-  local expiry = tonumber(redis.call('ZSCORE', LEASES, token) or 0)
-  if now + claim_ttl > expiry then redis.call('ZADD', LEASES, now + claim_ttl, token) end
-  return granted(held)
+local function waiting(ticket)
+  local position = position_of(ticket)
+  return { 'waiting', position, estimate(position, redis.call('ZCARD', LEASES)) }
 end
-drop_lease(token)
+
+local function usable_workers()
+  local count = redis.call('ZCARD', FREE)
+  for _, worker in ipairs(terms.exclude) do
+    if redis.call('ZSCORE', FREE, worker) then count = count - 1 end
+  end
+  return count
+end
+
+local function no_slot(reason)
+  -- All in line that a newcomer of this class would wait for.
+  local ahead = redis.call('ZCOUNT', SEATS, '-inf', string.format('(%.0f', (terms.class + 1) * CLASS_SPAN))
+  if reason == 'no_workers' then return { 'refused', reason, -1 } end
+  return { 'refused', reason, retry_after(ahead + 1, redis.call('ZCARD', LEASES)) }
+end
+
+local function why_not(limited)
+  return limited and 'limit' or usable_workers() > 0 and 'full' or 'no_workers'
+end
+
+-- How a token stands that has a lease or a ticket.
+local function standing()
+  local held = read_live_lease(token)
+  if held then
+    extend_claim(token, terms.claim_ttl)
+    return granted(held)
+  end
+  local ticket = read_ticket(token)
+  return ticket and waiting(ticket)
+end
+
+-- A ticket's last chance: nobody asks for it after that.
+local function leave()
+  local ticket = read_ticket(token)
+  leave_line(token, ticket)
+  return no_slot(why_not(at_limit(ticket.limit)))
+end
+
+local function tenant_refusal()
+  local sessions = tenant_sessions(terms.tenant)
+  if max_sessions > 0 and sessions >= max_sessions then
+    return { 'refused', 'tenant_sessions', retry_after(1, sessions) }
+  end
+  local wait = rate_wait(terms.tenant, per_second)
+  if wait > 0 then return { 'refused', 'tenant_rate', wait } end
+end
+
+local function first_answer()
+  -- Its tenant has a place for it already.
+  local old = replaced_lease(terms)
+  local refusal = not old and tenant_refusal()
+  if refusal then return refusal end
+  -- Nobody is overtaken: what is left then, nobody before this one can have.
+  dispatch(terms.class)
+  local limited = not old and at_limit(terms.limit)
+  local worker = not limited and pick(terms.policy, terms.exclude)
+  if worker then
+    charge_rate(terms.tenant, per_second)
+    return granted(grant(token, terms, worker, old))
+  end
+  local reason = why_not(limited)
+  if mode == 'acquire' then return no_slot(reason) end
+  if terms.class > 0 and redis.call('HLEN', TICKETS) >= max_waiting then return no_slot('line_full') end
+  charge_rate(terms.tenant, per_second)
+  terms.counted = not old
+  add_ticket(token, terms, ticket_ttl, waited)
+  if old then
+    old.mover = token
+    write_lease(terms.replaces, old)
+  end
+end
+
+local known = read_ticket(token) or read_live_lease(token)
+if known then
+  redis.call('ZADD', TICKET_ENDS, 'XX', now + ticket_ttl, token)
+else
+  end_lease(token)
+end
 sweep()
-
-if limit > 0 and redis.call('ZCOUNT', LEASES, '(' .. now, '+inf') >= limit then return { 'refused', 'limit' } end
-
-local worker = pick()
-if not worker then return { 'refused', usable_workers() > 0 and 'full' or 'no_workers' } end
-
-local epoch = math.max(tonumber(redis.call('GET', EPOCH) or 0), min_epoch) + 1
-redis.call('SET', EPOCH, epoch)
-local record = cjson.decode(redis.call('HGET', WORKERS, worker))
-local lease = { worker = worker, epoch = epoch, address = record.address, model = record.model, session = session }
-add_lease(token, lease, claim_ttl)
-return granted(lease)
+local reply = not known and first_answer()
+dispatch(LAST_CLASS)
+reply = reply or standing()
+return reply[1] == 'waiting' and mode == 'acquire' and leave() or reply

@@ -1,7 +1,7 @@
 -- Counts the pool in one pass over its workers.
 -- KEYS    see includes/keys.lua
 -- ARGV    none
--- result  {workers, ready workers, slots of ready workers, live leases, free slots of ready workers}
+-- result  {workers, ready workers, slots of ready workers, live leases, free slots of ready workers, tickets}
 -- @include keys
 -- @include now
 
@@ -22,4 +22,5 @@ for i = 1, #scores, 2 do
     free = free + math.max(score, 0)
   end
 end
-return { workers, ready, slots, redis.call('ZCOUNT', LEASES, '(' .. now, '+inf'), free }
+local leased = redis.call('ZCOUNT', LEASES, '(' .. now, '+inf')
+return { workers, ready, slots, leased, free, redis.call('ZCOUNT', TICKET_ENDS, '(' .. now, '+inf') }

@@ -1,40 +1,48 @@
 -- Keeps a worker alive and updates its record; with 'register' also makes it known, together with the leases it serves.
 -- KEYS    see includes/keys.lua
 -- ARGV    1 worker · 2 beat TTL in ms · 3 record as JSON: {address, model, engine, slots, state}
---         4 'register' or nothing · 5 lease TTL in ms · then for each lease: token, epoch, session
+--         4 'register' or nothing · 5 lease TTL in ms · then for each lease: token, epoch, session, tenant
 -- result  'ok' | 'unknown' when the worker must register
 -- @include sweep
+-- @include dispatch
 
 local worker, ttl, record = ARGV[1], tonumber(ARGV[2]), cjson.decode(ARGV[3])
 
 -- Leases the worker serves but Redis has lost, or has let run out while nobody could renew them.
-local function adopt(token, epoch, session)
+local function adopt(token, epoch, session, tenant)
   local known = read_lease(token)
   if not known then
-    add_lease(token, { worker = worker, epoch = epoch, address = record.address, model = record.model, session = session }, tonumber(ARGV[5]))
+    local lease = { worker = worker, epoch = epoch, address = record.address, model = record.model, session = session, tenant = tenant }
+    add_lease(token, lease, tonumber(ARGV[5]))
   elseif known.worker == worker and known.epoch == epoch then
     redis.call('ZADD', LEASES, now + tonumber(ARGV[5]), token)
   end
 end
 
-sweep()
--- A worker that has been live all along brings nothing: what is missing here was declared lost to its gateway.
-if not is_live(worker) then
-  if ARGV[4] ~= 'register' then return 'unknown' end
-  local last_epoch = tonumber(redis.call('GET', EPOCH) or 0)
-  for i = 6, #ARGV, 3 do
-    local epoch = tonumber(ARGV[i + 1])
-    last_epoch = math.max(last_epoch, epoch)
-    adopt(ARGV[i], epoch, ARGV[i + 2])
+local function beat()
+  -- A worker that has been live all along brings nothing: what is missing here was declared lost to its gateway.
+  if not is_live(worker) then
+    if ARGV[4] ~= 'register' then return 'unknown' end
+    local last_epoch = tonumber(redis.call('GET', EPOCH) or 0)
+    for i = 6, #ARGV, 4 do
+      local epoch = tonumber(ARGV[i + 1])
+      last_epoch = math.max(last_epoch, epoch)
+      adopt(ARGV[i], epoch, ARGV[i + 2], ARGV[i + 3])
+    end
+    redis.call('SET', EPOCH, last_epoch)
   end
-  redis.call('SET', EPOCH, last_epoch)
+
+  redis.call('ZADD', BEATS, now + ttl, worker)
+  redis.call('HSET', WORKERS, worker, ARGV[3])
+  if record.state == 'ready' then
+    redis.call('ZADD', FREE, record.slots - tonumber(redis.call('HGET', USED, worker) or 0), worker)
+  else
+    redis.call('ZREM', FREE, worker)
+  end
+  return 'ok'
 end
 
-redis.call('ZADD', BEATS, now + ttl, worker)
-redis.call('HSET', WORKERS, worker, ARGV[3])
-if record.state == 'ready' then
-  redis.call('ZADD', FREE, record.slots - tonumber(redis.call('HGET', USED, worker) or 0), worker)
-else
-  redis.call('ZREM', FREE, worker)
-end
-return 'ok'
+sweep()
+local result = beat()
+dispatch(LAST_CLASS)
+return result

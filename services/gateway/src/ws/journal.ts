@@ -22,8 +22,10 @@ export interface JournalState {
 export interface JournalDeps {
   readonly clock: Clock;
   readonly save: (
-    save: Pick<SessionSave, 'seq' | 'frames' | 'state' | 'text' | 'acceptedSamples'>,
+    save: Pick<SessionSave, 'seq' | 'frames' | 'state' | 'text' | 'acceptedSamples' | 'confirmed'>,
   ) => Promise<SaveResult>;
+  /** The client has sent something, so it has got the token that it was told last. */
+  readonly confirmed: () => boolean;
   readonly number: (frame: string, seq: number) => string;
   readonly describe: () => JournalState;
   readonly send: (frame: string) => void;
@@ -117,6 +119,7 @@ export class Journal {
     // All of one moment: frames and state must tell the same.
     const frames = [...this.#frames];
     const seq = this.#seq;
+    const confirmed = this.#deps.confirmed();
     const { acceptedSamples, state, transcript } = describe();
     const ask = (atChar: number): Promise<SaveResult> =>
       this.#deps.save({
@@ -125,6 +128,7 @@ export class Journal {
         state,
         text: { atChar, append: transcript.text.slice(atChar) },
         acceptedSamples,
+        confirmed,
       });
     try {
       let result = await ask(this.#savedChars(transcript));

@@ -35,11 +35,10 @@ export interface ResumedRecord {
 }
 
 /** What a journal needs of its connection. */
-export interface JournalOwner extends Pick<JournalDeps, 'send' | 'onSaved' | 'onFenced'> {
+export interface JournalOwner
+  extends Pick<JournalDeps, 'send' | 'confirmed' | 'onSaved' | 'onFenced'> {
   readonly codec: DialectCodec;
   readonly session: Session;
-  /** The client has sent something, so it has got the token that it was told last. */
-  readonly confirmed: () => boolean;
 }
 
 /** Redis' part of the sessions that clients may resume. Throws VoiceError. */
@@ -106,7 +105,7 @@ export class SessionRecord {
   }
 
   /** Starts writing down what goes out. */
-  journal({ codec, session, confirmed, ...owner }: JournalOwner): Journal {
+  journal({ codec, session, ...owner }: JournalOwner): Journal {
     const { sessionId, owner: number, token, principal, route } = this.#identity;
     const { tenantId, keyId } = principal;
     const { store, clock, metrics, log } = this.#deps;

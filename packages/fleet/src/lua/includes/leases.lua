@@ -1,5 +1,8 @@
 -- @include keys
 -- @include now
+-- @include tenants
+-- @include tickets
+-- @include flow
 
 -- Counts one lease more or fewer on a worker, and moves the worker among the free ones if it is there.
 local function occupy(worker, by)
@@ -18,15 +21,47 @@ local function read_live_lease(token)
   return ends_at and tonumber(ends_at) > now and read_lease(token)
 end
 
-local function add_lease(token, lease, ttl)
+-- The live lease that a request gives up for the one it asks for: its own session's, or none.
+local function replaced_lease(terms)
+  local lease = terms.replaces and read_live_lease(terms.replaces)
+  return lease and lease.session == terms.session and lease.tenant == terms.tenant and lease
+end
+
+local function write_lease(token, lease)
   redis.call('HSET', DATA, token, cjson.encode(lease))
+end
+
+local function add_lease(token, lease, ttl)
+  write_lease(token, lease)
   redis.call('ZADD', LEASES, now + ttl, token)
   occupy(lease.worker, 1)
+  count_tenant(lease.tenant, 1)
+end
+
+-- A claimed lease keeps its longer time. (Redis 6.0 has no ZADD GT.)
+local function extend_claim(token, claim_ttl)
+  if now + claim_ttl > tonumber(redis.call('ZSCORE', LEASES, token)) then redis.call('ZADD', LEASES, now + claim_ttl, token) end
 end
 
 -- The removal of the data decides who gives the slot back, so it is given back once.
 local function drop_lease(token)
   local lease = read_lease(token)
   redis.call('ZREM', LEASES, token)
-  if lease and redis.call('HDEL', DATA, token) == 1 then occupy(lease.worker, -1) end
+  if not lease or redis.call('HDEL', DATA, token) == 0 then return end
+  occupy(lease.worker, -1)
+  local mover = lease.mover and read_ticket(lease.mover)
+  if mover and mover.replaces == token and not mover.counted then
+    -- The session is still there, and waits: its tenant's place is now that of the ticket.
+    mover.counted = true
+    write_ticket(lease.mover, mover)
+  else
+    count_tenant(lease.tenant, -1)
+  end
+end
+
+-- A session has given up its slot, or died with it.
+local function end_lease(token)
+  local lease = read_lease(token)
+  if lease and lease.since then note_end(lease.since) end
+  drop_lease(token)
 end

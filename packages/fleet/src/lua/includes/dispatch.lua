@@ -1,0 +1,46 @@
+-- @include grant
+
+-- Serves one ticket of a line, the oldest that can be.
+-- result  'served' | 'moved', which freed another slot | 'limit' of the pool | 'none' can be served | 'empty'
+local function serve_line(line)
+  local passed = 0
+  while true do
+    local place = redis.call('ZRANGEBYLEX', QUEUE, '[' .. line .. '/', '(' .. line .. '0', 'LIMIT', passed, 1)[1]
+    if not place then return passed > 0 and 'none' or 'empty' end
+    local token = place:match('[^/]+$')
+    local ticket = read_ticket(token)
+    if tonumber(redis.call('ZSCORE', TICKET_ENDS, token)) <= now then
+      leave_line(token, ticket)
+    else
+      local old = replaced_lease(ticket)
+      local stopped = not old and at_limit(ticket.limit)
+      if stopped and ticket.class > 0 then return 'limit' end
+      local worker = not stopped and pick(ticket.policy, ticket.exclude)
+      if worker then
+        take_turn(token, ticket)
+        local lease = grant(token, ticket, worker, old)
+        redis.call('PUBLISH', GRANTS, cjson.encode({ token, lease.worker, lease.address, lease.model, lease.epoch }))
+        return old and 'moved' or 'served'
+      end
+      passed = passed + 1
+    end
+  end
+end
+
+-- Gives free slots to those in line, up to a class, until no slot is left or nobody who may have one.
+local function dispatch(last_class)
+  local index, passed_over = 0, {}
+  while redis.call('ZCARD', SEATS) > index and #free_workers('packing', 1) > 0 do
+    local line = redis.call('ZRANGE', SEATS, index, index)[1]:match('^(.+)/%d+$')
+    if tonumber(line:match('^%d')) > last_class then return end
+    local outcome = passed_over[line] and 'none' or serve_line(line)
+    if outcome == 'limit' then return end
+    if outcome == 'none' or outcome == 'empty' then
+      -- The seats of an empty line are gone; the others are passed one by one.
+      passed_over[line] = true
+      if outcome == 'none' then index = index + 1 end
+    elseif outcome == 'moved' then
+      index, passed_over = 0, {}
+    end
+  end
+end

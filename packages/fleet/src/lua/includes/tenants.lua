@@ -1,0 +1,30 @@
+-- @include keys
+-- @include now
+
+-- Counts one lease or waiting session more or fewer of a tenant.
+local function count_tenant(tenant, by)
+  if redis.call('HINCRBY', TENANTS, tenant, by) <= 0 then redis.call('HDEL', TENANTS, tenant) end
+end
+
+local function tenant_sessions(tenant)
+  return tonumber(redis.call('HGET', TENANTS, tenant) or 0)
+end
+
+-- A bucket is kept as the time at which it is full again, so one that is full need not be kept.
+local function bucket_full_at(tenant)
+  return math.max(now, tonumber(redis.call('ZSCORE', RATES, tenant) or 0))
+end
+
+-- Milliseconds until the tenant may open a session, 0 for now. Bursts are of two seconds' worth, and of one session at least.
+local function rate_wait(tenant, per_second)
+  if per_second <= 0 then return 0 end
+  local room = (math.max(1, 2 * per_second) - 1) * 1000 / per_second
+  -- A score of today's milliseconds is good to 0.0003 of one.
+  return math.max(0, math.ceil(bucket_full_at(tenant) - now - room - 0.01))
+end
+
+local function charge_rate(tenant, per_second)
+  if per_second <= 0 then return end
+  redis.call('ZADD', RATES, bucket_full_at(tenant) + 1000 / per_second, tenant)
+  redis.call('ZREMRANGEBYSCORE', RATES, '-inf', now)
+end

@@ -1,0 +1,33 @@
+-- Hands a session to another connection: the one before may save nothing from now on.
+-- KEYS    1 record · 2 frames · 3 text
+-- ARGV    1 token hash · 2 tenant · 3 the client's last seq · 4 hash of the next token · 5 TTL in ms
+-- result  {'resumed', owner, key id, seq, state, accepted samples, lease token or '', text, frames after the client's last…}
+--         | {'refused', 'unknown' | 'used' | 'ended' | 'wrong_tenant' | 'seq_ahead' | 'frames_gone'}, and nothing was changed
+
+local RECORD, FRAMES, TEXT = unpack(KEYS)
+local last_seq = tonumber(ARGV[3])
+local owner, confirmed, token, before, ended, tenant, seq, key_id, state, accepted, lease = unpack(redis.call('HMGET', RECORD,
+  'owner', 'confirmed', 'token', 'before', 'ended', 'tenant', 'seq', 'key', 'state', 'accepted', 'lease'))
+
+if ended then return { 'refused', 'ended' } end
+if ARGV[1] == before then
+  -- Until the client has been heard on the connection that used the token, the next one may not have come to it.
+  if confirmed ~= '0' then return { 'refused', 'used' } end
+elseif ARGV[1] ~= token then
+  return { 'refused', 'unknown' }
+end
+if tenant ~= ARGV[2] then return { 'refused', 'wrong_tenant' } end
+seq = tonumber(seq)
+if last_seq > seq then return { 'refused', 'seq_ahead' } end
+local count = redis.call('LLEN', FRAMES)
+if last_seq < seq - count then return { 'refused', 'frames_gone' } end
+
+owner = tonumber(owner) + 1
+redis.call('HSET', RECORD, 'owner', owner, 'save', 0, 'confirmed', 0, 'token', ARGV[4], 'before', ARGV[1])
+for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], ARGV[5]) end
+local results = { 'resumed', owner, key_id, seq, state, tonumber(accepted), lease, redis.call('GET', TEXT) or '' }
+local missed = seq - last_seq
+if missed > 0 then
+  for _, frame in ipairs(redis.call('LRANGE', FRAMES, -missed, -1)) do results[#results + 1] = frame end
+end
+return results
