@@ -17,7 +17,7 @@ import {
   SHORT_MS,
   until,
 } from '../support/pool.ts';
-import { holderOf, newSession, opened, saveOf } from './session-store.fixture.ts';
+import { holderOf, opened, saveOf } from './session-store.fixture.ts';
 
 function storeOf(options: Partial<SessionStoreOptions> = {}, connection = redis): SessionStore {
   return new SessionStore(connection, { pool, ...options });
@@ -331,32 +331,6 @@ describe('save', () => {
   });
 });
 
-describe('keep', () => {
-  it('keeps the records of idle connections, and tells those that were resumed or lost', async () => {
-    const store = storeOf({ ttlMs: 9_000 });
-    const [idle, moved, over] = [await opened(storeOf()), await opened(store), await opened(store)];
-    await resumed(store, moved.token, moved.session.tenantId, 0);
-    await store.end(over.session.sessionId, 1);
-    const held = [idle.session, moved.session, over.session, newSession()];
-    const states = await store.keep(held.map(({ sessionId }) => ({ sessionId, owner: 1 })));
-    expect(states).toEqual(['kept', 'fenced', 'fenced', 'missing']);
-    const { record } = sessionKeys(pool, idle.session.sessionId);
-    expect(await redis.pttl(record)).toBeLessThanOrEqual(9_000);
-  });
-
-  it('answers for more sessions than fit into one call, in their order', async () => {
-    const store = storeOf();
-    const sessions = await atOnce(450, () => opened(store));
-    const states = await store.keep(
-      sessions.map(({ session }, index) => ({
-        sessionId: session.sessionId,
-        owner: index % 3 === 0 ? 0 : 1,
-      })),
-    );
-    expect(states).toEqual(sessions.map((_, index) => (index % 3 === 0 ? 'fenced' : 'kept')));
-  });
-});
-
 describe('a Redis that fails', () => {
   it('is RedisUnavailable, and comes back empty: the next save brings the session back', async () => {
     const own = await startRedis();
@@ -370,10 +344,8 @@ describe('a Redis that fails', () => {
       await own.kill();
       await expect(store.save(saveOf(sessionId), holder)).rejects.toThrow(RedisUnavailable);
       await expect(store.resume(token, tenantId, 0)).rejects.toThrow(RedisUnavailable);
-      await expect(store.keep([{ sessionId, owner: 1 }])).rejects.toThrow(RedisUnavailable);
       await own.restart();
       await ready(connection);
-      expect(await store.keep([{ sessionId, owner: 1 }])).toEqual(['missing']);
       expect(await reason(store, token, tenantId, 5)).toBe('unknown');
       const next = saveOf(sessionId, {
         frames: names(6, 7),

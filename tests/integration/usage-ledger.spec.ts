@@ -195,7 +195,6 @@ describe('a cluster', () => {
       const { sessionId, tenantId } = session;
       const save = saveOf(sessionId, { frames: ['f'], acceptedSamples: 9 });
       expect(await store.save(save, holder)).toBe('saved');
-      expect(await store.keep([{ sessionId, owner: 1 }])).toEqual(['kept']);
       const ledger = new UsageLedger(node);
       const others = [newSession(), newSession()];
       await ledger.charge(others.map((one) => ({ ...one, acceptedSamples: 1 })));

@@ -3,15 +3,7 @@ import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { redisFault } from '../redis.ts';
 
-export const SESSION_SCRIPTS = [
-  'open',
-  'save',
-  'resume',
-  'end',
-  'keep',
-  'charge',
-  'total',
-] as const;
+export const SESSION_SCRIPTS = ['open', 'save', 'resume', 'end', 'charge', 'total'] as const;
 export type SessionScript = (typeof SESSION_SCRIPTS)[number];
 
 export type Argument = string | number;

@@ -9,7 +9,7 @@ import { dayName } from './utc-day.ts';
 export interface SessionStoreOptions {
   /** Sessions of one pool cannot be resumed in another, for their leases cannot be moved there. */
   readonly pool?: string;
-  /** How long a session can be resumed after its connection's last sign of life: `save` or `keep`. */
+  /** How long a session can be resumed after its connection's last `save`. */
   readonly ttlMs?: number;
   /** Frames kept for clients that missed them; the oldest go first. */
   readonly maxFrames?: number;
@@ -20,9 +20,6 @@ export interface SessionStoreOptions {
 export const SESSION_TTL_MS = 60_000;
 export const MAX_FRAMES = 1_024;
 export const MAX_FRAME_BYTES = 1_048_576;
-
-/** A session of `keep` is about 5 µs of Redis, so a chunk holds up others for about a millisecond. */
-const KEPT_PER_CALL = 200;
 
 /** Whose session it is, and what goes with the connection that holds it. */
 export interface SessionHolder {
@@ -53,15 +50,6 @@ export type Resumption =
   | { readonly kind: 'resumed'; readonly session: ResumedSession }
   | { readonly kind: 'refused'; readonly reason: ResumeRefusal };
 
-/** A session and the connection that believes it holds it. */
-export interface HeldSession {
-  readonly sessionId: string;
-  readonly owner: number;
-}
-
-/** `missing`: Redis has lost the session; save it again, with its whole text. */
-export type HeldState = 'kept' | 'fenced' | 'missing';
-
 const SaveReply = z.enum(['saved', 'fenced', 'text_missing']);
 const RefusedReply = z.tuple([z.literal('refused'), z.enum(RESUME_REFUSALS)]);
 /** owner, key id, seq, state, accepted samples, lease token, text, frames. */
@@ -70,7 +58,6 @@ const ResumedReply = z.tuple(
   z.string(),
 );
 const ResumeReply = z.union([RefusedReply, ResumedReply]);
-const KeepReply = z.array(z.enum(['kept', 'fenced', 'missing']));
 
 /** Sessions that outlive their connection, in Redis. Every method may throw `RedisUnavailable`. */
 export class SessionStore {
@@ -183,25 +170,6 @@ export class SessionStore {
   /** Ends the session: nobody can resume it. False when it was resumed by another connection, which goes on. */
   async end(sessionId: string, owner: number): Promise<boolean> {
     return (await this.#run('end', sessionId, owner, this.ttlMs)) === 1;
-  }
-
-  /**
-   * For live connections, each second or so: gives their sessions a full TTL, for some have nothing to save for long, and says
-   * in the same order which of them go on over another connection.
-   */
-  async keep(held: readonly HeldSession[]): Promise<HeldState[]> {
-    const calls: Promise<HeldState[]>[] = [];
-    for (let from = 0; from < held.length; from += KEPT_PER_CALL) {
-      const chunk = held.slice(from, from + KEPT_PER_CALL);
-      const keys = chunk.flatMap(({ sessionId }) => this.#keys(sessionId));
-      const owners = chunk.map(({ owner }) => owner);
-      calls.push(
-        this.#scripts
-          .run('keep', keys, [this.ttlMs, ...owners])
-          .then((reply) => KeepReply.parse(reply)),
-      );
-    }
-    return (await Promise.all(calls)).flat();
   }
 
   #run(
