@@ -154,6 +154,18 @@ describe('the waiting line', () => {
     expect(await auditedUse()).toEqual({ a: 1 });
   });
 
+  it('gives a grant its claim time anew when it is polled, as its message was late', async () => {
+    await registerAll(worker('a', 1));
+    const lease = await take(storeOf());
+    const [token] = (await enterMany(storeOf({ claimTtlMs: 1_000 }), 1)) as [string];
+    await storeOf().release(lease);
+    const endMs = async (): Promise<number> =>
+      Number(await redis.zscore(poolKeys(pool).leases, token));
+    const beforeMs = await endMs();
+    expect(await storeOf().poll([token])).toMatchObject([{ kind: 'granted' }]);
+    expect((await endMs()) - beforeMs).toBeGreaterThan(30_000);
+  });
+
   it('is left at once: by a ticket, and by the lease that was granted to it', async () => {
     await registerAll(worker('a', 1));
     const store = storeOf();
@@ -316,6 +328,21 @@ describe('fairness', () => {
     const jain = sum ** 2 / (3 * shares.reduce((total, one) => total + one ** 2, 0));
     expect(jain).toBeGreaterThan(0.95);
     await auditedUse();
+  });
+
+  it('gives nothing to those who leave it and come back', async () => {
+    const store = storeOf();
+    const lease = await slot(store);
+    const light = tenant('a', { weight: 0.25 });
+    const names = named(
+      ['a', await enterMany(store, 1, light)],
+      ['b', await enterMany(store, 20, tenant('b'))],
+    );
+    const order = await serveAll(store, lease, names, async (name) => {
+      if (name === 'a' && names.size < 30)
+        for (const token of await enterMany(store, 1, light)) names.set(token, 'a');
+    });
+    expect(order.slice(0, 15).filter((name) => name === 'a')).toHaveLength(3);
   });
 
   it('does not let those wait longer who have left tickets behind them', async () => {

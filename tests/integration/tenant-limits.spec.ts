@@ -274,6 +274,41 @@ describe('a session that moves', () => {
     expect(await store.renew([foreign])).toEqual(['renewed']);
   });
 
+  it('gives its old slot in the same step to one that has been passed over', async () => {
+    await registerAll(worker('c', 1));
+    const store = storeOf();
+    const [first, second] = [tenant('one'), tenant('two')];
+    const onC = await take(store, { tenant: first });
+    await registerAll(worker('a', 1));
+    const onA = await take(store, { tenant: second });
+    await registerAll(worker('b', 1));
+    const onB = await take(store);
+    const picky = { tenant: first, replaces: onC.token, exclude: ['b', 'c'] };
+    await store.enter(request(picky));
+    await store.enter(request({ tenant: second, replaces: onA.token, exclude: ['a'] }));
+    await store.release(onB);
+    expect(await auditedUse()).toEqual({ a: 1, b: 1 });
+  });
+
+  it('moves from the line when the pool is at its limit, and has lasted since its first lease', async () => {
+    await registerAll(worker('a', 2));
+    const store = storeOf({ maxLeases: 2 });
+    const [lease] = (await takeMany(store, 2)) as [Lease];
+    const since = async ({ token }: Pick<Lease, 'token'>): Promise<number> => {
+      const json = (await redis.hget(poolKeys(pool).leaseData, token)) ?? '{}';
+      return (JSON.parse(json) as { since: number }).since;
+    };
+    const startMs = await since(lease);
+    const move = request({ replaces: lease.token, exclude: ['a'] });
+    for (const one of [move, request()])
+      expect(await store.enter(one)).toMatchObject({ kind: 'waiting' });
+    await until(() => Date.now() > startMs + 2);
+    await registerAll(worker('b', 2));
+    expect(await auditedUse()).toEqual({ a: 1, b: 1 });
+    expect(await since(move)).toBe(startMs);
+    expect((await registryOf().capacity()).waiting).toBe(1);
+  });
+
   it('moves also when the pool has as many leases as it may, never one more', async () => {
     await registerAll(worker('a', 2), worker('b', 2));
     const store = storeOf({ maxLeases: 2 });
