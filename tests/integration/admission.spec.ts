@@ -64,6 +64,20 @@ describe('a tenant at the gateways', () => {
     expect(await fleet.metrics()).toContain('outcome="rejected_limit"} 1');
   });
 
+  it('is warned by each session that is opened near its limit', async () => {
+    const { secret } = await tenantKey('near', { maxSessions: 4 });
+    const sockets = [];
+    for (let nth = 0; nth < 4; nth += 1) sockets.push(await admitted(secret, '', nth % 2));
+    for (const socket of sockets) await socket.settled();
+    expect(sockets.map(kinds)).toEqual([[], [], [], ['limit_warning']]);
+    expect(sockets[3]?.received.find((frame) => frame.type === 'status')?.payload).toEqual({
+      kind: 'limit_warning',
+      limit: 'concurrent_sessions',
+      used: 4,
+      max: 4,
+    });
+  });
+
   it('opens no more sessions in a second than it may', async () => {
     const { secret } = await tenantKey('slow', { sessionsPerSecond: 1 });
     const outcomes = await Promise.all(

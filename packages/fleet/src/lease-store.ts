@@ -12,6 +12,7 @@ import type {
   TicketState,
   Waiting,
 } from './lease.ts';
+import { redisFault } from './redis.ts';
 import { PoolScripts } from './scripts.ts';
 
 export interface LeaseStoreOptions {
@@ -77,6 +78,7 @@ export class LeaseStore {
   readonly #maxLeases: number;
   readonly #maxWaiting: number;
   readonly #scripts: PoolScripts;
+  readonly #tenantSessions: (tenantId: string) => Promise<string | null>;
 
   constructor(redis: Redis, options: LeaseStoreOptions) {
     this.ttlMs = options.ttlMs ?? LEASE_TTL_MS;
@@ -87,6 +89,8 @@ export class LeaseStore {
     this.#maxLeases = options.maxLeases ?? 0;
     this.#maxWaiting = options.maxWaiting ?? MAX_WAITING;
     this.#scripts = new PoolScripts(redis, options.pool);
+    const { tenants } = poolKeys(options.pool);
+    this.#tenantSessions = (tenantId) => redis.hget(tenants, tenantId);
   }
 
   /**
@@ -126,6 +130,15 @@ export class LeaseStore {
   /** Leaves the line, or gives back the lease granted meanwhile. False when there was neither. */
   async abandon(token: string): Promise<boolean> {
     return (await this.#scripts.run('abandon', token)) === 1;
+  }
+
+  /** Sessions of a tenant, those that wait in line included. */
+  async tenantSessions(tenantId: string): Promise<number> {
+    try {
+      return Number((await this.#tenantSessions(tenantId)) ?? 0);
+    } catch (error) {
+      throw redisFault(error);
+    }
   }
 
   /** Gives each lease a full TTL; answers in the order of the leases. */

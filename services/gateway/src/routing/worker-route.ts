@@ -14,6 +14,8 @@ import type { GatewayMetrics } from '../metrics.ts';
 import type { Link, LinkRequest, Route } from '../session/link.ts';
 import { dialWorker, LinkRefused, type LinkSettings, type WorkerLink } from './worker-link.ts';
 
+/** The longest that clients heed. */
+const MAX_RETRY_S = 60;
 /** Workers tried at a time before a session is told that there is none. */
 const MAX_ATTEMPTS = 4;
 
@@ -42,6 +44,8 @@ export class WorkerRoute implements Route {
   readonly #deps: WorkerRouteDeps;
   #lease: Lease | undefined;
   #link: WorkerLink | undefined;
+  /** The lease is being exchanged for another. */
+  #moving = false;
 
   constructor(request: RouteRequest, deps: WorkerRouteDeps) {
     this.#request = request;
@@ -92,6 +96,7 @@ export class WorkerRoute implements Route {
     const held = this.#lease;
     const replaces = held?.token ?? this.#request.leaseToken;
     const { signal, waitMs, onPosition } = request;
+    this.#moving = true;
     const placement = await this.#count(
       line.acquire(
         {
@@ -105,14 +110,17 @@ export class WorkerRoute implements Route {
         },
         { signal, waitMs, ...(onPosition && { onPosition }) },
       ),
-    );
+    ).finally(() => {
+      this.#moving = false;
+    });
     if (placement.kind === 'refused') throw refusal(placement, again);
     const { lease } = placement;
     if (held !== undefined) keeper.drop(held);
     this.#lease = lease;
     keeper.hold(lease, () => {
       metrics.leaseOperations.labels('renew', 'lost').inc();
-      if (this.#lease === lease) this.#link?.lose('lease lost');
+      // While it is exchanged it may have gone already, in the step that granted the next one.
+      if (this.#lease === lease && !this.#moving) this.#link?.lose('lease lost');
     });
     return lease;
   }
@@ -136,7 +144,9 @@ export class WorkerRoute implements Route {
 function refusal(placement: Extract<Placement, { kind: 'refused' }>, again: boolean): VoiceError {
   const { reason, retryAfterMs } = placement;
   const details =
-    retryAfterMs === undefined ? {} : { retry_after_s: Math.ceil(retryAfterMs / 100) / 10 };
+    retryAfterMs === undefined
+      ? {}
+      : { retry_after_s: Math.min(MAX_RETRY_S, Math.ceil(retryAfterMs / 100) / 10) };
   switch (reason) {
     case 'no_workers':
       return new VoiceError('fleet_unavailable', { details });

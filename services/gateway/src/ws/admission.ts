@@ -18,6 +18,8 @@ export interface AdmissionDeps {
   readonly route: (request: RouteRequest) => WorkerRoute;
   readonly records: SessionRecords;
   readonly dailyAudio: DailyAudio;
+  /** Sessions of a tenant, those in line included. */
+  readonly tenantSessions: (tenantId: string) => Promise<number>;
   readonly limits: SessionLimits;
   /** How long a client that did not ask to wait is kept waiting for a slot all the same. */
   readonly holdMs: number;
@@ -38,7 +40,12 @@ export interface Admitted {
   readonly principal: Principal;
   /** Of a session that can be resumed. */
   readonly record: SessionRecord | undefined;
+  /** Its tenant has nearly as many sessions as it may. */
+  readonly crowd?: { readonly used: number; readonly max: number };
 }
+
+/** Part of its sessions from which on each new one of a tenant is warned. The frame tells how near the limit is. */
+const CROWDED = 0.8;
 
 /** Lets clients in: key, limits of the tenant, a slot. Throws VoiceError. */
 export class Admission {
@@ -78,7 +85,16 @@ export class Admission {
       }),
     });
     const record = handshake.resumable ? await records.open(id, principal, route) : undefined;
-    return { session, info, principal, record };
+    const crowd = await this.#crowd(principal);
+    return { session, info, principal, record, ...(crowd && { crowd }) };
+  }
+
+  async #crowd({ tenantId, limits }: Principal): Promise<Admitted['crowd']> {
+    const max = limits.maxSessions;
+    if (max === 0) return undefined;
+    // Admitted is admitted: a Redis that has just gone is no reason to turn anybody away.
+    const used = await this.#deps.tenantSessions(tenantId).catch(() => 0);
+    return used >= CROWDED * max ? { used, max } : undefined;
   }
 
   async #resume(
