@@ -5,7 +5,7 @@ import { sessionMetrics } from './marks.ts';
 import type { SessionReport } from './transcribe.ts';
 import { YapConnectionClosed, YapRejected, YapTimeout } from './yap-errors.ts';
 
-function report(finalMs: number): SessionReport {
+function report(finalMs: number, continuity?: SessionReport['continuity']): SessionReport {
   const marks = {
     startMs: 10,
     firstAudioMs: 10,
@@ -19,7 +19,7 @@ function report(finalMs: number): SessionReport {
   const connection = { dialMs: 0, openMs: 1, createdMs: 2, endSentMs: finalMs, closedMs: finalMs };
   const usage = { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 };
   const transcript = { requestId: 'u', text: 'a', finalText: 'a', usage, droppedS: 0, marks };
-  return { sessionId: 's', transcript, metrics: sessionMetrics(connection, marks, 1) };
+  return { sessionId: 's', transcript, metrics: sessionMetrics(connection, marks, 1), continuity };
 }
 
 /** Advances the clock step by step until the promise has settled. */
@@ -83,13 +83,15 @@ describe('runBench', () => {
       new YapRejected('unavailable', 'no workers'),
       new YapRejected('auth', 'wrong key'),
       new YapTimeout('the transcript', 1000),
+      new YapRejected('limit', 'too many sessions'),
+      new YapRejected('quota', 'audio used up'),
       new YapConnectionClosed(1006, ''),
     ];
     const outcome = await drive(
       clock,
       runBench({
-        sessions: 6,
-        concurrency: 6,
+        sessions: 8,
+        concurrency: 8,
         clock,
         runSession: async (index) => {
           const failure = failures[index];
@@ -98,10 +100,23 @@ describe('runBench', () => {
         },
       }),
     );
-    const summary = summarizeBench(outcome, 6);
-    expect(summary).toMatchObject({ n: 6, transcribed: 1, rejected: 2, errors: 3 });
-    expect(summary.errorKinds).toMatchObject({ authentication_failed: 1 });
+    const summary = summarizeBench(outcome, 8);
+    expect(summary).toMatchObject({ n: 8, transcribed: 1, rejected: 3, errors: 4 });
+    expect(summary.errorKinds).toMatchObject({
+      authentication_failed: 1,
+      audio_quota_exhausted: 1,
+    });
     expect(summary.rows.wallMs).toEqual({ avg: 1000, p50: 1000, p95: 1000 });
+  });
+
+  it('adds up the resumes of all sessions, and sums up their pauses', () => {
+    const reports = [
+      report(1000, { resumes: 2, pausesMs: [100, 300], acceptedSamples: 1 }),
+      report(1000, { resumes: 0, pausesMs: [], acceptedSamples: 1 }),
+      report(1000),
+    ];
+    const summary = summarizeBench({ reports, rejections: [], errors: [], elapsedMs: 1 }, 3);
+    expect(summary).toMatchObject({ resumes: 2, pausesMs: { avg: 200, p50: 300, p95: 300 } });
   });
 
   it('has no rows for figures nobody measured', () => {

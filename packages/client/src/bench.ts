@@ -25,7 +25,7 @@ export interface BenchProgress {
 
 export interface BenchOutcome {
   readonly reports: readonly SessionReport[];
-  /** Turned away before any work, for lack of capacity or by a fleet that admits nobody now: worth another try. */
+  /** Turned away before any work, for lack of capacity, by a limit or by a fleet that admits nobody now: worth another try. */
   readonly rejections: readonly YapRejected[];
   readonly errors: readonly unknown[];
   readonly elapsedMs: number;
@@ -56,7 +56,7 @@ export async function runBench(options: BenchOptions): Promise<BenchOutcome> {
       if (jitterMs > 0) await sleep(clock, jitterMs, signal);
       reports.push(await options.runSession(index));
     } catch (error) {
-      if (error instanceof YapRejected && error.reason !== 'auth') rejections.push(error);
+      if (isTurnedAway(error)) rejections.push(error);
       else if (!signal?.aborted) errors.push(error);
     } finally {
       running -= 1;
@@ -87,6 +87,9 @@ export interface BenchSummary {
   /** Minutes of audio transcribed in a minute of the whole run. */
   readonly overallMinPerMin: number;
   readonly droppedS: number;
+  /** How often sessions were taken up again over another connection. */
+  readonly resumes: number;
+  readonly pausesMs: Summary | undefined;
   readonly rows: Readonly<Record<BenchRow, Summary | undefined>>;
 }
 
@@ -115,6 +118,7 @@ export function summarizeBench(outcome: BenchOutcome, n: number): BenchSummary {
       summarize(all.flatMap((metrics) => metrics[row as BenchRow] ?? [])),
     ]),
   ) as Record<BenchRow, Summary | undefined>;
+  const continuities = outcome.reports.flatMap(({ continuity }) => continuity ?? []);
   const audioS = all.reduce((sum, metrics) => sum + metrics.audioS, 0);
   const errorKinds: Record<string, number> = {};
   for (const error of outcome.errors) {
@@ -131,13 +135,21 @@ export function summarizeBench(outcome: BenchOutcome, n: number): BenchSummary {
     audioS,
     overallMinPerMin: outcome.elapsedMs === 0 ? 0 : (audioS * 1000) / outcome.elapsedMs,
     droppedS: outcome.reports.reduce((sum, report) => sum + report.transcript.droppedS, 0),
+    resumes: continuities.reduce((sum, { resumes }) => sum + resumes, 0),
+    pausesMs: summarize(continuities.flatMap(({ pausesMs }) => pausesMs)),
     rows,
   };
+}
+
+function isTurnedAway(error: unknown): error is YapRejected {
+  return error instanceof YapRejected && error.reason !== 'auth' && error.reason !== 'quota';
 }
 
 /** A short name to group failures by. */
 function kindOf(error: unknown): string {
   if (error instanceof YapServerError) return error.reasonCode;
-  if (error instanceof YapRejected) return 'authentication_failed';
+  if (error instanceof YapRejected) {
+    return error.reason === 'quota' ? 'audio_quota_exhausted' : 'authentication_failed';
+  }
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,40 +1,30 @@
-import { type YapClientType, YapServerFrame } from '@voice-fleet/protocol/yap';
+import type { YapClientType, YapServerFrame } from '@voice-fleet/protocol/yap';
 import { type Clock, systemClock } from '@voice-fleet/runtime/clock';
-import { type RawData, WebSocket } from 'ws';
 import type { ConnectionMarks } from './marks.ts';
+import { failureOfClose, YapCancelled, YapProtocolError } from './yap-errors.ts';
 import {
-  failureOfClose,
-  failureOfHttpStatus,
-  YapCancelled,
-  YapProtocolError,
-  YapUnreachable,
-} from './yap-errors.ts';
-import { YapUtterance, type YapUtteranceHandlers } from './yap-utterance.ts';
+  dialYap,
+  type YapClose,
+  type YapRequestOptions,
+  type YapSocket,
+  yapRequest,
+} from './yap-socket.ts';
+import { type YapNotice, YapUtterance, type YapUtteranceHandlers } from './yap-utterance.ts';
 import { type AwaitFrame, FrameWaiters, withTimeout } from './yap-wait.ts';
 
-const MAX_FRAME_BYTES = 32 * 1024 * 1024;
 const CONNECT_TIMEOUT_MS = 10_000;
 const REPLY_TIMEOUT_MS = 10_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 
-export interface YapConnectOptions {
-  /** From `parseServerUrl`, or any ws(s) URL. */
-  readonly url: URL;
-  readonly apiKey?: string | undefined;
-  /** Header by default: a query ends up in access logs. */
-  readonly keyIn?: 'header' | 'query' | undefined;
-  /** Covers dialling and the wait for `session.created`. */
+export interface YapConnectOptions extends Omit<YapRequestOptions, 'resumable' | 'resume'> {
+  /** Covers dialling and the wait for `session.created`; `waitS` comes on top. */
   readonly connectTimeoutMs?: number | undefined;
   readonly clock?: Clock | undefined;
   /** Aborting fails everything awaited with the signal's reason and closes the socket. */
   readonly signal?: AbortSignal | undefined;
   /** Sees every frame, the first one included. */
   readonly onFrame?: ((frame: YapServerFrame) => void) | undefined;
-}
-
-export interface YapClose {
-  readonly code: number;
-  readonly reason: string;
+  readonly onStatus?: ((status: YapNotice) => void) | undefined;
 }
 
 /** One connection to `/api/asr-streaming`. Every wait ends by frame, error frame, close or timeout. */
@@ -43,9 +33,10 @@ export class YapClient {
   /** Resolves when the socket is gone, whoever closed it. Never rejects. */
   readonly closed: Promise<YapClose>;
   readonly #clock: Clock;
-  readonly #socket: WebSocket;
+  readonly #socket: YapSocket;
   readonly #waiters: FrameWaiters;
   readonly #onFrame: (frame: YapServerFrame) => void;
+  readonly #onStatus: (status: YapNotice) => void;
   #utterance: YapUtterance | undefined;
   #failure: Error | undefined;
   #sessionId = 'unknown';
@@ -55,9 +46,13 @@ export class YapClient {
     this.#clock = options.clock ?? systemClock;
     this.#waiters = new FrameWaiters(this.#clock);
     this.#onFrame = options.onFrame ?? (() => {});
+    this.#onStatus = options.onStatus ?? (() => {});
     this.marks = { dialMs: this.#clock.now() };
-    this.#socket = dial(options);
-    this.closed = this.#listen(this.#socket, options.signal);
+    let onClosed = (_close: YapClose): void => {};
+    this.closed = new Promise((resolve) => {
+      onClosed = resolve;
+    });
+    this.#socket = this.#dial(options, onClosed);
   }
 
   /** Resolves when `session.created` has arrived. */
@@ -67,7 +62,7 @@ export class YapClient {
     try {
       const created = await client.waitFor({
         type: 'session.created',
-        timeoutMs: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+        timeoutMs: (options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS) + (options.waitS ?? 0) * 1000,
         awaited: () =>
           client.marks.openMs === undefined ? 'the connection to open' : 'session.created',
       });
@@ -90,7 +85,12 @@ export class YapClient {
       requestId,
       clock: this.#clock,
       handlers,
-      send: (type, payload) => this.send(type, requestId, payload),
+      output: {
+        start: () => this.send('input_audio_buffer.commit', requestId, { final: false }),
+        audio: (pcm) =>
+          this.send('input_audio_buffer.append', requestId, { audio: pcm.toString('base64') }),
+        finish: () => this.send('input_audio_buffer.commit', requestId, { final: true }),
+      },
     });
     return this.#utterance;
   }
@@ -152,40 +152,39 @@ export class YapClient {
     return await this.#waiters.next(options);
   }
 
-  #listen(socket: WebSocket, signal: AbortSignal | undefined): Promise<YapClose> {
+  #dial(options: YapConnectOptions, onClosed: (close: YapClose) => void): YapSocket {
+    const { signal } = options;
     const onAbort = (): void => {
       this.#fail(signal?.reason as Error);
       void this.close();
     };
     signal?.addEventListener('abort', onAbort, { once: true });
-    socket.on('open', () => {
-      this.marks.openMs = this.#clock.now();
-    });
-    socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
-    socket.on('unexpected-response', (_request, response) => {
-      this.#fail(failureOfHttpStatus(response.statusCode ?? 0));
-      socket.terminate();
-    });
-    socket.on('error', (cause) => this.#fail(new YapUnreachable(cause.message, { cause })));
-    return new Promise((resolve) => {
-      socket.on('close', (code, reasonBytes) => {
-        const reason = reasonBytes.toString();
+    return dialYap(yapRequest(options), {
+      onOpen: () => {
+        this.marks.openMs = this.#clock.now();
+      },
+      onFrame: (frame) => this.#receive(frame),
+      onPong: () => {},
+      onFault: (error) => this.#fail(error),
+      onClose: (close) => {
         signal?.removeEventListener('abort', onAbort);
         this.marks.closedMs = this.#clock.now();
-        this.#fail(failureOfClose(code, reason, this.marks.createdMs !== undefined));
-        resolve({ code, reason });
-      });
+        this.#fail(failureOfClose(close.code, close.reason, this.marks.createdMs !== undefined));
+        onClosed(close);
+      },
     });
   }
 
-  #receive(data: RawData, isBinary: boolean): void {
-    const frame = parseFrame(data, isBinary);
+  #receive(frame: YapServerFrame | YapProtocolError): void {
     if (frame instanceof YapProtocolError) {
       this.#fail(frame);
       void this.close();
       return;
     }
     if (frame.type === 'session.created') this.marks.createdMs ??= this.#clock.now();
+    if (frame.type === 'status' && frame.payload.kind !== 'overload_drop') {
+      this.#onStatus(frame.payload);
+    }
     const ofUtterance =
       frame.request_id === this.#utterance?.requestId ||
       (frame.type === 'error' && frame.request_id === 'unknown');
@@ -204,32 +203,4 @@ export class YapClient {
     this.#requests += 1;
     return `${kind}-${this.#requests}`;
   }
-}
-
-function dial(options: YapConnectOptions): WebSocket {
-  const { apiKey, keyIn = 'header' } = options;
-  const url = new URL(options.url);
-  if (apiKey && keyIn === 'query') url.searchParams.set('api_key', apiKey);
-  // ws turns Nagle's algorithm off by itself; compressing base64 audio costs time and gains little.
-  return new WebSocket(url, {
-    perMessageDeflate: false,
-    maxPayload: MAX_FRAME_BYTES,
-    ...(apiKey && keyIn === 'header' ? { headers: { 'X-API-Key': apiKey } } : {}),
-  });
-}
-
-function parseFrame(data: RawData, isBinary: boolean): YapServerFrame | YapProtocolError {
-  if (isBinary) return new YapProtocolError('The server sent a binary frame.');
-  let json: unknown;
-  try {
-    json = JSON.parse(data.toString());
-  } catch {
-    return new YapProtocolError('The server sent a frame that is not JSON.');
-  }
-  const parsed = YapServerFrame.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const type = (json as { type?: unknown } | null)?.type;
-  return new YapProtocolError(
-    `The server sent a frame of type ${JSON.stringify(type)} that is not of the yap dialect.`,
-  );
 }

@@ -2,8 +2,11 @@ import type { YapServerFrame } from '@voice-fleet/protocol/yap';
 
 export type YapErrorFrame = Extract<YapServerFrame, { type: 'error' }>;
 
-/** A wrong key, no free slot, or a fleet that admits nobody now (starting, stopping, without workers or Redis). */
-export type YapRejection = 'auth' | 'capacity' | 'unavailable';
+/**
+ * A wrong key, the tenant's audio of the day used up, its sessions too many or too fast, no free slot, or a fleet that admits
+ * nobody now (starting, stopping, without workers or Redis).
+ */
+export type YapRejection = 'auth' | 'quota' | 'limit' | 'capacity' | 'unavailable';
 
 /** The server would not admit the session. */
 export class YapRejected extends Error {
@@ -80,8 +83,39 @@ export class YapCancelled extends Error {
   override readonly name = 'YapCancelled';
 }
 
-export function failureOfFrame(frame: YapErrorFrame): YapRejected | YapServerError {
+/** The session cannot be taken up again: the server refused the resume token. */
+export class YapResumeRefused extends Error {
+  override readonly name = 'YapResumeRefused';
+}
+
+/** No server could be reached in the time in which the session could have been taken up again; `cause` is the last failure. */
+export class YapResumeFailed extends Error {
+  override readonly name = 'YapResumeFailed';
+}
+
+/** More audio than may be kept waits to be sent. Nothing of the piece was taken. */
+export class YapBufferFull extends Error {
+  override readonly name = 'YapBufferFull';
+}
+
+/** The server asked for audio that is no longer kept. */
+export class YapAudioGone extends Error {
+  override readonly name = 'YapAudioGone';
+}
+
+const LIMITS: Readonly<Partial<Record<string, YapRejection>>> = {
+  too_many_sessions: 'limit',
+  session_rate_limited: 'limit',
+  audio_quota_exhausted: 'quota',
+};
+
+export function failureOfFrame(
+  frame: YapErrorFrame,
+): YapRejected | YapResumeRefused | YapServerError {
   const { code, message, details } = frame.payload;
+  if (code === 'resume_refused') return new YapResumeRefused(message);
+  const limit = LIMITS[details.reason_code];
+  if (limit) return new YapRejected(limit, message);
   if (code === 'authentication_failed') return new YapRejected('auth', message);
   if (code === 'server_at_capacity') return new YapRejected('capacity', message);
   // Never said to a session that was admitted: that one is told `worker_unavailable`.
@@ -89,6 +123,7 @@ export function failureOfFrame(frame: YapErrorFrame): YapRejected | YapServerErr
   return new YapServerError(frame);
 }
 
+const RESUME_REFUSED_CODE = 4006;
 const REJECTING_CODES: Readonly<Partial<Record<number, YapRejection>>> = {
   1008: 'auth',
   1012: 'unavailable',
@@ -100,7 +135,8 @@ export function failureOfClose(
   code: number,
   reason: string,
   admitted: boolean,
-): YapRejected | YapConnectionClosed {
+): YapRejected | YapResumeRefused | YapConnectionClosed {
+  if (code === RESUME_REFUSED_CODE) return new YapResumeRefused(reason || `Closed with ${code}.`);
   const rejection = admitted ? undefined : REJECTING_CODES[code];
   if (rejection) return new YapRejected(rejection, reason || `Closed with ${code}.`);
   return new YapConnectionClosed(code, reason);

@@ -27,6 +27,8 @@ export interface FakeYapServer {
   /** Types received, in order, over all sessions. */
   readonly received: string[];
   readonly closeCodes: number[];
+  /** How long each session said it would wait in line. */
+  readonly waits: (string | null)[];
   readonly peakSessions: () => number;
   stop(): Promise<void>;
 }
@@ -39,7 +41,12 @@ interface Envelope {
 
 /** A server of the yap dialect for specs: every append becomes one token. */
 export async function startFakeYapServer(
-  options: { fault?: (session: number) => Fault | undefined; apiKey?: string } = {},
+  options: {
+    fault?: (session: number) => Fault | undefined;
+    apiKey?: string;
+    /** Places in line that each session is told before it is admitted. */
+    queue?: readonly number[];
+  } = {},
 ): Promise<FakeYapServer> {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
   await new Promise<void>((resolve) => server.once('listening', resolve));
@@ -47,6 +54,7 @@ export async function startFakeYapServer(
   const keys: (string | undefined)[] = [];
   const received: string[] = [];
   const closeCodes: number[] = [];
+  const waits: (string | null)[] = [];
   let sessions = 0;
   let peak = 0;
   server.on('connection', (socket, request) => {
@@ -61,6 +69,11 @@ export async function startFakeYapServer(
       socket.close(1008, 'Wrong key.');
       return;
     }
+    waits.push(new URL(request.url ?? '/', 'ws://host').searchParams.get('wait'));
+    for (const position of options.queue ?? []) {
+      const payload = { kind: 'queued', position, estimate_s: position * 10 };
+      send(socket, 'status', 'unknown', payload);
+    }
     serve(socket, fault, received);
   });
   return {
@@ -68,6 +81,7 @@ export async function startFakeYapServer(
     keys,
     received,
     closeCodes,
+    waits,
     peakSessions: () => peak,
     stop: async () => {
       for (const socket of server.clients) socket.terminate();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
-import { YapUtterance } from './yap-utterance.ts';
+import { YapUtterance, type YapUtteranceHandlers } from './yap-utterance.ts';
 
 const ids = { session_id: 's', request_id: 'u' };
 const token = (text: string) => ({ type: 'token', ...ids, payload: { text } }) as const;
@@ -8,27 +8,27 @@ const final = { type: 'final', ...ids, payload: { normalized_text: ' a' } } as c
 const usage = { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 };
 const done = { type: 'done', ...ids, payload: { usage } } as const;
 
-function begin() {
+function begin(handlers: YapUtteranceHandlers = {}) {
   const clock = new FakeClock();
-  const sent: [type: string, payload: object][] = [];
-  const send = (type: string, payload: object): void => void sent.push([type, payload]);
+  const sent: (string | Buffer)[] = [];
+  const output = {
+    start: () => void sent.push('start'),
+    audio: (pcm: Buffer) => void sent.push(pcm),
+    finish: () => void sent.push('finish'),
+  };
   return {
     clock,
     sent,
-    utterance: new YapUtterance({ requestId: 'u', clock, handlers: {}, send }),
+    utterance: new YapUtterance({ requestId: 'u', clock, handlers, output }),
   };
 }
 
 describe('YapUtterance', () => {
-  it('sends the opening commit, base64 audio and the closing commit', () => {
+  it('gives out its start, its audio and its end', () => {
     const { sent, utterance } = begin();
     utterance.append(Buffer.from([1, 2]));
     utterance.finalize();
-    expect(sent).toEqual([
-      ['input_audio_buffer.commit', { final: false }],
-      ['input_audio_buffer.append', { audio: 'AQI=' }],
-      ['input_audio_buffer.commit', { final: true }],
-    ]);
+    expect(sent).toEqual(['start', Buffer.from([1, 2]), 'finish']);
   });
 
   it('marks the first word at the first token that is not blank', async () => {
@@ -51,6 +51,19 @@ describe('YapUtterance', () => {
     utterance.receive(final);
     utterance.receive(done);
     expect((await utterance.result(10)).droppedS).toBe(1.5);
+  });
+
+  it('takes no other status than a drop for its own, whatever id it has', async () => {
+    const statuses: unknown[] = [];
+    const { utterance } = begin({ onStatus: (status) => statuses.push(status) });
+    const limit = { kind: 'limit_warning', limit: 'session_seconds', used: 8, max: 10 } as const;
+    for (const payload of [limit, { kind: 'shutdown', grace_s: 5 } as const]) {
+      utterance.receive({ type: 'status', ...ids, payload });
+    }
+    utterance.receive(final);
+    utterance.receive(done);
+    expect((await utterance.result(10)).droppedS).toBe(0);
+    expect(statuses).toEqual([]);
   });
 
   it('ignores frames that come after it has ended', () => {

@@ -1,4 +1,4 @@
-import type { YapClientType, YapServerFrame } from '@voice-fleet/protocol/yap';
+import type { YapServerFrame } from '@voice-fleet/protocol/yap';
 import type { Clock } from '@voice-fleet/runtime/clock';
 import type { UtteranceMarks } from './marks.ts';
 import { failureOfFrame, YapProtocolError } from './yap-errors.ts';
@@ -6,12 +6,15 @@ import { withTimeout } from './yap-wait.ts';
 
 type PayloadOf<T extends YapServerFrame['type']> = Extract<YapServerFrame, { type: T }>['payload'];
 export type YapUsage = PayloadOf<'done'>['usage'];
+export type YapDrop = Extract<PayloadOf<'status'>, { kind: 'overload_drop' }>;
+/** A place in line, a limit that comes near, a server that goes away: about the session, not an utterance. */
+export type YapNotice = Exclude<PayloadOf<'status'>, YapDrop>;
 
 export interface YapUtteranceHandlers {
   readonly onToken?: (text: string) => void;
   readonly onFinal?: (text: string) => void;
   readonly onDone?: (usage: YapUsage) => void;
-  readonly onStatus?: (status: PayloadOf<'status'>) => void;
+  readonly onStatus?: (status: YapDrop) => void;
   readonly onError?: (error: Error) => void;
 }
 
@@ -26,14 +29,22 @@ export interface YapTranscript {
   readonly marks: UtteranceMarks;
 }
 
+/** Where an utterance's audio goes. */
+export interface UtteranceOutput {
+  start(): void;
+  /** PCM16, 16 kHz, mono. */
+  audio(pcm: Buffer): void;
+  finish(): void;
+}
+
 interface UtteranceDeps {
   readonly requestId: string;
   readonly clock: Clock;
-  readonly send: (type: YapClientType, payload: object) => void;
+  readonly output: UtteranceOutput;
   readonly handlers: YapUtteranceHandlers;
 }
 
-/** One utterance, from its opening commit to `done`. Made by `YapClient.utterance`. */
+/** One utterance, from its opening commit to `done`. Made by the `utterance` of a client. */
 export class YapUtterance {
   readonly requestId: string;
   readonly marks: UtteranceMarks;
@@ -55,7 +66,7 @@ export class YapUtterance {
     });
     // Whoever calls `result` sees the failure; an utterance given up on must not end the process.
     this.#outcome.catch(() => {});
-    deps.send('input_audio_buffer.commit', { final: false });
+    deps.output.start();
     this.marks = { startMs: deps.clock.now(), tokenMs: [] };
   }
 
@@ -69,15 +80,20 @@ export class YapUtterance {
     return this.#failed.signal;
   }
 
+  /** It has come to its end, well or not. */
+  get settled(): boolean {
+    return this.#failed.signal.aborted || this.marks.doneMs !== undefined;
+  }
+
   append(pcm: Buffer): void {
-    this.#deps.send('input_audio_buffer.append', { audio: pcm.toString('base64') });
+    this.#deps.output.audio(pcm);
     const nowMs = this.#deps.clock.now();
     this.marks.firstAudioMs ??= nowMs;
     this.marks.lastAudioMs = nowMs;
   }
 
   finalize(): void {
-    this.#deps.send('input_audio_buffer.commit', { final: true });
+    this.#deps.output.finish();
     this.marks.flushMs = this.#deps.clock.now();
   }
 
@@ -87,14 +103,14 @@ export class YapUtterance {
   }
 
   fail(error: Error): void {
-    if (this.#settled) return;
+    if (this.settled) return;
     this.#failed.abort(error);
     this.#reject(error);
     this.#deps.handlers.onError?.(error);
   }
 
   receive(frame: YapServerFrame): void {
-    if (this.#settled) return;
+    if (this.settled) return;
     const { handlers, clock } = this.#deps;
     const nowMs = clock.now();
     switch (frame.type) {
@@ -113,6 +129,8 @@ export class YapUtterance {
         this.#finish(frame.payload.usage, nowMs);
         return;
       case 'status':
+        // Others come with the id of whatever was said last.
+        if (frame.payload.kind !== 'overload_drop') return;
         this.#droppedS += frame.payload.dropped_seconds;
         handlers.onStatus?.(frame.payload);
         return;
@@ -120,16 +138,14 @@ export class YapUtterance {
         this.fail(failureOfFrame(frame));
         return;
       case 'session.created':
+      case 'session.resumed':
       case 'session.updated':
+      case 'ack':
       case 'cancelled':
       case 'pong':
       case 'session_end':
         return;
     }
-  }
-
-  get #settled(): boolean {
-    return this.#failed.signal.aborted || this.marks.doneMs !== undefined;
   }
 
   #finish(usage: YapUsage, nowMs: number): void {

@@ -7,7 +7,6 @@ import {
   runBench,
   summarizeBench,
 } from '../bench.ts';
-import { printableUrl } from '../server-url.ts';
 import { runSession } from '../transcribe.ts';
 import { explain } from './explain.ts';
 import {
@@ -21,6 +20,9 @@ import {
   parseFlags,
   positive,
   positiveInteger,
+  printableUrls,
+  SURVIVAL,
+  SURVIVAL_HELP,
 } from './flags.ts';
 import { EXIT, guarded } from './guard.ts';
 import { list, ms, printJson, ratio, s, summaryTable } from './report.ts';
@@ -42,10 +44,13 @@ is neither, else 1.
 
 ${AUDIO_HELP}
 
+${SURVIVAL_HELP}
+
 ${CONNECTION_HELP}`,
   run: async (args, io) => {
     const flags = parseFlags(args, {
       ...AUDIO,
+      ...SURVIVAL,
       n: { type: 'string', default: '20' },
       concurrency: { type: 'string', default: '5' },
     });
@@ -53,7 +58,7 @@ ${CONNECTION_HELP}`,
     const sessions = positiveInteger(flags.n, 'n');
     const concurrency = positiveInteger(flags.concurrency, 'concurrency');
     const speed = positive(flags.speed, 'speed');
-    const server = printableUrl(connect.url);
+    const server = printableUrls(connect.urls);
     return await guarded({ server, json: flags.json, debug: flags.debug }, io, async () => {
       const { pcm, path } = await loadRecording(flags.file, io);
       io.stderr(`${sessions} sessions, ${concurrency} at a time, of ${path} to ${server}\n`);
@@ -64,7 +69,8 @@ ${CONNECTION_HELP}`,
         concurrency,
         clock: io.clock,
         signal: io.signal,
-        runSession: () => runSession(pcm, { ...connect, ...timeout, speed }),
+        runSession: (index) =>
+          runSession(pcm, { ...connect, ...timeout, speed, urls: turned(connect.urls, index) }),
         onProgress: progress.update,
       }).finally(progress.stop);
       const summary = summarizeBench(outcome, sessions);
@@ -81,6 +87,12 @@ ${CONNECTION_HELP}`,
   },
 };
 
+/** The same addresses, each session beginning with another. */
+function turned(urls: readonly [URL, ...URL[]], by: number): [URL, ...URL[]] {
+  const [first, ...rest] = [...urls, ...urls].slice(by % urls.length).slice(0, urls.length);
+  return [first ?? urls[0], ...rest];
+}
+
 const FORMATS: Readonly<Partial<Record<BenchRow, (value: number) => string>>> = {
   rtfFull: ratio,
   rtfServer: ratio,
@@ -93,6 +105,7 @@ function text(summary: BenchSummary): string {
     const key = row as BenchRow;
     return [label, summary.rows[key], FORMATS[key] ?? ms] as const;
   });
+  const table = [...rows, ['Pause at a resume', summary.pausesMs, ms] as const];
   const totals = list([
     ['Sessions', `${summary.n} asked, ${summary.transcribed} transcribed`],
     ['Rejected', String(summary.rejected)],
@@ -101,8 +114,9 @@ function text(summary: BenchSummary): string {
     ['Total audio', s(summary.audioS)],
     ['Overall', `${summary.overallMinPerMin.toFixed(2)} min of audio a minute`],
     ...(summary.droppedS > 0 ? [['Dropped audio', s(summary.droppedS)] as const] : []),
+    ...(summary.resumes > 0 ? [['Resumes', String(summary.resumes)] as const] : []),
   ]);
-  return `\n${summary.transcribed > 0 ? `${summaryTable(rows)}\n` : ''}${totals}`;
+  return `\n${summary.transcribed > 0 ? `${summaryTable(table)}\n` : ''}${totals}`;
 }
 
 /** One line for each sort of rejection and error, with what to do about it. */

@@ -1,10 +1,8 @@
 import { sleep } from '@voice-fleet/runtime/clock';
 import { durationS } from '../audio-source.ts';
 import { sessionTimeoutMs, type UtteranceMetrics, utteranceMetrics } from '../marks.ts';
-import { printableUrl } from '../server-url.ts';
 import { summarize } from '../stats.ts';
-import { transcribe } from '../transcribe.ts';
-import { YapClient } from '../yap-client.ts';
+import { continuityOf, openSession, transcribe } from '../transcribe.ts';
 import type { YapTranscript } from '../yap-utterance.ts';
 import {
   AUDIO,
@@ -14,12 +12,15 @@ import {
   loadRecording,
   parseFlags,
   positive,
+  printableUrls,
   type Recording,
+  SURVIVAL,
+  SURVIVAL_HELP,
   seconds,
 } from './flags.ts';
 import { EXIT, guarded } from './guard.ts';
 import { livePartials } from './partials.ts';
-import { list, printJson, transcriptRows, utteranceRows } from './report.ts';
+import { continuityRows, list, printJson, transcriptRows, utteranceRows } from './report.ts';
 
 interface Segment {
   readonly recording: Recording;
@@ -40,9 +41,12 @@ the timings of each. Exit code 0 when both came back, 1 when not.
   --speed FACTOR       1 is real time (default), 2 twice as fast
   --full-text          print whole transcripts instead of 80 characters
 
+${SURVIVAL_HELP}
+
 ${CONNECTION_HELP}`,
   run: async (args, io) => {
     const flags = parseFlags(args, {
+      ...SURVIVAL,
       file1: { type: 'string' },
       file2: { type: 'string' },
       'pause-s': { type: 'string', default: '3' },
@@ -52,13 +56,13 @@ ${CONNECTION_HELP}`,
     const connect = connectOptions(flags, io);
     const pauseMs = seconds(flags['pause-s'], 'pause-s') * 1000;
     const speed = positive(flags.speed, 'speed');
-    const server = printableUrl(connect.url);
+    const server = printableUrls(connect.urls);
     return await guarded({ server, json: flags.json, debug: flags.debug }, io, async () => {
       const recordings = [
         await loadRecording(flags.file1, io, 0),
         await loadRecording(flags.file2, io, 1),
       ];
-      const client = await YapClient.connect(connect);
+      const client = await openSession(connect);
       const segments: Segment[] = [];
       try {
         for (const [i, recording] of recordings.entries()) {
@@ -79,8 +83,15 @@ ${CONNECTION_HELP}`,
       } finally {
         await client.close();
       }
-      if (flags.json) printJson(io.stdout, { ok: true, server, segments: segments.map(json) });
-      else io.stdout(segments.map((segment, i) => text(segment, i, flags['full-text'])).join(''));
+      const continuity = continuityOf(client);
+      if (flags.json) {
+        const told = { continuity: continuity ?? null, segments: segments.map(json) };
+        printJson(io.stdout, { ok: true, server, ...told });
+      } else {
+        const texts = segments.map((segment, i) => text(segment, i, flags['full-text']));
+        const rows = continuityRows(continuity);
+        io.stdout(`${texts.join('')}${rows.length > 0 ? `\n${list(rows)}` : ''}`);
+      }
       return EXIT.ok;
     });
   },

@@ -2,6 +2,7 @@ import {
   YapConnectionClosed,
   YapProtocolError,
   YapRejected,
+  YapResumeRefused,
   YapServerError,
   YapTimeout,
   YapUnreachable,
@@ -12,6 +13,9 @@ export function explain(error: unknown, server: string): string {
   if (error instanceof YapRejected) return explainRejected(error, server);
   if (error instanceof YapServerError) {
     return `${server} answered with the error ${error.code}/${error.reasonCode}: ${error.message}`;
+  }
+  if (error instanceof YapResumeRefused) {
+    return `The session was lost: ${error.message}`;
   }
   if (error instanceof YapUnreachable) return explainUnreachable(error, server);
   if (error instanceof YapTimeout) {
@@ -26,12 +30,15 @@ export function explain(error: unknown, server: string): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-function explainRejected({ reason }: YapRejected, server: string): string {
+function explainRejected({ reason, message }: YapRejected, server: string): string {
   switch (reason) {
     case 'auth':
       return `${server} did not accept the API key: pass the right one with --voxtral-key or VOXTRAL_API_KEY.`;
+    case 'limit':
+    case 'quota':
+      return `${server} did not admit the session: ${message}`;
     case 'capacity':
-      return `${server} has no free slot: try again shortly, or with less concurrency.`;
+      return `${server} has no free slot: try again shortly, with less concurrency, or wait in line with --wait.`;
     case 'unavailable':
       return `${server} takes no sessions right now: ask its /readyz why, and try again shortly.`;
   }

@@ -2,8 +2,10 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 import type { Clock } from '@voice-fleet/runtime/clock';
 import { loadPcm } from '../audio-source.ts';
 import { findSamples } from '../samples.ts';
-import { parseServerUrl } from '../server-url.ts';
+import { parseServerUrl, printableUrl } from '../server-url.ts';
+import type { OpenOptions } from '../transcribe.ts';
 import type { YapConnectOptions } from '../yap-client.ts';
+import type { YapNotice } from '../yap-utterance.ts';
 
 /** What a command needs from the process around it. */
 export interface CliIo {
@@ -37,8 +39,14 @@ const CONNECTION = {
   secure: { type: 'boolean', default: false },
   'voxtral-key': { type: 'string' },
   'key-in': { type: 'string', default: 'header' },
+  wait: { type: 'string', default: '0' },
   json: { type: 'boolean', default: false },
   debug: { type: 'boolean', default: false },
+} as const satisfies Options;
+
+/** Of the commands that speak. */
+export const SURVIVAL = {
+  resumable: { type: 'boolean', default: false },
 } as const satisfies Options;
 
 export const AUDIO = {
@@ -53,11 +61,17 @@ export const CONNECTION_HELP = `Connection:
   --secure             use wss even when the address does not say so
   --voxtral-key KEY    API key (default: $VOXTRAL_API_KEY)
   --key-in PLACE       header (default) or query
+  --wait SECONDS       wait so long in line when all slots are taken (default 0)
 
 Output:
   --json               one JSON object on stdout and nothing else there
   --debug              every frame received and full error stacks, on stderr
   --help               this text`;
+
+export const SURVIVAL_HELP = `Survival:
+  --resumable          the session outlives its connection: it is taken up again elsewhere
+                       and nothing said is lost; --server then takes several addresses,
+                       separated by commas, which are dialled in turn`;
 
 export const AUDIO_HELP = `Audio:
   --file PATH          recording to send; 16 kHz mono WAV needs no ffmpeg
@@ -84,25 +98,45 @@ export interface ConnectionFlags {
   readonly secure: boolean;
   readonly 'voxtral-key'?: string | undefined;
   readonly 'key-in': string;
+  readonly wait: string;
+  readonly resumable?: boolean;
   readonly debug: boolean;
 }
 
-export function connectOptions(flags: ConnectionFlags, io: CliIo) {
+/** `secureByDefault`: an address that names no scheme is dialled with wss. */
+export function connectOptions(
+  flags: ConnectionFlags,
+  io: CliIo,
+  { secureByDefault = false }: { secureByDefault?: boolean } = {},
+) {
   const keyIn = flags['key-in'];
   if (keyIn !== 'header' && keyIn !== 'query') {
     throw new UsageError(`--key-in takes "header" or "query", not "${keyIn}".`);
   }
+  const urls = serverUrls(flags, io, secureByDefault);
+  if (urls.length > 1 && !flags.resumable) {
+    throw new UsageError('--server takes several addresses only together with --resumable.');
+  }
   return {
-    url: serverUrl(flags, io),
+    url: urls[0],
+    urls,
+    resumable: flags.resumable,
+    waitS: seconds(flags.wait, 'wait'),
     apiKey: flags['voxtral-key'] ?? io.env['VOXTRAL_API_KEY'],
     keyIn,
     clock: io.clock,
     signal: io.signal,
     connectTimeoutMs: io.connectTimeoutMs,
+    onStatus: (notice: YapNotice) => io.stderr(`${noticeText(notice)}\n`),
     ...(flags.debug
       ? { onFrame: (frame: unknown) => io.stderr(`< ${JSON.stringify(frame)}\n`) }
       : {}),
-  } satisfies YapConnectOptions;
+  } satisfies YapConnectOptions & OpenOptions;
+}
+
+/** The addresses as they may be printed. */
+export function printableUrls(urls: readonly URL[]): string {
+  return urls.map(printableUrl).join(', ');
 }
 
 export function positive(text: string, flag: string): number {
@@ -148,11 +182,30 @@ export async function loadRecording(
   return { path: sample.path, pcm, reference: sample.transcript || undefined };
 }
 
-function serverUrl(flags: ConnectionFlags, io: CliIo): URL {
-  const server = flags.server ?? (io.env['VOXTRAL_SERVER'] || 'localhost:8000');
+function serverUrls(flags: ConnectionFlags, io: CliIo, secureByDefault: boolean): [URL, ...URL[]] {
+  const servers = flags.server ?? (io.env['VOXTRAL_SERVER'] || 'localhost:8000');
+  const parse = (server: string): URL => {
+    const plain = /^\s*(ws|http):\/\//i.test(server);
+    return parseServerUrl(server, flags.secure || (secureByDefault && !plain));
+  };
   try {
-    return parseServerUrl(server, flags.secure);
+    const [first = '', ...others] = servers.split(',');
+    return [parse(first), ...others.map(parse)];
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function noticeText(notice: YapNotice): string {
+  switch (notice.kind) {
+    case 'queued': {
+      const { position, estimate_s: estimateS } = notice;
+      const estimate = estimateS === undefined ? '' : `, about ${Math.ceil(estimateS)} s`;
+      return `Waiting in line: place ${position}${estimate}.`;
+    }
+    case 'limit_warning':
+      return `${notice.used} of ${notice.max} used of the limit ${notice.limit}.`;
+    case 'shutdown':
+      return `The server goes away within ${notice.grace_s} s.`;
   }
 }

@@ -1,7 +1,8 @@
 import type { Clock } from '@voice-fleet/runtime/clock';
 import { printableUrl } from '../server-url.ts';
-import { YapClient, type YapClose, type YapConnectOptions } from '../yap-client.ts';
+import { YapClient, type YapConnectOptions } from '../yap-client.ts';
 import { YapTimeout } from '../yap-errors.ts';
+import type { YapClose } from '../yap-socket.ts';
 import { withTimeout } from '../yap-wait.ts';
 import {
   CONNECTION_HELP,

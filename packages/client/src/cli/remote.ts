@@ -1,4 +1,4 @@
-import { AUDIO_HELP, CONNECTION_HELP, type Command, UsageError } from './flags.ts';
+import { AUDIO_HELP, CONNECTION_HELP, type Command, SURVIVAL_HELP, UsageError } from './flags.ts';
 import { runWarmup } from './warmup.ts';
 
 export const remote: Command = {
@@ -11,6 +11,8 @@ certificate authority goes into NODE_EXTRA_CA_CERTS.
 
 ${AUDIO_HELP}
 
+${SURVIVAL_HELP}
+
 ${CONNECTION_HELP}`,
   run: async (args, io) => {
     const named = args.some((arg) => arg === '--server' || arg.startsWith('--server='));
@@ -19,8 +21,6 @@ ${CONNECTION_HELP}`,
         'remote needs an address: pass --server wss://host or set VOXTRAL_SERVER.',
       );
     }
-    const addressed = args.some((arg) => /^(--server=)?(ws|http):\/\//i.test(arg));
-    const fromEnv = !named && /^(ws|http):\/\//i.test(io.env['VOXTRAL_SERVER'] ?? '');
-    return await runWarmup(args, io, { secure: !addressed && !fromEnv });
+    return await runWarmup(args, io, { secureByDefault: true });
   },
 };

@@ -1,3 +1,4 @@
+import type { YapContinuity } from '../continuity.ts';
 import type { SessionMetrics, UtteranceMetrics } from '../marks.ts';
 import type { Summary } from '../stats.ts';
 import type { YapTranscript } from '../yap-utterance.ts';
@@ -57,6 +58,17 @@ export function transcriptRows(
     ]);
   }
   return rows;
+}
+
+/** Nothing to tell of a session that kept its connection. */
+export function continuityRows(continuity: YapContinuity | undefined): Row[] {
+  if (!continuity || continuity.resumes === 0) return [];
+  const { resumes, pausesMs } = continuity;
+  const longest = pausesMs.length > 0 ? ms(Math.max(...pausesMs)) : '–';
+  return [
+    ['Resumes', String(resumes)],
+    ['Pauses', `${pausesMs.length}, the longest ${longest}`],
+  ];
 }
 
 export function utteranceRows(metrics: UtteranceMetrics): Row[] {

@@ -1,4 +1,3 @@
-import { printableUrl } from '../server-url.ts';
 import { summarize } from '../stats.ts';
 import { runSession, type SessionReport } from '../transcribe.ts';
 import {
@@ -11,11 +10,14 @@ import {
   loadRecording,
   parseFlags,
   positive,
+  printableUrls,
   type Recording,
+  SURVIVAL,
+  SURVIVAL_HELP,
 } from './flags.ts';
 import { EXIT, guarded } from './guard.ts';
 import { livePartials } from './partials.ts';
-import { list, printJson, sessionRows, transcriptRows } from './report.ts';
+import { continuityRows, list, printJson, sessionRows, transcriptRows } from './report.ts';
 
 export const warmup: Command = {
   summary: 'transcribe one recording, show partials live, print timings',
@@ -26,6 +28,8 @@ step took. Exit code 0 when a transcript came back, 1 when not.
 
 ${AUDIO_HELP}
 
+${SURVIVAL_HELP}
+
 ${CONNECTION_HELP}`,
   run: (args, io) => runWarmup(args, io),
 };
@@ -33,12 +37,12 @@ ${CONNECTION_HELP}`,
 export async function runWarmup(
   args: readonly string[],
   io: CliIo,
-  defaults: { secure?: boolean } = {},
+  defaults: { secureByDefault?: boolean } = {},
 ): Promise<number> {
-  const flags = parseFlags(args, AUDIO);
-  const connect = connectOptions({ ...flags, secure: flags.secure || !!defaults.secure }, io);
+  const flags = parseFlags(args, { ...AUDIO, ...SURVIVAL });
+  const connect = connectOptions(flags, io, defaults);
   const speed = positive(flags.speed, 'speed');
-  const server = printableUrl(connect.url);
+  const server = printableUrls(connect.urls);
   return await guarded({ server, json: flags.json, debug: flags.debug }, io, async () => {
     const recording = await loadRecording(flags.file, io);
     io.stderr(`Speaking ${recording.path} to ${server}\n`);
@@ -57,7 +61,8 @@ export async function runWarmup(
 function text(report: SessionReport, recording: Recording, full: boolean): string {
   const { transcript, metrics } = report;
   const words = list(transcriptRows(transcript, { full, reference: recording.reference }));
-  return `\n${words}\n${list(sessionRows(metrics))}`;
+  const rows = [...sessionRows(metrics), ...continuityRows(report.continuity)];
+  return `\n${words}\n${list(rows)}`;
 }
 
 function json(report: SessionReport, recording: Recording, server: string): object {
@@ -73,6 +78,7 @@ function json(report: SessionReport, recording: Recording, server: string): obje
     tokensMatchFinal: transcript.text === transcript.finalText,
     usage: transcript.usage,
     droppedS: transcript.droppedS,
+    continuity: report.continuity ?? null,
     metrics: { ...numbers, partialGapMs: summarize(partialGapsMs) ?? null },
   };
 }

@@ -356,7 +356,7 @@ describe('a session that loses its worker', () => {
     expect(link.calls[0]).toBe(`resume 1 from ${3 * SECOND}`);
     expect(link.resumes[0]).toEqual({
       heardSample: 5 * SECOND,
-      liveSample: 40 * SECOND,
+      liveSample: 100 * SECOND,
       words: [said('one', 0, 5 * SECOND)],
     });
     speak(7);

@@ -18,7 +18,7 @@ import { Utterance } from './utterance.ts';
 import { Watchdog } from './watchdog.ts';
 
 /** A resumed client sends what it kept faster than it was said: so much is not live audio. */
-const RESUME_SAMPLES = 30 * SAMPLE_RATE;
+const RESUME_SAMPLES = 90 * SAMPLE_RATE;
 
 /**
  * What one connection is doing: at most one utterance, one link. `apply` is synchronous, so effects come in the order of
