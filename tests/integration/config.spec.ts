@@ -62,12 +62,12 @@ describe('a service started with a faulty environment', () => {
 });
 
 describe('a gateway process', () => {
-  it('warns when it has no key, as it rejects everyone (Y5)', async () => {
+  it('warns when it has no key, as only stored ones are accepted (Y5)', async () => {
     const redis = await startRedis();
     try {
       await using process = new ServiceProcess('gateway', { REDIS_URL: redis.url });
       await process.logged('listening');
-      expect(await process.logged('locked_down')).toMatchObject({ level: 'warn' });
+      expect(await process.logged('stored_keys_only')).toMatchObject({ level: 'warn' });
     } finally {
       await redis.stop();
     }

@@ -9,53 +9,28 @@ import {
   it,
   jest,
 } from '@jest/globals';
-import { type Lease, newLeaseToken } from '@voice-fleet/fleet/lease';
+import { type Lease, newLeaseToken, type TenantClaim } from '@voice-fleet/fleet/lease';
 import { LeaseStore } from '@voice-fleet/fleet/lease-store';
 import { connectRedis, untilReady } from '@voice-fleet/fleet/redis';
-import { LINK_PATH, LinkEvent } from '@voice-fleet/protocol/link';
+import { LINK_VERSION } from '@voice-fleet/protocol/link';
 import { range, silence, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import type { Redis } from 'ioredis';
 import { WebSocket } from 'ws';
-import { Fleet, until } from '../support/fleet.ts';
+import { Fleet } from '../support/fleet.ts';
+import { LinkPeer } from '../support/link-peer.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
+import { until } from '../support/until.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
 
 jest.setTimeout(30_000);
 
-/** A raw peer at the worker's link port. */
-class Peer {
-  readonly socket: WebSocket;
-  readonly events: LinkEvent[] = [];
-  readonly closed: Promise<number>;
-
-  constructor(port: number) {
-    this.socket = new WebSocket(`ws://127.0.0.1:${port}${LINK_PATH}`);
-    this.socket.on('error', () => undefined);
-    this.socket.on('message', (data: Buffer) => {
-      this.events.push(LinkEvent.parse(JSON.parse(data.toString())));
-    });
-    this.closed = new Promise((resolve) => this.socket.once('close', resolve));
-  }
-
-  async open(): Promise<this> {
-    await once(this.socket, 'open');
-    return this;
-  }
-
-  send(message: unknown): void {
-    this.socket.send(JSON.stringify(message));
-  }
-
-  hello(lease: { token: string; epoch: number }, session = 'raw', version: number = 1): void {
-    const { token, epoch } = lease;
-    this.send({ type: 'hello', version, session, lease: { token, epoch } });
-  }
-
-  async expectRefusal(reason: string): Promise<void> {
-    expect(await this.closed).toBe(1000);
-    expect(this.events).toEqual([{ type: 'refused', reason }]);
-  }
-}
+const TENANT: TenantClaim = {
+  id: 't',
+  maxSessions: 0,
+  sessionsPerSecond: 0,
+  weight: 1,
+  priority: 'normal',
+};
 
 describe('the link port of a worker', () => {
   let fleet: Fleet;
@@ -95,7 +70,17 @@ describe('the link port of a worker', () => {
     await until(() => engine.openStreams === 0, 'no stream is left open');
   });
 
-  const dial = (): Promise<Peer> => new Peer(fleet.workers[0]?.port ?? 0).open();
+  const dial = (): Promise<LinkPeer> => LinkPeer.open(fleet.workers[0]?.port ?? 0);
+
+  /** Says hello with what is known of a lease; the session is that of `takeLease`. */
+  function hello(peer: LinkPeer, lease: Pick<Lease, 'token' | 'epoch'>, session = 'raw'): void {
+    peer.hello(session, { token: lease.token, epoch: lease.epoch, tenant: TENANT.id });
+  }
+
+  async function expectRefusal(peer: LinkPeer, reason: string): Promise<void> {
+    expect(await peer.closed).toBe(1000);
+    expect(peer.events).toEqual([{ type: 'refused', reason }]);
+  }
 
   async function slotsUsed(): Promise<number> {
     const port = fleet.workers[0]?.internalPort;
@@ -104,15 +89,15 @@ describe('the link port of a worker', () => {
   }
 
   async function takeLease(sessionId = 'raw'): Promise<Lease> {
-    const placement = await store.acquire({ token: newLeaseToken(), sessionId });
+    const placement = await store.acquire({ token: newLeaseToken(), sessionId, tenant: TENANT });
     if (placement.kind === 'refused') throw new Error(placement.reason);
     return placement.lease;
   }
 
-  async function linked(): Promise<{ peer: Peer; lease: Lease }> {
+  async function linked(): Promise<{ peer: LinkPeer; lease: Lease }> {
     const lease = await takeLease();
     const peer = await dial();
-    peer.hello(lease);
+    hello(peer, lease);
     await until(() => peer.events.length > 0, 'it answers');
     expect(peer.events).toEqual([{ type: 'ready', epoch: lease.epoch, model: engine.model }]);
     return { peer, lease };
@@ -137,14 +122,19 @@ describe('the link port of a worker', () => {
   ])('refuses %s with bad_hello', async (_what, frame) => {
     const peer = await dial();
     peer.socket.send(frame);
-    await peer.expectRefusal('bad_hello');
+    await expectRefusal(peer, 'bad_hello');
   });
 
   it('refuses a hello of another version', async () => {
     const lease = await takeLease();
     const peer = await dial();
-    peer.hello(lease, 'raw', 2);
-    await peer.expectRefusal('bad_hello');
+    peer.send({
+      type: 'hello',
+      version: LINK_VERSION - 1,
+      session: 'raw',
+      lease: { token: lease.token, epoch: lease.epoch, tenant: TENANT.id },
+    });
+    await expectRefusal(peer, 'bad_hello');
     await store.release(lease);
   });
 
@@ -157,30 +147,38 @@ describe('the link port of a worker', () => {
 
   it('refuses a token that nobody was granted', async () => {
     const peer = await dial();
-    peer.hello({ token: newLeaseToken(), epoch: 1 });
-    await peer.expectRefusal('lease_unknown');
+    hello(peer, { token: newLeaseToken(), epoch: 1 });
+    await expectRefusal(peer, 'lease_unknown');
   });
 
   it('refuses a forged token even when it names the session of another and a far higher epoch', async () => {
     const peer = await dial();
-    peer.hello({ token: newLeaseToken(), epoch: 1_000_000 }, victimSession);
-    await peer.expectRefusal('lease_unknown');
+    hello(peer, { token: newLeaseToken(), epoch: 1_000_000 }, victimSession);
+    await expectRefusal(peer, 'lease_unknown');
   });
 
   it.each([-1, 1])('refuses a lease with an epoch that is off by %d', async (by) => {
     await store.release(await takeLease());
     const lease = await takeLease();
     const peer = await dial();
-    peer.hello({ ...lease, epoch: lease.epoch + by });
-    await peer.expectRefusal('stale_epoch');
+    hello(peer, { ...lease, epoch: lease.epoch + by });
+    await expectRefusal(peer, 'stale_epoch');
     await store.release(lease);
   });
 
   it('refuses a lease in force under the name of another session, and leaves that one alone', async () => {
     const lease = await takeLease();
     const peer = await dial();
-    peer.hello(lease, victimSession);
-    await peer.expectRefusal('lease_unknown');
+    hello(peer, lease, victimSession);
+    await expectRefusal(peer, 'lease_unknown');
+    await store.release(lease);
+  });
+
+  it('refuses a lease in force under the name of another tenant', async () => {
+    const lease = await takeLease();
+    const peer = await dial();
+    peer.hello('raw', { token: lease.token, epoch: lease.epoch, tenant: 'another' });
+    await expectRefusal(peer, 'lease_unknown');
     await store.release(lease);
   });
 
@@ -188,15 +186,15 @@ describe('the link port of a worker', () => {
     const lease = await takeLease();
     await store.release(lease);
     const peer = await dial();
-    peer.hello(lease);
-    await peer.expectRefusal('lease_unknown');
+    hello(peer, lease);
+    await expectRefusal(peer, 'lease_unknown');
   });
 
   it('refuses a second link under one lease, and leaves the first alone', async () => {
     const { peer, lease } = await linked();
     const second = await dial();
-    second.hello(lease);
-    await second.expectRefusal('stale_epoch');
+    hello(second, lease);
+    await expectRefusal(second, 'stale_epoch');
     expect(await slotsUsed()).toBe(2);
     peer.socket.close();
     await peer.closed;
@@ -207,7 +205,7 @@ describe('the link port of a worker', () => {
     const { peer, lease } = await linked();
     const newer = await takeLease();
     const again = await dial();
-    again.hello(newer);
+    hello(again, newer);
     expect(await peer.closed).toBe(1006);
     await until(() => again.events.length > 0, 'it answers');
     expect(again.events[0]?.type).toBe('ready');
@@ -220,7 +218,7 @@ describe('the link port of a worker', () => {
   it('closes on audio that comes before ready', async () => {
     const lease = await takeLease();
     const peer = await dial();
-    peer.hello(lease);
+    hello(peer, lease);
     peer.socket.send(silence(80));
     expect(await peer.closed).toBe(1002);
     await store.release(lease);
@@ -231,7 +229,7 @@ describe('the link port of a worker', () => {
     ['an unknown command', '{"type":"explode"}'],
     [
       'a second hello',
-      '{"type":"hello","version":1,"session":"x","lease":{"token":"x","epoch":1}}',
+      '{"type":"hello","version":2,"session":"x","lease":{"token":"x","epoch":1,"tenant":"t"}}',
     ],
     ['an utterance number below one', '{"type":"start","utterance":0,"fromSample":0}'],
     ['half a sample', Buffer.alloc(3)],

@@ -9,10 +9,11 @@ import type {
   Placement,
   PlacementPolicy,
   Renewal,
+  TenantClaim,
+  TenantRoom,
   TicketState,
   Waiting,
 } from './lease.ts';
-import { redisFault } from './redis.ts';
 import { PoolScripts } from './scripts.ts';
 
 export interface LeaseStoreOptions {
@@ -64,6 +65,10 @@ const Refused = z.tuple([
 const AcquireReply = z.union([Granted, Refused]);
 const EnterReply = z.union([Granted, Refused, InLine]);
 const PollReply = z.array(z.union([Granted, InLine, z.tuple([z.literal('gone')])]));
+const LookReply = z.union([
+  z.tuple([z.int()]),
+  z.tuple([z.int(), z.enum(['tenant_sessions', 'tenant_rate']), z.int()]),
+]);
 const RenewReply = z.array(z.enum(['renewed', 'lost', 'unknown']));
 const VerifyReply = z.enum(['valid', 'lease_unknown', 'stale_epoch']);
 
@@ -78,7 +83,6 @@ export class LeaseStore {
   readonly #maxLeases: number;
   readonly #maxWaiting: number;
   readonly #scripts: PoolScripts;
-  readonly #tenantSessions: (tenantId: string) => Promise<string | null>;
 
   constructor(redis: Redis, options: LeaseStoreOptions) {
     this.ttlMs = options.ttlMs ?? LEASE_TTL_MS;
@@ -89,8 +93,6 @@ export class LeaseStore {
     this.#maxLeases = options.maxLeases ?? 0;
     this.#maxWaiting = options.maxWaiting ?? MAX_WAITING;
     this.#scripts = new PoolScripts(redis, options.pool);
-    const { tenants } = poolKeys(options.pool);
-    this.#tenantSessions = (tenantId) => redis.hget(tenants, tenantId);
   }
 
   /**
@@ -132,13 +134,12 @@ export class LeaseStore {
     return (await this.#scripts.run('abandon', token)) === 1;
   }
 
-  /** Sessions of a tenant, those that wait in line included. */
-  async tenantSessions(tenantId: string): Promise<number> {
-    try {
-      return Number((await this.#tenantSessions(tenantId)) ?? 0);
-    } catch (error) {
-      throw redisFault(error);
-    }
+  /** Whether a tenant could open one more session: takes no place, so the answer may be another a moment later. */
+  async look({ id, maxSessions, sessionsPerSecond }: TenantClaim): Promise<TenantRoom> {
+    const reply = await this.#scripts.run('look', id, maxSessions, sessionsPerSecond);
+    const [sessions, reason, waitMs] = LookReply.parse(reply);
+    if (reason === undefined || waitMs === undefined) return { sessions };
+    return { sessions, refusal: refused(['refused', reason, waitMs]) };
   }
 
   /** Gives each lease a full TTL; answers in the order of the leases. */
@@ -231,7 +232,10 @@ function waiting([, position, estimateMs]: z.infer<typeof InLine>): Waiting {
   return { kind: 'waiting', position, estimateMs: known(estimateMs) };
 }
 
-function refused([, reason, retryAfterMs]: z.infer<typeof Refused>): Placement {
+function refused([, reason, retryAfterMs]: z.infer<typeof Refused>): Extract<
+  Placement,
+  { kind: 'refused' }
+> {
   return { kind: 'refused', reason, retryAfterMs: known(retryAfterMs) };
 }
 

@@ -24,6 +24,14 @@ export interface TenantClaim {
   readonly priority: LinePriority;
 }
 
+/** What is left for a tenant. */
+export interface TenantRoom {
+  /** It has so many, those that wait in line included. */
+  readonly sessions: number;
+  /** Why it may open no other now. */
+  readonly refusal?: Extract<Placement, { kind: 'refused' }>;
+}
+
 export const LINE_PRIORITIES = ['high', 'normal', 'low'] as const;
 export type LinePriority = (typeof LINE_PRIORITIES)[number];
 

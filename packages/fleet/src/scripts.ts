@@ -5,6 +5,7 @@ import { redisFault } from './redis.ts';
 
 export const SCRIPT_NAMES = [
   'acquire',
+  'look',
   'poll',
   'abandon',
   'renew',

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { WebSocket, WebSocketServer } from 'ws';
-import { routeUpgrades } from './upgrade.ts';
+import { acceptPaths, routeUpgrades, type UpgradeRefusal } from './upgrade.ts';
 
 describe('routeUpgrades', () => {
   let http: Server;
@@ -16,7 +16,11 @@ describe('routeUpgrades', () => {
     });
     sockets = new WebSocketServer({ noServer: true });
     sockets.on('connection', (socket) => socket.close(1000));
-    routeUpgrades(http, sockets, (path) => path === '/talk');
+    routeUpgrades(
+      http,
+      sockets,
+      acceptPaths((path) => path === '/talk'),
+    );
     await once(http.listen(0, '127.0.0.1'), 'listening');
   });
   afterEach(async () => {
@@ -84,5 +88,101 @@ describe('routeUpgrades', () => {
     const socket = new WebSocket(`ws://127.0.0.1:${port()}/talk`);
     const [code] = await once(socket, 'close');
     expect(code).toBe(1000);
+  });
+});
+
+describe('routeUpgrades with a check that takes its time', () => {
+  const HANDSHAKE = [
+    'GET /talk HTTP/1.1',
+    'Host: x',
+    'Connection: Upgrade',
+    'Upgrade: websocket',
+    'Sec-WebSocket-Version: 13',
+    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+  ];
+  /** A masked text frame that says "hi". */
+  const HI = Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x68, 0x69]);
+
+  let http: Server;
+  let sockets: WebSocketServer;
+  let client: Socket;
+  let answer: string;
+  let asked: {
+    readonly socket: Socket;
+    readonly signal: AbortSignal;
+    readonly settle: (refusal: UpgradeRefusal | undefined) => void;
+  };
+  let heard: string[];
+
+  beforeEach(async () => {
+    http = createServer();
+    sockets = new WebSocketServer({ noServer: true });
+    heard = [];
+    sockets.on('connection', (socket) =>
+      socket.on('message', (data: Buffer) => {
+        heard.push(data.toString());
+        socket.terminate();
+      }),
+    );
+    const checked = new Promise<void>((resolve) => {
+      routeUpgrades(http, sockets, ({ socket }, signal) => {
+        resolve();
+        return new Promise((settle) => {
+          asked = { socket, signal, settle };
+        });
+      });
+    });
+    await once(http.listen(0, '127.0.0.1'), 'listening');
+    client = connect((http.address() as AddressInfo).port, '127.0.0.1');
+    answer = '';
+    client.setEncoding('utf8').on('data', (chunk: string) => {
+      answer += chunk;
+    });
+    client.on('error', () => {});
+    client.write(`${HANDSHAKE.join('\r\n')}\r\n\r\n`);
+    await checked;
+  });
+  afterEach(async () => {
+    client.destroy();
+    sockets.close();
+    await new Promise((resolve) => http.close(resolve));
+  });
+
+  it('answers nothing before it is settled, then opens the socket with all that came meanwhile', async () => {
+    for (const part of [HI.subarray(0, 3), HI.subarray(3)]) {
+      const readBefore = asked.socket.bytesRead;
+      client.write(part);
+      while (asked.socket.bytesRead === readBefore)
+        await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(answer).toBe('');
+    asked.settle(undefined);
+    await once(client, 'close');
+    expect(answer).toMatch(/^HTTP\/1\.1 101 /);
+    expect(heard).toEqual(['hi']);
+  });
+
+  it('answers a refusal with its status, headers and body', async () => {
+    asked.settle({ status: 503, headers: { 'Retry-After': '7' }, body: { error: 'later' } });
+    await once(client, 'close');
+    expect(answer).toMatch(/^HTTP\/1\.1 503 Service Unavailable\r\n/);
+    expect(answer).toMatch(/\r\nRetry-After: 7\r\n/);
+    expect(answer).toMatch(/\r\n\r\n\{"error":"later"\}$/);
+  });
+
+  it.each([
+    ['ends', () => client.end()],
+    ['resets', () => client.resetAndDestroy()],
+    ['sends 64 KiB and more before it is answered', () => client.write(Buffer.alloc(70_000))],
+  ])('tells the check of a client that %s, and lets go of its socket', async (_, leave) => {
+    const aborted = once(asked.signal, 'abort');
+    const closed = once(client, 'close');
+    leave();
+    await aborted;
+    await closed;
+    asked.settle(undefined);
+    const left = new Promise((resolve) => http.getConnections((_, count) => resolve(count)));
+    expect(await left).toBe(0);
+    expect([answer, sockets.clients.size]).toEqual(['', 0]);
   });
 });

@@ -57,6 +57,21 @@ describe('TranscriptJoiner, away from seams', () => {
     expect(joinText(joiner.words(spoken(1_400, ' jumps')))).toBe(' fox jumps');
   });
 
+  it('says from where on it holds words back', () => {
+    const joiner = new TranscriptJoiner({ overlapSamples: msToSamples(OVERLAP_MS) });
+    expect(joiner.heldFrom).toBe(Number.POSITIVE_INFINITY);
+    joiner.expectRollAt(msToSamples(1_200));
+    joiner.words(spoken(0, 'the quick brown fox'));
+    expect(joiner.heldFrom).toBe(msToSamples(400));
+    joiner.roll(msToSamples(800));
+    expect(joiner.heldFrom).toBe(msToSamples(400));
+    joiner.words(spoken(400, 'brown fox jumps _ over'));
+    expect(joiner.heldFrom).toBe(Number.POSITIVE_INFINITY);
+    // Of an undecided seam the new words may be others than those before it.
+    joiner.roll(msToSamples(1_400));
+    expect(joiner.heldFrom).toBe(msToSamples(1_400));
+  });
+
   it('starts anew after the end of an utterance', () => {
     const joiner = new TranscriptJoiner({ overlapSamples: msToSamples(OVERLAP_MS) });
     joiner.words(spoken(5_000, 'late'));
@@ -172,6 +187,19 @@ describe('TranscriptJoiner at a seam', () => {
     expect(joiner.roll(msToSamples(750))).toEqual([]);
     shown.push(...joiner.words(spoken(200, 'brown fox jumps over')), ...joiner.end());
     expect(joinText(shown)).toBe('quick brown fox jum over');
+  });
+
+  it('goes on with the transcript of another', () => {
+    const joiner = new TranscriptJoiner({ overlapSamples: msToSamples(OVERLAP_MS) });
+    joiner.resume(spoken(0, 'the quick brown fox'), msToSamples(800), msToSamples(500));
+    const shown = [...joiner.words(spoken(350, 'brown fox jumps over')), ...joiner.end()];
+    expect(joinText(shown)).toBe(' jumps over');
+  });
+
+  it('goes on with the transcript of another that had said nothing yet', () => {
+    const joiner = new TranscriptJoiner({ overlapSamples: msToSamples(OVERLAP_MS) });
+    joiner.resume([], 0, 0);
+    expect(joinText([...joiner.words(spoken(0, 'the quick')), ...joiner.end()])).toBe('the quick');
   });
 
   it('decides as soon as a word starts well behind the roll', () => {

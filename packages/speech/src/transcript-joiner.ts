@@ -47,6 +47,24 @@ export class TranscriptJoiner {
     this.#slack = Math.max(SLACK, timeErrorSamples ?? 0);
   }
 
+  /**
+   * Goes on with a transcript that another joiner has begun: `shown` are the last words it returned, all of them up to
+   * `sample`. The first segment begins `overlapSamples` before that.
+   */
+  resume(shown: readonly Word[], sample: number, overlapSamples: number): void {
+    this.#recent = [...shown];
+    this.#shown = shown.length;
+    this.roll(sample, overlapSamples);
+  }
+
+  /** Of the words that end before this sample, all that were given were returned; behind it some may wait. */
+  get heldFrom(): number {
+    let sample = this.#fresh ? this.#rolledAt : Number.POSITIVE_INFINITY;
+    for (let held = this.#shown; held < this.#recent.length; held += 1)
+      sample = Math.min(sample, this.#recent[held]?.startSample ?? sample);
+    return sample;
+  }
+
   /** Settled words of the current segment, in order. Returns the words that may be shown. */
   words(words: readonly Word[]): Word[] {
     const ready: Word[] = [];

@@ -17,6 +17,9 @@ describe('the environment of the gateway', () => {
       apiKey: '',
       maxSessions: 0,
       maxMessageBytes: 1_048_576,
+      maxBytesPerS: 1_048_576,
+      upgrades: { maxPending: 2048, maxConnections: 0, holdMs: 5_000 },
+      headersTimeoutMs: 10_000,
     });
     expect(config.limits).toMatchObject({
       idleTimeoutMs: 150_000,
@@ -66,6 +69,10 @@ describe('the environment of the gateway', () => {
     ['WS_CLOSE_UNAUTHORIZED_CODE', '5000'],
     ['WS_RATE_LIMIT', 'sometimes'],
     ['LEASE_TTL_S', '1000'],
+    ['WS_MAX_BYTES_PER_S', '-1'],
+    ['WS_MAX_PENDING', '0'],
+    ['WS_MAX_CONNECTIONS', 'many'],
+    ['HTTP_HEADERS_TIMEOUT_S', '0'],
   ])('refuses %s=%s, naming the variable', (variable, value) => {
     expect.assertions(1);
     try {

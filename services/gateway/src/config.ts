@@ -119,6 +119,30 @@ export const GatewayEnv = z
       max: 33_554_432,
       doc: 'A larger message is answered with an error; one four times as large closes the socket (1009).',
     }),
+    WS_MAX_BYTES_PER_S: integerVar({
+      default: 1_048_576,
+      min: 0,
+      max: 1_073_741_824,
+      doc: 'A client that sends more, beyond four seconds of it at once, is read no faster than this; 0: as fast as it sends.',
+    }),
+    WS_MAX_PENDING: integerVar({
+      default: 2048,
+      min: 1,
+      max: 1_000_000,
+      doc: 'Sockets of this gateway that are not admitted yet. More upgrades are answered with 503.',
+    }),
+    WS_MAX_CONNECTIONS: integerVar({
+      default: 0,
+      min: 0,
+      max: 1_000_000,
+      doc: 'Sockets of this gateway, admitted or not; 0: any number. More upgrades are answered with 503.',
+    }),
+    HTTP_HEADERS_TIMEOUT_S: numberVar({
+      default: 10,
+      min: 0.1,
+      max: 300,
+      doc: 'The headers of a request must be there within this time of its connection, a whole request within three times it.',
+    }),
     WS_RATE_LIMIT: booleanVar({
       default: false,
       doc: 'Whether the four message and cancel limits below are in force.',
@@ -199,6 +223,13 @@ export const GatewayEnv = z
     drainMs: env.DRAIN_S * SECONDS,
     maxSessions: env.MAX_CONCURRENT_CONNECTIONS,
     maxMessageBytes: env.WS_MAX_MESSAGE_BYTES,
+    maxBytesPerS: env.WS_MAX_BYTES_PER_S,
+    upgrades: {
+      maxPending: env.WS_MAX_PENDING,
+      maxConnections: env.WS_MAX_CONNECTIONS,
+      holdMs: env.ADMISSION_HOLD_S * SECONDS,
+    },
+    headersTimeoutMs: env.HTTP_HEADERS_TIMEOUT_S * SECONDS,
     heartbeatMs: env.WS_HEARTBEAT_S * SECONDS,
     shutdownTimeoutMs: env.SHUTDOWN_TIMEOUT_S * SECONDS,
     limits: {

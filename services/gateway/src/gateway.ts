@@ -28,6 +28,7 @@ import { AdminKey } from './http/admin.guard.ts';
 import { useJsonBodies } from './http/admin-bodies.ts';
 import { ErrorFilter } from './http/error.filter.ts';
 import { FleetHealth } from './http/fleet-health.ts';
+import { LimitedHttp } from './http/limited-http.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { WorkerRoute } from './routing/worker-route.ts';
 import { DailyAudio } from './usage/daily-audio.ts';
@@ -37,8 +38,6 @@ import { Admission } from './ws/admission.ts';
 import { SessionRecords } from './ws/session-records.ts';
 import { UpgradeGate } from './ws/upgrade-gate.ts';
 import { UpgradeHold } from './ws/upgrade-gate-hold.ts';
-import { LimitedHttp } from './ws/upgrade-gate-http.ts';
-import { TenantRoom } from './ws/upgrade-gate-tenant.ts';
 import { VoiceAdapter } from './ws/voice.adapter.ts';
 import type { ConnectionServices } from './ws/voice.gateway.ts';
 
@@ -110,7 +109,7 @@ export async function startGateway(
     limits: config.upgrades,
     authenticator,
     dailyAudio,
-    tenantRoom: new TenantRoom(redis, pool),
+    store,
     hold: new UpgradeHold({ clock, capacity: () => registry.capacity(), maxSessions }),
     metrics,
     log,
@@ -124,6 +123,7 @@ export async function startGateway(
       route: (request) => new WorkerRoute(request, route),
       records: new SessionRecords({ store: sessions, clock, metrics, log }),
       dailyAudio,
+      store,
       limits: config.limits,
       holdMs: config.holdMs,
       maxWaitMs: config.maxWaitMs,

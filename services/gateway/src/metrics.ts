@@ -2,6 +2,7 @@ import { ERRORS } from '@voice-fleet/protocol/errors';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { MOVE_CAUSES } from './session/link-holder.ts';
 import { ADMISSION_OUTCOMES } from './ws/admission-outcome.ts';
+import { UPGRADE_REFUSALS } from './ws/upgrade-gate-refusal.ts';
 
 /** Every metric of the gateway. Labels are bounded: never a session, key or address. */
 export class GatewayMetrics {
@@ -12,6 +13,28 @@ export class GatewayMetrics {
     name: 'voice_gateway_sessions_active',
     help: 'Admitted sessions that are not over.',
     labelNames: ['protocol'],
+    registers: this.#registers,
+  });
+  /** Asked for when the page is. */
+  connectionsNow: () => { held: number; pending: number; admitted: number } = () => ({
+    held: 0,
+    pending: 0,
+    admitted: 0,
+  });
+  readonly connections: Gauge = new Gauge({
+    name: 'voice_gateway_connections',
+    help: 'Sockets of clients: held before their upgrade is answered, not admitted yet, admitted.',
+    labelNames: ['state'],
+    registers: this.#registers,
+    collect: () => {
+      for (const [state, count] of Object.entries(this.connectionsNow()))
+        this.connections.labels(state).set(count);
+    },
+  });
+  readonly upgradesRefused = new Counter({
+    name: 'voice_gateway_upgrades_refused_total',
+    help: 'WebSocket upgrades answered with an HTTP error, by reason.',
+    labelNames: ['reason'],
     registers: this.#registers,
   });
   readonly admissions = new Counter({
@@ -86,6 +109,16 @@ export class GatewayMetrics {
     help: 'Times a client was not read because its worker was behind.',
     registers: this.#registers,
   });
+  readonly sendRateHolds = new Counter({
+    name: 'voice_gateway_send_rate_holds_total',
+    help: 'Times a client was not read because it had sent faster than it may.',
+    registers: this.#registers,
+  });
+  readonly outboxWaiting = new Gauge({
+    name: 'voice_gateway_outbox_waiting_events',
+    help: 'Events that wait because their clients read too slowly.',
+    registers: this.#registers,
+  });
   readonly journalSaveSeconds = new Histogram({
     name: 'voice_gateway_journal_save_duration_seconds',
     help: 'From a frame for a client that may resume until it is written down and sent.',
@@ -106,6 +139,7 @@ export class GatewayMetrics {
       this.audioSeconds.labels(protocol).inc(0);
       for (const outcome of ADMISSION_OUTCOMES) this.admissions.labels(protocol, outcome).inc(0);
     }
+    for (const reason of UPGRADE_REFUSALS) this.upgradesRefused.labels(reason).inc(0);
     for (const cause of MOVE_CAUSES) this.moves.labels(cause).inc(0);
     for (const code of Object.keys(ERRORS)) this.errors.labels(code).inc(0);
   }

@@ -59,19 +59,10 @@ local function leave()
   return no_slot(why_not(at_limit(ticket.limit)))
 end
 
-local function tenant_refusal()
-  local sessions = tenant_sessions(terms.tenant)
-  if max_sessions > 0 and sessions >= max_sessions then
-    return { 'refused', 'tenant_sessions', retry_after(1, sessions) }
-  end
-  local wait = rate_wait(terms.tenant, per_second)
-  if wait > 0 then return { 'refused', 'tenant_rate', wait } end
-end
-
 local function first_answer()
   -- Its tenant has a place for it already.
   local old = replaced_lease(terms)
-  local refusal = not old and tenant_refusal()
+  local refusal = not old and tenant_refusal(terms.tenant, max_sessions, per_second)
   if refusal then return refusal end
   -- Nobody is overtaken: what is left then, nobody before this one can have.
   dispatch(terms.class)

@@ -5,7 +5,7 @@ import { RedisUnavailable } from '@voice-fleet/fleet/redis';
 import type { ServedLease } from '@voice-fleet/fleet/worker';
 import { LINK_PATH, type LinkEvent, LinkHello, type LinkRefusal } from '@voice-fleet/protocol/link';
 import { type Clock, sleep } from '@voice-fleet/runtime/clock';
-import { routeUpgrades } from '@voice-fleet/runtime/upgrade';
+import { acceptPaths, routeUpgrades } from '@voice-fleet/runtime/upgrade';
 import type { Logger } from '@voice-fleet/telemetry/logger';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 import type { WorkerMetrics } from '../metrics.ts';
@@ -17,6 +17,8 @@ const MAX_FRAME_BYTES = 32 * 1024 * 1024;
 const MAX_HELLO_BYTES = 4096;
 const FRAME_HEADER_BYTES = 14;
 const HELLO_TIMEOUT_MS = 5_000;
+/** For gateways to move their idle sessions by themselves, before they are told to. */
+const DRAIN_GRACE_MS = 2_000;
 /** For a peer to answer a close. */
 const CLOSE_TIMEOUT_MS = 2_000;
 const NORMAL = 1000;
@@ -52,7 +54,9 @@ export class LinkServer {
   readonly #peers = new Map<string, Peer>();
   readonly #stopRouting: () => void;
   #draining = false;
-  #onIdle: () => void = () => undefined;
+  /** A link without an utterance is of no more use. */
+  #closesIdle = false;
+  #onGone: () => void = () => undefined;
 
   constructor(http: Server, deps: LinkServerDeps) {
     this.#deps = deps;
@@ -63,7 +67,8 @@ export class LinkServer {
       closeTimeout: CLOSE_TIMEOUT_MS,
     };
     this.#sockets = new WebSocketServer(options);
-    this.#stopRouting = routeUpgrades(http, this.#sockets, (path) => path === LINK_PATH);
+    const onlyLinks = acceptPaths((path) => path === LINK_PATH);
+    this.#stopRouting = routeUpgrades(http, this.#sockets, onlyLinks);
     this.#sockets.on('connection', (socket: WebSocket, { socket: stream }: IncomingMessage) =>
       this.#accept(socket, stream),
     );
@@ -79,19 +84,25 @@ export class LinkServer {
   }
 
   /**
-   * Takes no more links, and closes each as soon as no utterance is under way on it, so that its session goes on elsewhere.
-   * Settles when all utterances have ended, or after `timeoutMs`.
+   * Takes no more links, and tells those it has that their sessions should go on elsewhere; they work on meanwhile. After
+   * two seconds it closes each on which no utterance is under way. Settles when no link is left, or after `timeoutMs`.
    */
   async drain(timeoutMs: number): Promise<void> {
+    const { clock } = this.#deps;
     this.#draining = true;
+    for (const { session, socket } of this.#peers.values())
+      if (session) send(socket, { type: 'draining' });
+    const empty = new AbortController();
+    this.#onGone = () => {
+      if (!this.#serving()) empty.abort();
+    };
+    this.#onGone();
+    const graceMs = Math.min(DRAIN_GRACE_MS, timeoutMs);
+    await sleep(clock, graceMs, empty.signal).catch(() => undefined);
+    this.#closesIdle = true;
     for (const peer of this.#peers.values())
       if (peer.session?.busy === false) this.#end(peer, GOING_AWAY);
-    if (!this.#busy()) return;
-    const idle = new AbortController();
-    this.#onIdle = () => {
-      if (!this.#busy()) idle.abort();
-    };
-    await sleep(this.#deps.clock, timeoutMs, idle.signal).catch(() => undefined);
+    await sleep(clock, timeoutMs - graceMs, empty.signal).catch(() => undefined);
   }
 
   /** Closes all links in a way that tells gateways to go elsewhere. */
@@ -103,8 +114,9 @@ export class LinkServer {
     this.#sockets.close();
   }
 
-  #busy(): boolean {
-    return Array.from(this.#peers.values()).some((peer) => peer.session?.busy);
+  /** Whether there is a link whose lease was verified. */
+  #serving(): boolean {
+    return Array.from(this.#peers.values()).some((peer) => peer.session !== undefined);
   }
 
   #accept(socket: WebSocket, stream: Socket): void {
@@ -151,7 +163,9 @@ export class LinkServer {
       try {
         if (peer?.session) return peer.session.onFrame(data, isBinary);
         const hello = LinkHello.parse(isBinary ? undefined : JSON.parse(data.toString()));
-        peer = { lease: { ...hello.lease, sessionId: hello.session }, socket, session: undefined };
+        const { token, epoch, tenant } = hello.lease;
+        const lease = { token, epoch, sessionId: hello.session, tenantId: tenant };
+        peer = { lease, socket, session: undefined };
       } catch (error) {
         return fault(peer ? 'bad_frame' : 'bad_hello', error);
       }
@@ -181,7 +195,7 @@ export class LinkServer {
       sessionId: lease.sessionId,
       log: this.#deps.log.child({ sid: lease.sessionId }),
       onIdle: () => {
-        if (this.#draining) this.#end(peer, GOING_AWAY);
+        if (this.#closesIdle) this.#end(peer, GOING_AWAY);
       },
     });
     const { model } = this.#deps.session.engine;
@@ -241,7 +255,7 @@ export class LinkServer {
     peer.session?.close();
     if (this.#peers.get(peer.lease.token) === peer) this.#peers.delete(peer.lease.token);
     this.#deps.metrics.slotsUsed.set(this.#peers.size);
-    this.#onIdle();
+    this.#onGone();
   }
 }
 

@@ -19,6 +19,12 @@ export interface Handshake {
 export interface Dialect {
   readonly name: string;
   readonly paths: readonly string[];
+  /**
+   * Where its clients are told that they are not let in. `socket`: by an error on the open socket, which may also wait in
+   * line. `upgrade`: by an HTTP status instead of 101, as after that they take every error for the end; of the wait that may
+   * still follow they hear nothing.
+   */
+  readonly admission: 'socket' | 'upgrade';
   handshake(query: URLSearchParams, headers: IncomingHttpHeaders): Handshake;
   /** One for each connection; it may remember ids between frames. */
   codec(): DialectCodec;

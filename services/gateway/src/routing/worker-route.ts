@@ -12,10 +12,9 @@ import type { Clock } from '@voice-fleet/runtime/clock';
 import type { Logger } from '@voice-fleet/telemetry/logger';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { Link, LinkRequest, Route } from '../session/link.ts';
+import { refusalError } from './refusal.ts';
 import { dialWorker, LinkRefused, type LinkSettings, type WorkerLink } from './worker-link.ts';
 
-/** The longest that clients heed. */
-const MAX_RETRY_S = 60;
 /** Workers tried at a time before a session is told that there is none. */
 const MAX_ATTEMPTS = 4;
 
@@ -113,7 +112,7 @@ export class WorkerRoute implements Route {
     ).finally(() => {
       this.#moving = false;
     });
-    if (placement.kind === 'refused') throw refusal(placement, again);
+    if (placement.kind === 'refused') throw refusalError(placement, again);
     const { lease } = placement;
     if (held !== undefined) keeper.drop(held);
     this.#lease = lease;
@@ -137,26 +136,5 @@ export class WorkerRoute implements Route {
       count('redis_unavailable');
       throw new VoiceError('fleet_unavailable', { cause: error });
     }
-  }
-}
-
-/** `again`: some worker that has a slot did not answer; that the rest is full is a fault of the fleet, not a lack of slots. */
-function refusal(placement: Extract<Placement, { kind: 'refused' }>, again: boolean): VoiceError {
-  const { reason, retryAfterMs } = placement;
-  const details =
-    retryAfterMs === undefined
-      ? {}
-      : { retry_after_s: Math.min(MAX_RETRY_S, Math.ceil(retryAfterMs / 100) / 10) };
-  switch (reason) {
-    case 'no_workers':
-      return new VoiceError('fleet_unavailable', { details });
-    case 'full':
-    case 'limit':
-    case 'line_full':
-      return new VoiceError(again ? 'fleet_unavailable' : 'at_capacity', { details });
-    case 'tenant_sessions':
-      return new VoiceError('too_many_sessions', { details });
-    case 'tenant_rate':
-      return new VoiceError('session_rate_limited', { details });
   }
 }

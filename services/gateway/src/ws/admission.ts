@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { LeaseStore } from '@voice-fleet/fleet/lease-store';
 import type { Principal } from '@voice-fleet/fleet/tenant';
 import type { SessionInfo } from '@voice-fleet/protocol/session';
 import type { Clock } from '@voice-fleet/runtime/clock';
@@ -18,8 +19,7 @@ export interface AdmissionDeps {
   readonly route: (request: RouteRequest) => WorkerRoute;
   readonly records: SessionRecords;
   readonly dailyAudio: DailyAudio;
-  /** Sessions of a tenant, those in line included. */
-  readonly tenantSessions: (tenantId: string) => Promise<number>;
+  readonly store: Pick<LeaseStore, 'look'>;
   readonly limits: SessionLimits;
   /** How long a client that did not ask to wait is kept waiting for a slot all the same. */
   readonly holdMs: number;
@@ -89,11 +89,12 @@ export class Admission {
     return { session, info, principal, record, ...(crowd && { crowd }) };
   }
 
-  async #crowd({ tenantId, limits }: Principal): Promise<Admitted['crowd']> {
-    const max = limits.maxSessions;
+  async #crowd(principal: Principal): Promise<Admitted['crowd']> {
+    const max = principal.limits.maxSessions;
     if (max === 0) return undefined;
     // Admitted is admitted: a Redis that has just gone is no reason to turn anybody away.
-    const used = await this.#deps.tenantSessions(tenantId).catch(() => 0);
+    const room = await this.#deps.store.look(tenantClaim(principal)).catch(() => undefined);
+    const used = room?.sessions ?? 0;
     return used >= CROWDED * max ? { used, max } : undefined;
   }
 

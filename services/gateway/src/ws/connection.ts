@@ -15,8 +15,10 @@ import type { Admission, Admitted } from './admission.ts';
 import { type AdmissionOutcome, admissionOutcome } from './admission-outcome.ts';
 import { clipReason } from './close-reason.ts';
 import { EarlyFrames } from './early-frames.ts';
+import { Inflow } from './inflow.ts';
 import type { Journal } from './journal.ts';
 import { Outbox } from './outbox.ts';
+import type { UpgradeGate } from './upgrade-gate.ts';
 
 /** A client that may resume and leaves so much unread is cut off: it can come back for it. */
 const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
@@ -28,7 +30,10 @@ export interface ConnectionDeps {
   readonly usage: (admitted: Admitted, owner: UsageOwner) => SessionUsage;
   readonly metrics: GatewayMetrics;
   readonly log: Logger;
+  readonly gate: Pick<UpgradeGate, 'admitted'>;
   readonly maxMessageBytes: number;
+  /** What a client may send on average; 0 for any amount. */
+  readonly maxBytesPerS: number;
   readonly heartbeatMs: number;
 }
 
@@ -39,6 +44,7 @@ export class Connection implements SessionSink, UsageOwner {
   readonly #deps: ConnectionDeps;
   readonly #codec: DialectCodec;
   readonly #outbox: Outbox;
+  readonly #inflow: Inflow;
   readonly #early: EarlyFrames;
   readonly #audioSeconds: { inc(seconds: number): void };
   readonly #closed: Promise<void>;
@@ -64,11 +70,21 @@ export class Connection implements SessionSink, UsageOwner {
     this.#codec = dialect.codec();
     this.#log = deps.log.child({ protocol: dialect.name });
     this.#audioSeconds = deps.metrics.audioSeconds.labels(dialect.name);
-    this.#early = new EarlyFrames(socket);
+    this.#inflow = new Inflow(socket, {
+      clock: deps.clock,
+      bytesPerS: deps.maxBytesPerS,
+      onRateHold: () => deps.metrics.sendRateHolds.inc(),
+      // What came meanwhile is not heard yet.
+      onResume: () => {
+        this.#heard = true;
+      },
+    });
+    this.#early = new EarlyFrames(this.#inflow.forReason('admission'));
     this.#outbox = new Outbox(
       socket,
       (event) => this.#codec.encode(event),
       () => this.end({ kind: 'slow-reader' }),
+      (change) => deps.metrics.outboxWaiting.inc(change),
     );
     // Read from the start, as only a socket that is read tells that its client has gone.
     socket.on('message', (data: Buffer, isBinary: boolean) => {
@@ -91,19 +107,24 @@ export class Connection implements SessionSink, UsageOwner {
 
   /** Key, limits, slot, worker, greeting; then frames flow. Settles when admitted or refused; never rejects. */
   async admit(request: IncomingMessage): Promise<void> {
-    const { admission, clock, metrics } = this.#deps;
+    const { admission, clock, metrics, gate } = this.#deps;
     const startedMs = clock.now();
+    this.#inflow.watch(request.socket);
     const count = (outcome: AdmissionOutcome): void =>
       metrics.admissions.labels(this.#dialect.name, outcome).inc();
     try {
       const url = new URL(request.url ?? '/', 'ws://gateway');
       const handshake = this.#dialect.handshake(url.searchParams, request.headers);
+      // A slot was free before the upgrade. If it is gone, the client has no way to hear so but to be cut off: it waits.
+      const waitMs =
+        this.#dialect.admission === 'upgrade' ? Number.POSITIVE_INFINITY : handshake.waitMs;
       this.#heartbeat = clock.every(this.#deps.heartbeatMs, () => this.#beat());
-      const admitted = await admission.admit(handshake, {
-        sink: this,
-        onSession: (session) => this.#hold(session),
-      });
+      const admitted = await admission.admit(
+        { ...handshake, waitMs },
+        { sink: this, onSession: (session) => this.#hold(session) },
+      );
       if (this.#ended) return count('abandoned');
+      gate.admitted(request);
       metrics.admissionSeconds.observe((clock.now() - startedMs) / 1000);
       count(admitted.record?.resumed ? 'resumed' : 'accepted');
       this.#acks = handshake.acks;
@@ -150,9 +171,8 @@ export class Connection implements SessionSink, UsageOwner {
 
   holdInput(hold: boolean): void {
     if (this.#ended) return;
-    if (!hold) return this.#socket.resume();
-    this.#deps.metrics.inputHolds.inc();
-    this.#socket.pause();
+    if (hold) this.#deps.metrics.inputHolds.inc();
+    this.#inflow.hold('worker', hold);
   }
 
   workerLost(cause: string): void {
@@ -213,6 +233,8 @@ export class Connection implements SessionSink, UsageOwner {
     } else {
       this.event({ kind: 'created', session: info, ...(record && { resume: record.offer }) });
     }
+    const { crowd } = admitted;
+    if (crowd) this.event({ kind: 'warning', limit: 'concurrent_sessions', ...crowd });
     for (const { data, isBinary } of this.#early.take()) this.#onFrame(session, data, isBinary);
   }
 
@@ -287,7 +309,7 @@ export class Connection implements SessionSink, UsageOwner {
     this.#outbox.flushAll();
     const { code, reason: text } = this.#codec.close(reason);
     this.#socket.close(code, clipReason(text));
-    this.#socket.resume();
+    this.#inflow.stop();
     await Promise.all([closed, this.#usage?.close()]);
     if (!isResumable(reason)) await this.#admitted?.record?.end();
   }

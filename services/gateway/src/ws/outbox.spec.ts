@@ -173,4 +173,32 @@ describe('Outbox', () => {
     outbox.flushAll();
     expect(socket.sent).toEqual(['a+1|', 'ended']);
   });
+
+  it('tells how many events wait, also when they overflow or are flushed', () => {
+    let waiting = 0;
+    const counted = new Outbox(
+      socket,
+      line,
+      () => undefined,
+      (change) => {
+        waiting += change;
+      },
+    );
+    const waitingAfter = (act: () => void): number => {
+      act();
+      return waiting;
+    };
+    expect(waitingAfter(() => counted.send({ kind: 'pong' }))).toBe(0);
+    socket.bufferedAmount = FULL;
+    expect(waitingAfter(() => counted.send(partial('a', '1')))).toBe(1);
+    expect(waitingAfter(() => counted.send(partial('a', '2')))).toBe(1);
+    expect(waitingAfter(() => counted.send(final('a', '12')))).toBe(2);
+    expect(waitingAfter(() => socket.drain())).toBe(0);
+    socket.bufferedAmount = FULL;
+    expect(waitingAfter(() => counted.send({ kind: 'pong' }))).toBe(1);
+    expect(waitingAfter(() => counted.flushAll())).toBe(0);
+    for (let index = 0; index < 1024; index += 1) counted.send({ kind: 'pong' });
+    expect(waiting).toBe(1024);
+    expect(waitingAfter(() => counted.send({ kind: 'pong' }))).toBe(0);
+  });
 });

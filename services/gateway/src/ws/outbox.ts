@@ -28,15 +28,20 @@ export class Outbox {
   #waiting: (Partial | readonly string[])[] = [];
   #waitingChars = 0;
   #overflowed = false;
+  readonly #onWaiting: (change: number) => void;
+  #told = 0;
 
+  /** `onWaiting` hears of each change in how many events wait; after `flushAll`, of none that do. */
   constructor(
     socket: FrameSocket,
     encode: (event: SessionEvent) => readonly string[],
     onOverflow: () => void,
+    onWaiting: (change: number) => void = () => undefined,
   ) {
     this.#socket = socket;
     this.#encode = encode;
     this.#onOverflow = onOverflow;
+    this.#onWaiting = onWaiting;
   }
 
   get waiting(): number {
@@ -51,9 +56,11 @@ export class Outbox {
     const item = event.kind === 'partial' ? event : this.#encode(event);
     this.#waitingChars += chars(item);
     if (!('kind' in item && this.#merge(item))) this.#waiting.push(item);
-    if (this.#waiting.length <= MAX_WAITING && this.#waitingChars <= MAX_WAITING_CHARS) return;
+    if (this.#waiting.length <= MAX_WAITING && this.#waitingChars <= MAX_WAITING_CHARS)
+      return this.#tell();
     this.#overflowed = true;
     this.#waiting = [];
+    this.#tell();
     this.#onOverflow();
   }
 
@@ -77,6 +84,14 @@ export class Outbox {
       this.#waitingChars -= chars(next);
       this.#write('kind' in next ? this.#encode(next) : next);
     }
+    this.#tell();
+  }
+
+  #tell(): void {
+    const change = this.#waiting.length - this.#told;
+    if (change === 0) return;
+    this.#told += change;
+    this.#onWaiting(change);
   }
 
   #write(frames: readonly string[]): void {

@@ -2,6 +2,7 @@ import type { Server } from 'node:http';
 import type { INestApplicationContext, WebSocketAdapter } from '@nestjs/common';
 import { routeUpgrades } from '@voice-fleet/runtime/upgrade';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
+import type { UpgradeGate } from './upgrade-gate.ts';
 
 /** The socket is closed outright above this multiple of the message limit; up to it a client gets an error it can read. */
 const HARD_LIMIT_FACTOR = 4;
@@ -10,7 +11,7 @@ const CLOSE_TIMEOUT_MS = 2_000;
 interface AdapterOptions {
   readonly http: Server;
   readonly maxMessageBytes: number;
-  readonly accepts: (path: string) => boolean;
+  readonly gate: Pick<UpgradeGate, 'check'>;
 }
 
 /**
@@ -26,7 +27,7 @@ export class VoiceAdapter implements WebSocketAdapter<WebSocketServer, WebSocket
   }
 
   create(): WebSocketServer {
-    const { http, maxMessageBytes, accepts } = this.#options;
+    const { http, maxMessageBytes, gate } = this.#options;
     const options: ServerOptions & { closeTimeout: number } = {
       noServer: true,
       clientTracking: false,
@@ -35,7 +36,9 @@ export class VoiceAdapter implements WebSocketAdapter<WebSocketServer, WebSocket
       closeTimeout: CLOSE_TIMEOUT_MS,
     };
     const server = new WebSocketServer(options);
-    this.#stopRouting = routeUpgrades(http, server, accepts);
+    this.#stopRouting = routeUpgrades(http, server, (request, signal) =>
+      gate.check(request, signal),
+    );
     return server;
   }
 

@@ -13,7 +13,9 @@ export abstract class ConnectionServices implements ConnectionDeps {
   abstract readonly usage: ConnectionDeps['usage'];
   abstract readonly metrics: ConnectionDeps['metrics'];
   abstract readonly log: ConnectionDeps['log'];
+  abstract readonly gate: ConnectionDeps['gate'];
   abstract readonly maxMessageBytes: number;
+  abstract readonly maxBytesPerS: number;
   abstract readonly heartbeatMs: number;
   /** How long an utterance under way may go on when this process is told to stop. */
   abstract readonly drainMs: number;

@@ -1,5 +1,6 @@
 -- @include keys
 -- @include now
+-- @include flow
 
 -- Counts one lease or waiting session more or fewer of a tenant.
 local function count_tenant(tenant, by)
@@ -27,4 +28,14 @@ local function charge_rate(tenant, per_second)
   if per_second <= 0 then return end
   redis.call('ZADD', RATES, bucket_full_at(tenant) + 1000 / per_second, tenant)
   redis.call('ZREMRANGEBYSCORE', RATES, '-inf', now)
+end
+
+-- Why a tenant may open no session now, and for how long in ms; nil when it may.
+local function tenant_refusal(tenant, max_sessions, per_second)
+  local sessions = tenant_sessions(tenant)
+  if max_sessions > 0 and sessions >= max_sessions then
+    return { 'refused', 'tenant_sessions', retry_after(1, sessions) }
+  end
+  local wait = rate_wait(tenant, per_second)
+  if wait > 0 then return { 'refused', 'tenant_rate', wait } end
 end

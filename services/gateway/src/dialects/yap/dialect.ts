@@ -7,6 +7,7 @@ export function yapDialect(settings: YapSettings): Dialect {
   return {
     name: 'yap',
     paths: [YAP_PATH],
+    admission: 'socket',
     handshake: (query, headers) => {
       const header = (name: string): string | undefined => {
         const value = headers[name];

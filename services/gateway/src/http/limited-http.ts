@@ -1,0 +1,38 @@
+import { createServer } from 'node:http';
+import { ExpressAdapter } from '@nestjs/platform-express';
+
+/** Request line and headers together; more are answered with 431. A token and a query fit many times over. */
+const MAX_HEADER_BYTES = 16 * 1024;
+/** A whole request may take so many times what its headers may. */
+const REQUEST_FACTOR = 3;
+const KEEP_ALIVE_MS = 5_000;
+/** For a client that does not read its answer. */
+const SILENT_MS = 60_000;
+/** How often the times above are looked at, at the least. */
+const CHECK_MS = 1_000;
+
+/** Nest's HTTP server with explicit limits: whoever sends no whole request in time is answered with 408 and closed. */
+export class LimitedHttp extends ExpressAdapter {
+  readonly #headersTimeoutMs: number;
+
+  constructor(headersTimeoutMs: number) {
+    super();
+    this.#headersTimeoutMs = headersTimeoutMs;
+  }
+
+  override initHttpServer(): void {
+    const headersTimeoutMs = this.#headersTimeoutMs;
+    const server = createServer(
+      {
+        maxHeaderSize: MAX_HEADER_BYTES,
+        headersTimeout: headersTimeoutMs,
+        requestTimeout: REQUEST_FACTOR * headersTimeoutMs,
+        keepAliveTimeout: KEEP_ALIVE_MS,
+        connectionsCheckingInterval: Math.min(CHECK_MS, headersTimeoutMs),
+      },
+      this.getInstance(),
+    );
+    server.timeout = SILENT_MS;
+    this.httpServer = server;
+  }
+}
