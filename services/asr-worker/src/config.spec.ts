@@ -53,6 +53,7 @@ describe('the environment of the asr-worker', () => {
         canaryIntervalMs: 30_000,
       },
       heartbeatMs: 5_000,
+      catchUpSessions: 0,
       drainMs: 20_000,
       transcription: {
         plan: {

@@ -252,11 +252,17 @@ export const WorkerEnv = z
       max: 3600,
       doc: 'A gateway that answers no ping for this long is gone.',
     }),
+    WORKER_CATCHUP_SESSIONS: integerVar({
+      default: 0,
+      min: 0,
+      max: 4096,
+      doc: 'Utterances behind that may catch up at once, as after the loss of another worker; 0: a quarter of the slots, two at least.',
+    }),
     WORKER_DRAIN_S: numberVar({
       default: 20,
       min: 0,
       max: 600,
-      doc: 'After SIGTERM utterances under way may finish within this time.',
+      doc: 'After SIGTERM sessions may move elsewhere, and utterances under way finish, within this time.',
     }),
   })
   .transform((env) => ({
@@ -306,6 +312,7 @@ export const WorkerEnv = z
     },
     pocketsphinxRoot: env.POCKETSPHINX_ROOT === '' ? undefined : env.POCKETSPHINX_ROOT,
     heartbeatMs: env.WORKER_HEARTBEAT_S * SECONDS,
+    catchUpSessions: env.WORKER_CATCHUP_SESSIONS,
     drainMs: env.WORKER_DRAIN_S * SECONDS,
     transcription: {
       plan: segmentPlan({

@@ -4,6 +4,7 @@ import { HEALTH_STATUSES } from './capacity/health-status.ts';
 import { FAULT_CAUSES } from './engines/engine.ts';
 import type { VllmStats } from './engines/vllm/engine.ts';
 import type { ModelStatus } from './http/worker-health.ts';
+import type { CatchUpStats } from './transcription/catch-up.ts';
 
 const LATENCY_BUCKETS_S = [0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5];
 
@@ -87,6 +88,28 @@ export class WorkerMetrics {
     buckets: [0.1, 0.25, 0.5, 1, 2, 5, 10, 30],
     registers: this.#registers,
   });
+  readonly resumedUtterances = new Counter({
+    name: 'voice_worker_resumed_utterances_total',
+    help: 'Utterances that another worker had begun, by how they ended here.',
+    labelNames: ['outcome'],
+    registers: this.#registers,
+  });
+  readonly catchUpActive = new Gauge({
+    name: 'voice_worker_catch_up_active',
+    help: 'Utterances that are behind and may catch up now.',
+    registers: this.#registers,
+  });
+  readonly catchUpWaiting = new Gauge({
+    name: 'voice_worker_catch_up_waiting',
+    help: 'Utterances that are behind and wait for their turn.',
+    registers: this.#registers,
+  });
+  readonly catchUpSeconds = new Histogram({
+    name: 'voice_worker_catch_up_duration_seconds',
+    help: 'From falling behind until caught up, the wait for a turn included.',
+    buckets: [0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60],
+    registers: this.#registers,
+  });
   readonly upstreamSpares = new Gauge({
     name: 'voice_worker_upstream_spares',
     help: 'Validated connections to vLLM that wait for an utterance.',
@@ -162,7 +185,10 @@ export class WorkerMetrics {
     for (const outcome of ['passed', 'failed', 'skipped']) this.canaries.labels(outcome).inc(0);
     for (const cause of FAULT_CAUSES) this.streamFaults.labels(cause).inc(0);
     for (const outcome of ['recovered', 'gave_up']) this.recoveries.labels(outcome).inc(0);
-    for (const outcome of ['final', 'failed', 'cancelled']) this.utterances.labels(outcome).inc(0);
+    for (const outcome of ['final', 'failed', 'cancelled']) {
+      this.utterances.labels(outcome).inc(0);
+      this.resumedUtterances.labels(outcome).inc(0);
+    }
   }
 
   /** Called with every beat. */
@@ -174,6 +200,14 @@ export class WorkerMetrics {
     for (const status of HEALTH_STATUSES)
       this.engineStatus.labels(status).set(status === model.status ? 1 : 0);
   }
+
+  readonly catchUp: CatchUpStats = {
+    onChange: (active, waiting) => {
+      this.catchUpActive.set(active);
+      this.catchUpWaiting.set(waiting);
+    },
+    onCaughtUp: (durationMs) => this.catchUpSeconds.observe(durationMs / 1000),
+  };
 
   /** What the vLLM engine counts. */
   readonly vllm: VllmStats = {

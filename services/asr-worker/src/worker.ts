@@ -21,6 +21,7 @@ import type { EngineRegistry } from './engines/registry.ts';
 import { WorkerHealth } from './http/worker-health.ts';
 import { LinkServer } from './link/link-server.ts';
 import { WorkerMetrics } from './metrics.ts';
+import { CatchUp, catchUpPermits } from './transcription/catch-up.ts';
 import { planForEngine } from './transcription/segment-plan.ts';
 
 export interface AsrWorker extends Running {
@@ -80,13 +81,19 @@ export async function startWorker(
     ...config.transcription,
     plan: planForEngine(config.transcription.plan, engine.capabilities),
   };
+  const catchUp = new CatchUp({
+    clock,
+    permits: () => catchUpPermits(config.catchUpSessions, capacity.slots),
+    stats: metrics.catchUp,
+  });
   const server = new LinkServer(http, {
     clock,
-    session: { engine, clock, settings, metrics },
+    session: { engine, clock, settings, metrics, catchUp },
     metrics,
     slots: () => capacity.slots,
     engineReady: ready,
-    verify: ({ token, epoch, sessionId }) => store.verify(token, id, epoch, sessionId),
+    verify: ({ token, epoch, sessionId, tenantId }) =>
+      store.verify(token, id, epoch, sessionId, tenantId),
     heartbeatMs: config.heartbeatMs,
     log,
   });

@@ -1,12 +1,18 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { LINK_ACK_INTERVAL_MS, type LinkCommand, LinkEvent } from '@voice-fleet/protocol/link';
+import {
+  LINK_ACK_INTERVAL_MS,
+  type LinkCommand,
+  LinkEvent,
+  type LinkWord,
+} from '@voice-fleet/protocol/link';
 import { createLogger } from '@voice-fleet/telemetry/logger';
 import { frames, range, SLOT_SAMPLES, speak } from '@voice-fleet/testkit/coded-speech';
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
 import type { WebSocket } from 'ws';
 import { ScriptedEngine } from '../../../../tests/support/scripted-engine.ts';
 import { WorkerMetrics } from '../metrics.ts';
+import { CatchUp } from '../transcription/catch-up.ts';
 import { LinkSession } from './link-session.ts';
 
 type EventOf<T extends LinkEvent['type']> = Extract<LinkEvent, { type: T }>;
@@ -56,6 +62,7 @@ describe('LinkSession', () => {
       clock,
       settings,
       metrics,
+      catchUp: new CatchUp({ clock, permits: () => 2, stats: metrics.catchUp }),
       log,
       onIdle: () => onIdle(),
     });
@@ -150,6 +157,100 @@ describe('LinkSession', () => {
     expect(told('ack')).toHaveLength(2);
   });
 
+  it('acknowledges what is settled also without a frame, and nothing while that stays the same', async () => {
+    start(1);
+    await audio([1]);
+    clock.advance(LINK_ACK_INTERVAL_MS);
+    engine.stall();
+    session.onFrame(speak([2, 3]), true);
+    clock.advance(LINK_ACK_INTERVAL_MS);
+    const before = told('ack');
+    expect(before.at(-1)).toMatchObject({ frames: 7, sample: SLOT_SAMPLES * 0.8 });
+    engine.resume();
+    await turn();
+    expect(told('ack')).toHaveLength(before.length);
+    clock.advance(LINK_ACK_INTERVAL_MS);
+    expect(told('ack').at(-1)).toMatchObject({ frames: 7, sample: SLOT_SAMPLES * 2.8 });
+    clock.advance(100 * LINK_ACK_INTERVAL_MS);
+    expect(told('ack')).toHaveLength(before.length + 1);
+    expect(clock.pending).toBe(1);
+  });
+
+  it('never acknowledges a sample before the words that end before it', async () => {
+    start(1);
+    for (const frame of frames(speak(range(1, 20)))) {
+      session.onFrame(frame, true);
+      await turn();
+      clock.advance(LINK_ACK_INTERVAL_MS / 3);
+      const words = told('partial').flatMap((event) => event.words).length;
+      const { sample = 0 } = told('ack').at(-1) ?? {};
+      expect(Math.ceil((sample - 0.8 * SLOT_SAMPLES) / SLOT_SAMPLES)).toBeLessThanOrEqual(words);
+    }
+    expect(told('ack').at(-1)?.sample).toBeGreaterThan(17 * SLOT_SAMPLES);
+  });
+
+  describe('with an utterance that another worker has begun', () => {
+    const LIVE = 10 * SLOT_SAMPLES;
+    const word = (nth: number): LinkWord => ({
+      text: ` w${nth}`,
+      startSample: (nth - 1) * SLOT_SAMPLES,
+      endSample: (nth - 0.2) * SLOT_SAMPLES,
+    });
+    const resume = (): void =>
+      command({
+        type: 'start',
+        utterance: 3,
+        fromSample: 5 * SLOT_SAMPLES,
+        resume: {
+          heardSample: 7.8 * SLOT_SAMPLES,
+          liveSample: LIVE,
+          words: [6, 7, 8].map(word),
+        },
+      });
+
+    it('tells the words that it owes, and acknowledges from where the other had come', async () => {
+      resume();
+      clock.advance(LINK_ACK_INTERVAL_MS);
+      expect(told('ack')).toEqual([
+        { type: 'ack', frames: 1, takenSample: 0, sample: 7.8 * SLOT_SAMPLES },
+      ]);
+      await audio(range(6, 12));
+      finish(3);
+      await turn();
+      const words = sent.flatMap((event) => ('words' in event ? event.words : []));
+      expect(words.map(({ text }) => text)).toEqual([' w9', ' w10', ' w11', ' w12']);
+      expect(words[0]?.startSample).toBe(8 * SLOT_SAMPLES);
+      clock.advance(LINK_ACK_INTERVAL_MS);
+      expect(told('ack').at(-1)?.sample).toBe(12 * SLOT_SAMPLES);
+      expect(await count('voice_worker_resumed_utterances_total{outcome="final"}')).toBe('1');
+      expect(await count('voice_worker_asr_first_partial_seconds_count')).toBe('0');
+      expect(logged).toMatchObject([{ event: 'utterance_resumed', utterance: 3, replayMs: 2_000 }]);
+    });
+
+    it.each([
+      ['failed', () => finish(3)],
+      ['cancelled', () => cancel(3)],
+    ])('counts it as %s when it is', async (outcome, end) => {
+      resume();
+      engine.failNextWrite = outcome === 'failed';
+      await audio([6]);
+      end();
+      await turn();
+      expect(await count(`voice_worker_resumed_utterances_total{outcome="${outcome}"}`)).toBe('1');
+    });
+
+    it('acknowledges at once the frames that are to be heard again, though none may be dropped', async () => {
+      session = open(0);
+      resume();
+      engine.stall();
+      await audio(range(6, 10));
+      await audio(range(11, 12));
+      clock.advance(LINK_ACK_INTERVAL_MS);
+      // The start, and 25 frames up to where live audio begins.
+      expect(told('ack').at(-1)?.frames).toBe(26);
+    });
+  });
+
   it('tells of dropped audio', async () => {
     session = open(SECOND);
     start(1);
@@ -234,7 +335,8 @@ describe('LinkSession', () => {
     'no json',
     '{"type":"explode"}',
     '{"type":"start","utterance":1}',
-    '{"type":"hello","version":1,"session":"s","lease":{"token":"t","epoch":1}}',
+    '{"type":"hello","version":2,"session":"s","lease":{"token":"t","epoch":1,"tenant":"a"}}',
+    '{"type":"start","utterance":1,"fromSample":0,"resume":{"heardSample":0,"words":[]}}',
   ])('throws on %s', (text) => {
     expect(() => session.onFrame(Buffer.from(text), false)).toThrow();
   });

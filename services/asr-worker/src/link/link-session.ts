@@ -11,19 +11,17 @@ import type { Logger } from '@voice-fleet/telemetry/logger';
 import type { WebSocket } from 'ws';
 import type { AsrEngine, VoiceState } from '../engines/engine.ts';
 import type { WorkerMetrics } from '../metrics.ts';
-import {
-  type RunnerFault,
-  type RunnerListener,
-  type RunnerSettings,
-  type RunnerUsage,
-  UtteranceRunner,
-} from '../transcription/utterance-runner.ts';
+import type { CatchUp } from '../transcription/catch-up.ts';
+import type { RunnerFault, RunnerListener, RunnerUsage } from '../transcription/runner-listener.ts';
+import { type RunnerSettings, UtteranceRunner } from '../transcription/utterance-runner.ts';
 
 export interface LinkSessionDeps {
   readonly engine: AsrEngine;
   readonly clock: Clock;
   readonly settings: RunnerSettings;
   readonly metrics: WorkerMetrics;
+  /** Of the whole worker. */
+  readonly catchUp: CatchUp;
   readonly sessionId: string;
   /** Names the session in each line. */
   readonly log: Logger;
@@ -37,6 +35,8 @@ interface Current {
   firstAudioMs: number | undefined;
   finishedMs: number | undefined;
   heardText: boolean;
+  /** Another worker has begun it. */
+  readonly resumed: boolean;
 }
 
 /** A verified link: turns its frames into calls of one runner at a time, and the runner's words into events. */
@@ -48,6 +48,8 @@ export class LinkSession {
   readonly #untaken: number[] = [];
   #current: Current | undefined;
   #receivedSample = 0;
+  /** Audio up to here was sent to another worker before. */
+  #liveSample = 0;
   #settledSample = 0;
   #takenSample = 0;
   #frames = 0;
@@ -68,8 +70,7 @@ export class LinkSession {
     if (isBinary) this.#audio(data);
     else this.#command(LinkCommand.parse(JSON.parse(data.toString())));
     // A command that ends an utterance may have closed the session.
-    if (!this.#closed)
-      this.#ackTimer ??= this.#deps.clock.after(LINK_ACK_INTERVAL_MS, () => this.#ack());
+    if (!this.#closed) this.#ackSoon();
   }
 
   /** Ends the utterance under way without a word. */
@@ -86,7 +87,9 @@ export class LinkSession {
     if (current === undefined) return;
     current.firstAudioMs ??= this.#deps.clock.now();
     this.#deps.metrics.audioSeconds.inc((pcm.length >> 1) / SAMPLE_RATE);
-    if (this.#deps.settings.maxBacklogSamples === 0) this.#untaken.push(this.#receivedSample);
+    // Audio to be heard again waits for its turn: that is no sign of an engine that takes nothing.
+    if (this.#deps.settings.maxBacklogSamples === 0 && this.#receivedSample > this.#liveSample)
+      this.#untaken.push(this.#receivedSample);
     current.runner.push(pcm);
   }
 
@@ -96,9 +99,7 @@ export class LinkSession {
       case 'start':
         this.#cancel();
         if (this.#closed) return;
-        this.#receivedSample = command.fromSample;
-        this.#settledSample = command.fromSample;
-        return this.#start(command.utterance, command.fromSample);
+        return this.#start(command);
       case 'finish':
         if (this.#current?.utterance !== command.utterance) return;
         this.#current.finishedMs = this.#deps.clock.now();
@@ -111,8 +112,15 @@ export class LinkSession {
     }
   }
 
-  #start(utterance: number, fromSample: number): void {
-    const { engine, sessionId, clock, settings, metrics } = this.#deps;
+  #start({ utterance, fromSample, resume }: Extract<LinkCommand, { type: 'start' }>): void {
+    const { engine, sessionId, clock, settings, metrics, catchUp, log } = this.#deps;
+    this.#receivedSample = fromSample;
+    this.#liveSample = resume?.liveSample ?? fromSample;
+    this.#settledSample = resume?.heardSample ?? fromSample;
+    if (resume) {
+      const replayMs = Math.round(((resume.liveSample - fromSample) / SAMPLE_RATE) * 1000);
+      log.info({ event: 'utterance_resumed', utterance, replayMs });
+    }
     const is = (): Current | undefined =>
       this.#current?.utterance === utterance ? this.#current : undefined;
     const listener: RunnerListener = {
@@ -128,29 +136,39 @@ export class LinkSession {
         this.#takenSample = untilSample;
         while ((this.#untaken[0] ?? Number.POSITIVE_INFINITY) <= untilSample) this.#untaken.shift();
       },
+      onSettled: (untilSample) => {
+        if (is()) this.#onSettled(untilSample);
+      },
       onSegmentRolled: () => metrics.segmentRolls.inc(),
       onFault: (fault) => this.#onFault(utterance, fault),
       onRecovered: (latencyMs) => {
         metrics.recoverySeconds.observe(latencyMs / 1000);
         metrics.recoveries.labels('recovered').inc();
-        this.#deps.log.info({ event: 'stream_recovered', utterance, latencyMs });
+        log.info({ event: 'stream_recovered', utterance, latencyMs });
       },
     };
-    const runner = new UtteranceRunner(fromSample, {
-      engine,
-      voice: this.#voice,
-      sessionId,
-      utterance,
-      clock,
-      settings,
-      listener,
-    });
+    const runner = new UtteranceRunner(
+      fromSample,
+      {
+        engine,
+        voice: this.#voice,
+        sessionId,
+        utterance,
+        clock,
+        settings,
+        listener,
+        catchUp,
+      },
+      resume && { ...resume, words: resume.words.map(runnerWord) },
+    );
     this.#current = {
       utterance,
       runner,
       firstAudioMs: undefined,
       finishedMs: undefined,
-      heardText: false,
+      // Its first text was another worker's.
+      heardText: resume !== undefined,
+      resumed: resume !== undefined,
     };
   }
 
@@ -163,24 +181,21 @@ export class LinkSession {
         (clock.now() - (current.firstAudioMs ?? clock.now())) / 1000,
       );
     }
-    this.#settledSample = words.at(-1)?.endSample ?? this.#settledSample;
     this.#send({ type: 'partial', utterance: current.utterance, words: words.map(linkWord), tail });
   }
 
   #onFinal(current: Current | undefined, words: readonly Word[], usage: RunnerUsage): void {
     if (current === undefined) return;
     const { clock, metrics } = this.#deps;
-    this.#current = undefined;
-    this.#untaken.length = 0;
-    this.#settledSample = this.#receivedSample;
+    this.#forget(current, 'final');
     metrics.finalLatencySeconds.observe((clock.now() - (current.finishedMs ?? clock.now())) / 1000);
-    metrics.utterances.labels('final').inc();
     this.#send({
       type: 'final',
       utterance: current.utterance,
       words: words.map(linkWord),
       ...usage,
     });
+    this.#onSettled(this.#receivedSample);
     this.#deps.onIdle();
   }
 
@@ -195,20 +210,35 @@ export class LinkSession {
     if (current === undefined) return;
     const message = cause instanceof Error ? cause.message : String(cause);
     this.#deps.log.warn({ event: 'engine_failed', utterance: current.utterance, message });
-    this.#current = undefined;
-    this.#untaken.length = 0;
-    this.#deps.metrics.utterances.labels('failed').inc();
+    this.#forget(current, 'failed');
     this.#send({ type: 'failed', utterance: current.utterance, reason: 'engine_failed' });
     this.#deps.onIdle();
   }
 
   #cancel(): void {
-    if (this.#current === undefined) return;
-    this.#current.runner.cancel();
+    const current = this.#current;
+    if (current === undefined) return;
+    current.runner.cancel();
+    this.#forget(current, 'cancelled');
+    if (!this.#closed) this.#deps.onIdle();
+  }
+
+  #forget({ resumed }: Current, outcome: 'final' | 'failed' | 'cancelled'): void {
+    const { metrics } = this.#deps;
     this.#current = undefined;
     this.#untaken.length = 0;
-    this.#deps.metrics.utterances.labels('cancelled').inc();
-    if (!this.#closed) this.#deps.onIdle();
+    metrics.utterances.labels(outcome).inc();
+    if (resumed) metrics.resumedUtterances.labels(outcome).inc();
+  }
+
+  #onSettled(untilSample: number): void {
+    if (untilSample <= this.#settledSample) return;
+    this.#settledSample = untilSample;
+    this.#ackSoon();
+  }
+
+  #ackSoon(): void {
+    this.#ackTimer ??= this.#deps.clock.after(LINK_ACK_INTERVAL_MS, () => this.#ack());
   }
 
   #ack(): void {
@@ -220,13 +250,17 @@ export class LinkSession {
       sample: this.#settledSample,
     });
     // What was not taken yet is told when it is.
-    if (this.#untaken.length > 0)
-      this.#ackTimer = this.#deps.clock.after(LINK_ACK_INTERVAL_MS, () => this.#ack());
+    if (this.#untaken.length > 0) this.#ackSoon();
   }
 
   #send(event: LinkEvent): void {
     this.#socket.send(JSON.stringify(event));
   }
+}
+
+function runnerWord(word: LinkWord): Word {
+  const { confidence, ...facts } = word;
+  return confidence === undefined ? facts : { ...facts, confidence };
 }
 
 function linkWord(word: Word): LinkWord {

@@ -83,4 +83,48 @@ describe('AudioSource', () => {
     source.patient = false;
     expect(source.push(audio(3 * SAMPLE_RATE, SAMPLE_RATE))).toBe(3 * SAMPLE_RATE);
   });
+
+  it('drops nothing of what is owed from before, and of what comes behind it as usual', () => {
+    const source = new AudioSource({
+      fromSample: SAMPLE_RATE,
+      liveSample: 4 * SAMPLE_RATE,
+      maxBacklogSamples: SAMPLE_RATE,
+      replaySamples: 10 * SAMPLE_RATE,
+    });
+    // Pieces that do not end where the owed part does.
+    let dropped = 0;
+    for (let at = 1; at < 7; at += 0.75)
+      dropped += source.push(audio(at * SAMPLE_RATE, 0.75 * SAMPLE_RATE));
+    expect([dropped, source.samples]).toEqual([2 * SAMPLE_RATE, 4 * SAMPLE_RATE]);
+    expect([source.owes, source.cursor, source.readSample]).toEqual([
+      true,
+      SAMPLE_RATE,
+      SAMPLE_RATE,
+    ]);
+    const pieces = readAll(source);
+    expect(pieces.map(({ fromSample }) => fromSample)).toEqual([
+      ...Array.from({ length: 30 }, (_, nth) => SAMPLE_RATE + nth * 1_600),
+      ...Array.from({ length: 10 }, (_, nth) => 6 * SAMPLE_RATE + nth * 1_600),
+    ]);
+    for (const { fromSample, pcm } of pieces) expect(pcm).toEqual(audio(fromSample, 1_600));
+    expect(source.owes).toBe(false);
+    // What was dropped is silence when all is read again.
+    expect(source.rewind(3.9 * SAMPLE_RATE, 3.9 * SAMPLE_RATE)).toBe(0);
+    expect(readAll(source)[1]?.pcm).toEqual(Buffer.alloc(3_200));
+  });
+
+  it('owes audio that is still to come', () => {
+    const source = new AudioSource({
+      fromSample: 0,
+      liveSample: SAMPLE_RATE,
+      maxBacklogSamples: SAMPLE_RATE,
+      replaySamples: SAMPLE_RATE,
+    });
+    source.push(audio(0, 1_600));
+    readAll(source);
+    expect([source.owes, source.samples, source.readSample]).toEqual([true, 0, 1_600]);
+    source.push(audio(1_600, SAMPLE_RATE - 1_600));
+    readAll(source);
+    expect([source.owes, source.readSample]).toEqual([false, SAMPLE_RATE]);
+  });
 });

@@ -1,13 +1,18 @@
 import { AudioQueue } from '@voice-fleet/speech/audio-queue';
 import { AudioTail } from '@voice-fleet/speech/audio-tail';
-import { BYTES_PER_SAMPLE } from '@voice-fleet/speech/pcm';
+import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { SpeechMeter } from '@voice-fleet/speech/speech-meter';
 
 /** Engines get audio in pieces of at most 100 ms, so that a drop or a cancel takes effect at once. */
 const PIECE_SAMPLES = 1600;
 
+/** The most that another worker may owe: what a gateway keeps. */
+const MAX_OWED_SAMPLES = 60 * SAMPLE_RATE;
+
 export interface AudioSourceOptions {
   readonly fromSample: number;
+  /** Up to here the audio is owed from before: none of it is dropped. Default: `fromSample`. */
+  readonly liveSample?: number;
   /** Audio that may wait; older is dropped. 0 drops nothing. */
   readonly maxBacklogSamples: number;
   /** Audio already read that can be read again. */
@@ -17,6 +22,10 @@ export interface AudioSourceOptions {
 /** The audio of one utterance as its segments read it: what waits, and what was read lately, for overlaps and replays. */
 export class AudioSource {
   readonly #options: AudioSourceOptions;
+  /** What waits of the audio that is owed, in front of all other; absent when it was read. */
+  #owed: AudioQueue | undefined;
+  /** Samples of it that have not come yet. */
+  #missing: number;
   readonly #queue: AudioQueue;
   readonly #tail: AudioTail;
   #meter = new SpeechMeter();
@@ -26,9 +35,11 @@ export class AudioSource {
   #gap: { readonly fromSample: number; readonly untilSample: number };
 
   constructor(options: AudioSourceOptions) {
-    const { fromSample } = options;
+    const { fromSample, liveSample = fromSample } = options;
     this.#options = options;
-    this.#queue = new AudioQueue(options.maxBacklogSamples, fromSample);
+    this.#missing = Math.min(MAX_OWED_SAMPLES, Math.max(0, liveSample - fromSample));
+    if (this.#missing > 0) this.#owed = new AudioQueue(0, fromSample);
+    this.#queue = new AudioQueue(options.maxBacklogSamples, fromSample + this.#missing);
     this.#tail = new AudioTail(options.replaySamples, fromSample);
     this.#cursor = fromSample;
     this.#gap = { fromSample, untilSample: fromSample };
@@ -36,17 +47,27 @@ export class AudioSource {
 
   /** Returns how many samples were dropped for it. */
   push(pcm: Buffer): number {
-    return this.#queue.push(pcm);
+    const owedBytes = Math.min(pcm.length, this.#missing * BYTES_PER_SAMPLE);
+    if (owedBytes > 0) {
+      this.#owed?.push(pcm.subarray(0, owedBytes));
+      this.#missing -= owedBytes / BYTES_PER_SAMPLE;
+    }
+    return owedBytes < pcm.length ? this.#queue.push(pcm.subarray(owedBytes)) : 0;
+  }
+
+  /** Whether audio that is owed from before waits, or is still to come. */
+  get owes(): boolean {
+    return this.#owed !== undefined;
   }
 
   /** Where on the session clock the next piece begins. */
   get cursor(): number {
-    return this.#cursor < this.#tail.endSample ? this.#cursor : this.#queue.headSample;
+    return this.#cursor < this.#tail.endSample ? this.#cursor : this.readSample;
   }
 
   /** All audio before this was read at least once, or dropped. */
   get readSample(): number {
-    return this.#queue.headSample;
+    return (this.#owed ?? this.#queue).headSample;
   }
 
   /** Where audio that was read lately ends: at `readSample`, unless audio was dropped since. */
@@ -56,12 +77,12 @@ export class AudioSource {
 
   /** Samples that wait to be read, again or for the first time. */
   get samples(): number {
-    return this.#queue.samples + Math.max(0, this.#tail.endSample - this.#cursor);
+    return this.freshSamples + Math.max(0, this.#tail.endSample - this.#cursor);
   }
 
   /** Samples that wait and were never read. */
   get freshSamples(): number {
-    return this.#queue.samples;
+    return this.#queue.samples + (this.#owed?.samples ?? 0);
   }
 
   /** How long the speaker had been quiet at `cursor`; 0 while audio is read again. */
@@ -77,9 +98,10 @@ export class AudioSource {
       this.#cursor += again.length >> 1;
       return again;
     }
-    const fromSample = this.#queue.headSample;
-    const pcm = this.#queue.take(wanted);
+    const fromSample = this.readSample;
+    const pcm = (this.#owed ?? this.#queue).take(wanted);
     if (pcm === undefined) return undefined;
+    if (this.#owed?.samples === 0 && this.#missing === 0) this.#owed = undefined;
     if (fromSample !== this.#tail.endSample) this.#skipTo(fromSample);
     this.#tail.append(pcm);
     this.#meter.observe(pcm);
@@ -108,6 +130,7 @@ export class AudioSource {
   }
 
   clear(): void {
+    this.#owed?.clear();
     this.#queue.clear();
   }
 

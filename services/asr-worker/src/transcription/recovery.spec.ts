@@ -15,7 +15,8 @@ import fc from 'fast-check';
 import { ScriptedEngine } from '../../../../tests/support/scripted-engine.ts';
 import { type EngineEvent, type EngineStream, StreamFault } from '../engines/engine.ts';
 import { EventQueue } from '../engines/event-queue.ts';
-import { type RunnerFault, type RunnerSettings, UtteranceRunner } from './utterance-runner.ts';
+import type { RunnerFault } from './runner-listener.ts';
+import { type RunnerSettings, UtteranceRunner } from './utterance-runner.ts';
 
 const SECOND = 16_000;
 const PLAN = {

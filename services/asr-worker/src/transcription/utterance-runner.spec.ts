@@ -7,7 +7,8 @@ import { frames, range, SLOT_SAMPLES, speak, transcript } from '@voice-fleet/tes
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
 import { ScriptedEngine } from '../../../../tests/support/scripted-engine.ts';
 import type { EngineEvent, EngineStream } from '../engines/engine.ts';
-import { type RunnerSettings, type RunnerUsage, UtteranceRunner } from './utterance-runner.ts';
+import type { RunnerUsage } from './runner-listener.ts';
+import { type RunnerSettings, UtteranceRunner } from './utterance-runner.ts';
 
 const SECOND = 16_000;
 const FINISH_TIMEOUT_MS = 500;

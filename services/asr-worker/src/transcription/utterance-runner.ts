@@ -5,23 +5,24 @@ import type { Word } from '@voice-fleet/speech/words';
 import {
   type AsrEngine,
   type EngineEvent,
-  type FaultCause,
   StreamFault,
   type VoiceState,
 } from '../engines/engine.ts';
+import { asFault } from './as-fault.ts';
 import { AudioSource } from './audio-source.ts';
+import type { CatchUp } from './catch-up.ts';
+import { CatchUpLane } from './catch-up-lane.ts';
 import { EngineWait } from './engine-wait.ts';
 import { Patience } from './patience.ts';
 import { RecoveryBudget } from './recovery-budget.ts';
+import type { Resume } from './resume.ts';
+import type { RunnerListener } from './runner-listener.ts';
 import { Segment } from './segment.ts';
 import type { SegmentPlan } from './segment-plan.ts';
+import { SETTLE_SAMPLES, SettledMark } from './settled-mark.ts';
 
-/** Engines that do not tell settle a word well within this after they took its audio; behind it a seam need not wait for more words. */
-const SETTLE_SAMPLES = 2 * SAMPLE_RATE;
 /** A speaker this long quiet is between words: 300 ms. */
 const PAUSE_SAMPLES = 0.3 * SAMPLE_RATE;
-/** An utterance that starts over has caught up when so little waits. */
-const CAUGHT_UP_SAMPLES = SAMPLE_RATE;
 
 export interface RunnerSettings {
   readonly plan: SegmentPlan;
@@ -40,36 +41,6 @@ export interface RunnerSettings {
   };
 }
 
-export interface RunnerUsage {
-  readonly promptTokens: number;
-  readonly completionTokens: number;
-}
-
-/** A stream that failed under way. */
-export interface RunnerFault {
-  readonly cause: FaultCause;
-  /** For logs: how, in the engine's words. */
-  readonly message: string;
-  /** Faults in a row, this one included. */
-  readonly attempt: number;
-  /** False: this was one too many, and the utterance fails. */
-  readonly recovering: boolean;
-}
-
-/** What a runner tells its owner. Word times are on the session clock. */
-export interface RunnerListener {
-  onWords(words: readonly Word[], tail: string): void;
-  onFinal(words: readonly Word[], usage: RunnerUsage): void;
-  onDropped(samples: number): void;
-  onFailed(cause: unknown): void;
-  /** The engine has taken audio up to this sample, or it was dropped. */
-  onTaken(untilSample: number): void;
-  onSegmentRolled(): void;
-  onFault(fault: RunnerFault): void;
-  /** A new stream has heard all that the one which failed had, `latencyMs` after the first fault. */
-  onRecovered(latencyMs: number): void;
-}
-
 export interface RunnerDeps {
   readonly engine: AsrEngine;
   readonly voice: VoiceState;
@@ -78,6 +49,8 @@ export interface RunnerDeps {
   readonly clock: Clock;
   readonly settings: RunnerSettings;
   readonly listener: RunnerListener;
+  /** Whose turn it is to catch up; absent: everybody's. */
+  readonly catchUp?: CatchUp | undefined;
 }
 
 /**
@@ -90,6 +63,8 @@ export class UtteranceRunner {
   readonly #joiner: TranscriptJoiner;
   readonly #budget: RecoveryBudget;
   readonly #quiet: Patience;
+  readonly #lane: CatchUpLane;
+  readonly #settled: SettledMark;
   readonly #cancelled = new AbortController();
   #segment: Segment | undefined;
   #wait: EngineWait | undefined;
@@ -105,20 +80,29 @@ export class UtteranceRunner {
   #promptTokens = 0;
   #completionTokens = 0;
 
-  constructor(fromSample: number, deps: RunnerDeps) {
+  /** `fromSample` is where the audio to come begins: with `resume`, some of what was heard before. */
+  constructor(fromSample: number, deps: RunnerDeps, resume?: Resume) {
     this.#deps = deps;
+    const { liveSample = fromSample } = resume ?? {};
+    this.#heardSample = Math.max(fromSample, resume?.heardSample ?? fromSample);
+    const heardAgain = this.#heardSample - fromSample;
     const { plan, maxBacklogSamples, recovery } = deps.settings;
     const { timeErrorSamples } = deps.engine.capabilities;
     const replaySamples = Math.max(recovery.replaySamples, plan.overlapSamples);
-    this.#source = new AudioSource({ fromSample, maxBacklogSamples, replaySamples });
+    this.#source = new AudioSource({ fromSample, liveSample, maxBacklogSamples, replaySamples });
     this.#joiner = new TranscriptJoiner({
       overlapSamples: plan.overlapSamples,
-      maxOverlapSamples: recovery.overlapSamples,
+      maxOverlapSamples: Math.max(recovery.overlapSamples, heardAgain),
       ...(timeErrorSamples ? { timeErrorSamples } : {}),
     });
     this.#budget = new RecoveryBudget(recovery.maxAttempts);
     this.#quiet = new Patience(deps.clock, deps.settings.quietTimeoutMs, () => this.#wake?.());
-    this.#heardSample = fromSample;
+    this.#lane = new CatchUpLane(this.#source, deps.catchUp, () => this.#wake?.());
+    this.#settled = new SettledMark(deps.engine.capabilities, this.#source, this.#heardSample);
+    if (resume) {
+      this.#joiner.resume(resume.words, this.#heardSample, heardAgain);
+      this.#lane.expectReplay();
+    }
     void this.#run();
   }
 
@@ -163,6 +147,7 @@ export class UtteranceRunner {
     this.#over = true;
     this.#wait?.end(cause);
     this.#quiet.close();
+    this.#lane.leave(false);
     this.#source.clear();
   }
 
@@ -233,6 +218,8 @@ export class UtteranceRunner {
     while (segment.samples < segmentSamples) {
       if (segment.samples >= pauseFromSamples && this.#source.pauseSamples >= PAUSE_SAMPLES) return;
       if (this.#source.samples === 0 && !(await this.#hasAudio())) return;
+      if (!this.#admitted) await this.#turn();
+      if (this.#over) return;
       const fromSample = this.#source.cursor;
       const pcm = this.#source.read(segmentSamples - segment.samples);
       if (pcm === undefined) continue;
@@ -249,12 +236,34 @@ export class UtteranceRunner {
     if (!this.#over && this.#source.samples === 0) await this.#hasAudio();
   }
 
+  /** Utterances that are behind give their engine audio in turns; see CatchUp. */
+  get #admitted(): boolean {
+    return this.#lane.admits(this.#recovering !== undefined);
+  }
+
+  /** Settles when it is this utterance's turn, or it is over. */
+  async #turn(): Promise<void> {
+    while (!this.#over && !this.#admitted) {
+      if (this.#fault) throw this.#fault.error;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    this.#wake = undefined;
+  }
+
   #onTaken(untilSample: number): void {
-    const { readSample, samples } = this.#source;
-    this.#deps.listener.onTaken(readSample);
+    this.#deps.listener.onTaken(this.#source.readSample);
+    // Behind that a seam need not wait for more words.
     if (!this.#deps.engine.capabilities.tellsHeard)
       this.#show(this.#joiner.progress(untilSample - SETTLE_SAMPLES), '');
-    if (this.#recovering === undefined && samples < CAUGHT_UP_SAMPLES) this.#source.patient = false;
+    this.#lane.onTaken(this.#recovering !== undefined);
+    this.#settle();
+  }
+
+  #settle(): void {
+    if (this.#settled.raise(this.#heardSample, this.#joiner.heldFrom))
+      this.#deps.listener.onSettled?.(this.#settled.sample);
   }
 
   async #read(segment: Segment): Promise<void> {
@@ -267,9 +276,11 @@ export class UtteranceRunner {
         this.#show(this.#joiner.progress(segment.toSession(event.untilSample)), '');
       } else {
         const words = segment.onSessionClock(event.words);
+        this.#settled.onWords(words.length, event.tail);
         this.#show(this.#joiner.words(words), event.tail);
         this.#hear(words.at(-1)?.endSample ?? 0);
       }
+      this.#settle();
     }
     if (!this.#over)
       throw new StreamFault('done', 'the engine ended a segment without its last words');
@@ -302,6 +313,7 @@ export class UtteranceRunner {
     this.#fault = undefined;
     this.#wait?.end(error);
     segment?.abort();
+    this.#lane.leave(false);
     if (this.#over) return;
     const fault = asFault(error);
     if (segment && fault.trustedSample !== undefined)
@@ -315,7 +327,7 @@ export class UtteranceRunner {
       untilSample: Math.max(this.#source.endSample, this.#recovering?.untilSample ?? 0),
       sinceMs: this.#recovering?.sinceMs ?? clock.now(),
     };
-    this.#source.patient = true;
+    this.#lane.expectReplay();
     this.#startAgain(this.#heardSample, settings.recovery.overlapSamples);
     // Perhaps only the end was missing.
     this.#onProgress();
@@ -327,15 +339,11 @@ export class UtteranceRunner {
     const lost = this.#source.rewind(sample - overlapSamples, sample);
     if (lost > 0) this.#deps.listener.onDropped(lost);
     this.#show(this.#joiner.roll(sample, Math.max(0, sample - this.#source.cursor)), '');
+    this.#settled.startAgain(sample);
+    this.#settle();
   }
 
   #show(words: readonly Word[], tail: string): void {
     if (words.length > 0 || tail !== '') this.#deps.listener.onWords(words, tail);
   }
-}
-
-function asFault(error: unknown): StreamFault {
-  if (error instanceof StreamFault) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  return new StreamFault('other', message, { cause: error });
 }
