@@ -7,7 +7,6 @@ import type {
   SessionEvent,
   SessionInfo,
 } from '@voice-fleet/protocol/session';
-import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { Failover } from './failover.ts';
 import type { Link, LinkRequest, UtteranceEvent } from './link.ts';
 import { type HolderListener, LinkHolder, type MoveCause } from './link-holder.ts';
@@ -16,9 +15,6 @@ import { newTotals, type SessionDeps } from './session-deps.ts';
 import type { SessionSnapshot } from './snapshot.ts';
 import { Utterance } from './utterance.ts';
 import { Watchdog } from './watchdog.ts';
-
-/** A resumed client sends what it kept faster than it was said: so much is not live audio. */
-const RESUME_SAMPLES = 90 * SAMPLE_RATE;
 
 /**
  * What one connection is doing: at most one utterance, one link. `apply` is synchronous, so effects come in the order of
@@ -35,8 +31,6 @@ export class Session implements HolderListener {
   #endsWith: VoiceError | undefined;
   #info: SessionInfo | undefined;
   #createdAtMs = 0;
-  /** Before this a resumed client's audio is no live audio. */
-  #liveSample = 0;
   #utterance: Utterance | undefined;
 
   constructor(deps: SessionDeps) {
@@ -98,9 +92,7 @@ export class Session implements HolderListener {
     const utterance = this.#utterance;
     this.#endsWith ??= error;
     if (utterance === undefined || !this.busy) return this.#endNow(error);
-    if (utterance.phase === 'finishing') return;
-    utterance.phase = 'finishing';
-    this.#links.link?.finish(utterance.number);
+    if (utterance.phase === 'open') this.#finish(utterance);
   }
 
   /** An utterance is under way. */
@@ -206,7 +198,7 @@ export class Session implements HolderListener {
     this.#deps.sink.moved(cause, tookMs);
     const utterance = this.#utterance;
     if (utterance === undefined || utterance.phase === 'failed') return;
-    const missing = utterance.startOn(link, this.#liveSample);
+    const missing = utterance.startOn(link);
     if (missing > 0) this.#dropped(utterance, missing, 0, 'replay_buffer');
   }
 
@@ -226,9 +218,11 @@ export class Session implements HolderListener {
     this.totals.utterances = snapshot.utterances;
     this.totals.acceptedSamples = snapshot.acceptedSamples;
     if (snapshot.utterance === undefined) return;
-    this.#utterance = new Utterance(snapshot.utterance, text);
+    this.#utterance = new Utterance(snapshot.utterance, {
+      text,
+      acceptedSamples: snapshot.acceptedSamples,
+    });
     this.totals.acceptedSamples = this.#utterance.keepSample;
-    this.#liveSample = snapshot.acceptedSamples + RESUME_SAMPLES;
   }
 
   #leave(cause: MoveCause, code: ErrorCode): void {
@@ -277,6 +271,10 @@ export class Session implements HolderListener {
       this.#utterance = undefined;
       throw new VoiceError(utterance.failure ?? 'worker_lost');
     }
+    this.#finish(utterance);
+  }
+
+  #finish(utterance: Utterance): void {
     utterance.phase = 'finishing';
     this.#links.link?.finish(utterance.number);
   }

@@ -10,6 +10,8 @@ import type { Link } from './link.ts';
 const OVERLAP_SAMPLES = 2 * SAMPLE_RATE;
 /** An engine settles within a segment of 30 s, and another worker is looked for no longer than that. */
 const MAX_REPLAY_SAMPLES = 60 * SAMPLE_RATE;
+/** A resumed client sends what it kept faster than it was said: so much is not live audio. */
+const RESUME_SAMPLES = 90 * SAMPLE_RATE;
 /** Words that end so long before the last settled one are no part of any seam. */
 const CONTEXT_SAMPLES = 5 * SAMPLE_RATE;
 const MAX_CONTEXT_WORDS = 128;
@@ -51,14 +53,17 @@ export class Utterance {
   /** The latest of the words told to the client. */
   #words: LinkWord[];
   #settledSample: number;
+  /** Before this its audio is no live audio. */
+  readonly #liveSample: number;
 
-  /** With `text`, one that another gateway has begun: its audio from `keepSample` on comes again, from the client. */
-  constructor(origin: UtteranceSnapshot, text = '') {
+  /** With `begun`, one that another gateway has begun: its audio from `keepSample` on comes again, from the client. */
+  constructor(origin: UtteranceSnapshot, begun?: { text: string; acceptedSamples: number }) {
     const { id, number, startSample, settledSample, words } = origin;
     this.id = id;
     this.number = number;
     this.startSample = startSample;
-    this.text = text;
+    this.text = begun?.text ?? '';
+    this.#liveSample = begun ? begun.acceptedSamples + RESUME_SAMPLES : startSample;
     this.#words = words.map(linkWord);
     this.#settledSample = settledSample;
     this.#replay = new ReplayBuffer(MAX_REPLAY_SAMPLES, this.keepSample);
@@ -113,16 +118,15 @@ export class Utterance {
   }
 
   /**
-   * Begins it on a link, or goes on with it there: all audio that some worker must still hear is sent at once.
-   * `liveSample`: up to where what comes is no live audio, if that is behind the audio held. Returns how many samples are
-   * missing, because too much had to be kept.
+   * Begins it on a link, or goes on with it there: all audio that some worker must still hear is sent at once. Returns how
+   * many samples are missing, because too much had to be kept.
    */
-  startOn(link: Link, liveSample = 0): number {
+  startOn(link: Link): number {
     const { fromSample, endSample } = this.#replay;
     const heardSample = Math.max(this.#settledSample, fromSample);
     link.start(this.number, fromSample, {
       heardSample,
-      liveSample: Math.max(liveSample, endSample),
+      liveSample: Math.max(this.#liveSample, endSample),
       words: this.#words,
     });
     for (const piece of this.#replay.pieces(fromSample)) link.audio(piece);

@@ -114,7 +114,7 @@ export class Journal {
 
   async #save(): Promise<void> {
     // What is written in this turn of the event loop goes along.
-    await undefined;
+    await Promise.resolve();
     const { describe, onSaved, onFenced, onError } = this.#deps;
     // All of one moment: frames and state must tell the same.
     const frames = [...this.#frames];
