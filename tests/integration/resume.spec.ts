@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { YapServerFrame } from '@voice-fleet/protocol/yap';
-import { frames, range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
+import { frames, range, SLOT_SAMPLES, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { Fleet, KEY, until } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
@@ -119,6 +119,45 @@ describe('a session that can be resumed', () => {
     const { socket, token } = await dialResumable();
     await take(token, 1, 1);
     expect((await socket.closed).code).toBe(4005);
+  });
+
+  it('is not fought for by a connection that still lives', async () => {
+    const { socket, token } = await dialResumable();
+    socket.start('a');
+    socket.append('a', speak([1, 2, 3]));
+    await socket.next('token');
+    const second = await take(token, lastSeq(socket), 1);
+    const from = (second.open?.from_sample ?? 0) * 2;
+    for (const frame of frames(speak(range(1, 12)).subarray(from))) {
+      second.socket.append('a', frame);
+      await new Promise((resolve) => setTimeout(resolve, 30));
+    }
+    second.socket.finalize('a');
+    expect((await second.socket.next('final')).payload.normalized_text).toBe(
+      transcript(range(1, 12)),
+    );
+    const page = await fetch(`http://127.0.0.1:${fleet.gateways[1]?.internalPort}/metrics`);
+    expect(await page.text()).toContain('voice_gateway_workers_lost_total 0');
+  });
+
+  it('is booked to its last sample when it ends while Redis hangs', async () => {
+    const { socket } = await dialResumable();
+    socket.start('a');
+    socket.append('a', speak([1, 2]));
+    await until(() => socket.received.some((frame) => frame.type === 'ack'), 'it is saved');
+    fleet.redis.freeze();
+    socket.append('a', speak([3, 4, 5]));
+    await until(() => engine.takenSamples === 5 * SLOT_SAMPLES, 'all of it was heard');
+    socket.terminate();
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    fleet.redis.thaw();
+    await until(async () => {
+      const rows = await fetch(`http://127.0.0.1:${fleet.gateways[1]?.port}/v1/usage`, {
+        headers: { 'x-api-key': KEY },
+      });
+      const { audio_seconds } = (await rows.json()) as { audio_seconds?: number };
+      return audio_seconds === (5 * SLOT_SAMPLES) / 16_000;
+    }, 'all of it is booked');
   });
 
   it('gives a token anew to a client that did not get the last one', async () => {

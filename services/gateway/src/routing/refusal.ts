@@ -1,5 +1,6 @@
 import type { Placement } from '@voice-fleet/fleet/lease';
 import { VoiceError } from '@voice-fleet/protocol/errors';
+import { NO_WORKERS } from '../session/failover.ts';
 
 /** The longest that clients heed. */
 const MAX_RETRY_S = 60;
@@ -18,7 +19,9 @@ export function refusalError(
       : { retry_after_s: Math.min(MAX_RETRY_S, Math.ceil(retryAfterMs / 100) / 10) };
   switch (reason) {
     case 'no_workers':
-      return new VoiceError('fleet_unavailable', { details });
+      return new VoiceError('fleet_unavailable', {
+        details: again ? details : { ...details, reason: NO_WORKERS },
+      });
     case 'full':
     case 'limit':
     case 'line_full':

@@ -51,6 +51,9 @@ export class WorkerRoute implements Route {
     this.#deps = deps;
   }
 
+  /** Asked before a move: false when the session is another connection's by now. */
+  mayMove: () => Promise<boolean> = async () => true;
+
   /** Of the lease held: what another gateway needs to take it over. */
   get leaseToken(): string | undefined {
     return this.#lease?.token;
@@ -60,6 +63,8 @@ export class WorkerRoute implements Route {
     const { sessionId, tenant } = this.#request;
     const { clock, metrics, log, link: settings } = this.#deps;
     const exclude = request.avoid === undefined ? [] : [request.avoid];
+    if (this.#lease !== undefined && !(await this.mayMove()))
+      throw new VoiceError('fleet_unavailable', { cause: 'resumed elsewhere' });
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
       request.signal.throwIfAborted();
       const lease = await this.#take(exclude, request, attempt > 0);

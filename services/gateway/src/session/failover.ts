@@ -5,6 +5,9 @@ import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 /** A worker that settled so much audio was sound: what it ended of is not counted with what comes next. */
 const PROGRESS_SAMPLES = 10 * SAMPLE_RATE;
 
+/** In the details of an error: there is no other worker, as far as the fleet knows. */
+export const NO_WORKERS = 'no_workers';
+
 export interface FailoverLimits {
   /** An utterance without a worker for so long fails. */
   readonly timeoutMs: number;
@@ -54,7 +57,7 @@ export class Failover {
    */
   refused(error: VoiceError): ErrorCode | undefined {
     const isThere = this.#trouble === 'engine_failed' || this.#trouble === 'inbound_queue_full';
-    return isThere && error.code === 'fleet_unavailable' ? this.#trouble : undefined;
+    return isThere && error.details['reason'] === NO_WORKERS ? this.#trouble : undefined;
   }
 
   /** There is a worker, or none is needed any more. */

@@ -32,6 +32,8 @@ export class LinkHolder {
   readonly #deps: LinkHolderDeps;
   readonly #closed = new AbortController();
   #link: Link | undefined;
+  /** Whether the worker of the present link is about to go. */
+  #isDraining: () => boolean = () => false;
   /** Settles when the search under way is over, and every link left is closed. */
   #busy: Promise<unknown> = Promise.resolve();
   #searching = false;
@@ -50,13 +52,14 @@ export class LinkHolder {
 
   /** Opens the first link. Rejects with VoiceError when there is none, or when closed meanwhile. */
   open(request: Pick<LinkRequest, 'waitMs' | 'onPosition'>): Promise<void> {
-    const opened = this.#connect(request).then(() => undefined);
+    const opened = this.#connect(request).then(() => this.#tellDraining());
     this.#after(opened);
     return opened;
   }
 
-  /** Looks for the first link of a session that was admitted before. */
+  /** Looks for the first link of a session that was admitted before. Throws when closed. */
   resume(): void {
+    this.#closed.signal.throwIfAborted();
     this.#search(undefined, 'resumed');
   }
 
@@ -98,6 +101,7 @@ export class LinkHolder {
     const { signal } = this.#closed;
     let link: Link | undefined;
     let lost: string | undefined;
+    let draining = false;
     const present = (): boolean => link !== undefined && this.#link === link;
     // What a link that was left still says is about nothing.
     const own: LinkListener = {
@@ -105,7 +109,10 @@ export class LinkHolder {
       onSettled: (sample) => present() && listener.onSettled(sample),
       onStalled: () => present() && listener.onStalled(),
       onCongestion: (clogged) => present() && listener.onCongestion(clogged),
-      onDraining: () => present() && listener.onDraining(),
+      onDraining: () => {
+        draining = true;
+        if (present()) this.#tellDraining();
+      },
       onLost: (cause) => {
         lost = cause;
         if (link !== undefined && present()) this.#lose(link, cause);
@@ -120,8 +127,14 @@ export class LinkHolder {
     if (lost !== undefined) throw new VoiceError('fleet_unavailable', { cause: lost });
     if (this.#link !== undefined) this.#after(this.#link.close());
     this.#link = link;
+    this.#isDraining = () => draining;
     this.#linkedMs = clock.now();
     return link;
+  }
+
+  /** Its worker may have said so while the link was being opened. */
+  #tellDraining(): void {
+    if (this.#link !== undefined && this.#isDraining()) this.#deps.listener.onDraining();
   }
 
   #lose(link: Link, cause: string): void {
@@ -138,6 +151,7 @@ export class LinkHolder {
     const found = this.#find(from?.workerId, cause).finally(() => {
       this.#searching = false;
       this.#wake = undefined;
+      this.#tellDraining();
     });
     this.#after(found);
   }

@@ -34,7 +34,12 @@ export interface SessionDeps {
   readonly route: Route;
   readonly sink: SessionSink;
   /** A session begun elsewhere, with the text of its open utterance. */
-  readonly restored?: { readonly snapshot: SessionSnapshot; readonly text: string };
+  readonly restored?: {
+    readonly snapshot: SessionSnapshot;
+    readonly text: string;
+    /** Audio booked of it. */
+    readonly acceptedSamples: number;
+  };
 }
 
 export function newTotals(): SessionTotals {

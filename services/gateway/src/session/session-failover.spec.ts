@@ -70,6 +70,8 @@ describe('a session that loses its worker', () => {
     sink.events.map((event) => (event.kind === 'error' ? event.error.code : event.kind));
   const refuse = (code: 'at_capacity' | 'fleet_unavailable') => (): Promise<Link> =>
     Promise.reject(new VoiceError(code));
+  const alone = (): Promise<Link> =>
+    Promise.reject(new VoiceError('fleet_unavailable', { details: { reason: 'no_workers' } }));
 
   beforeEach(async () => {
     clock = new FakeClock();
@@ -169,6 +171,35 @@ describe('a session that loses its worker', () => {
     ]);
   });
 
+  it('tells once of what is missing, however often it moves', async () => {
+    start();
+    speak(70);
+    for (let loss = 0; loss < 2; loss += 1) {
+      reported().onLost('gone');
+      await turn();
+      clock.advance(1_000);
+      await turn();
+    }
+    expect(told()).toEqual(['dropped']);
+  });
+
+  it('follows a worker that drains as soon as it is linked', async () => {
+    const next = new FakeLink();
+    route.answers = [
+      async () => {
+        reported().onDraining();
+        return link;
+      },
+      async () => next,
+    ];
+    reported().onLost('gone');
+    for (let round = 0; round < 5; round += 1) {
+      await turn();
+      clock.advance(1_000);
+    }
+    expect([route.requests.length, sink.moves]).toEqual([3, ['lost', 'draining']]);
+  });
+
   it('keeps an utterance that starts while there is no worker, and starts it on the next', async () => {
     route.answers = [refuse('fleet_unavailable'), async () => link];
     reported().onLost('gone');
@@ -237,7 +268,7 @@ describe('a session that loses its worker', () => {
   });
 
   it('says engine_failed at once when there is no other', async () => {
-    route.answers = [refuse('fleet_unavailable'), async () => link];
+    route.answers = [alone, async () => link];
     start();
     speak(1);
     reported().onUtterance({ type: 'failed', utterance: 1, reason: 'x' });
@@ -245,6 +276,17 @@ describe('a session that loses its worker', () => {
     expect(told()).toEqual(['engine_failed']);
     expect(() => finalize()).toThrow(expect.objectContaining({ code: 'engine_failed' }));
     expect(() => finalize()).toThrow(expect.objectContaining({ code: 'no_active_request' }));
+  });
+
+  it('tries again when it could not be asked for another', async () => {
+    route.answers = [refuse('fleet_unavailable'), async () => link];
+    start();
+    speak(1);
+    reported().onStalled();
+    await turn();
+    clock.advance(1_000);
+    await turn();
+    expect([told(), sink.ends, replayed(link)]).toEqual([[], [], SECOND]);
   });
 
   it('waits for another when all are full', async () => {
@@ -265,7 +307,7 @@ describe('a session that loses its worker', () => {
     reported().onStalled();
     await turn();
     expect([told(), sink.moves, sink.holds.at(-1)]).toEqual([[], ['stalled'], false]);
-    route.answers = [refuse('fleet_unavailable')];
+    route.answers = [alone];
     clock.advance(10_000);
     reported().onStalled();
     await turn();
@@ -334,6 +376,58 @@ describe('a session that loses its worker', () => {
     expect(sink.ends).toHaveLength(1);
   });
 
+  it('ends when its utterance is cancelled instead of coming to its end', async () => {
+    start();
+    speak(1);
+    session.endWith(new VoiceError('audio_quota_exhausted'));
+    session.apply({ kind: 'cancel', reason: 'x' });
+    expect(told()).toEqual(['cancelled', 'audio_quota_exhausted']);
+    expect(sink.ends).toHaveLength(1);
+  });
+
+  it('tells of a failure when it is over, so that whoever waits for that need not wait on', async () => {
+    route.answers = [alone];
+    start();
+    finalize();
+    let busy: boolean | undefined;
+    sink.event = () => {
+      busy = session.busy;
+    };
+    reported().onUtterance({ type: 'failed', utterance: 1, reason: 'x' });
+    await turn();
+    expect(busy).toBe(false);
+  });
+
+  it('books what another utterance says behind what was booked, and never again what is said again', async () => {
+    start();
+    speak(10);
+    tell([said('one', 0, 5 * SECOND)]);
+    const snapshot = session.snapshot();
+    await session.close();
+    session = make({ restored: { snapshot, text: 'one', acceptedSamples: 12 * SECOND } });
+    session.resume(snapshot);
+    speak(3);
+    expect(session.recordedSamples).toBe(12 * SECOND);
+    await turn();
+    session.apply({ kind: 'start', utteranceId: 'a' });
+    expect(link.calls.at(-1)).toBe(`start 2 from ${12 * SECOND}`);
+    speak(1);
+    // A late mark of the one before says nothing of this one.
+    reported().onSettled(9 * SECOND);
+    expect(session.recordedSamples).toBe(13 * SECOND);
+    expect(session.snapshot().utterance?.settledSample).toBe(12 * SECOND);
+  });
+
+  it('is not taken up any more once it was closed, and leaves no timer', async () => {
+    start();
+    const snapshot = session.snapshot();
+    await session.close();
+    const restored = make({ restored: { snapshot, text: '', acceptedSamples: 0 } });
+    await restored.close();
+    expect(() => restored.resume(snapshot)).toThrow('session closed');
+    expect(clock.pending).toBe(0);
+  });
+
   it('taken up by another gateway goes on where it was', async () => {
     start();
     speak(10);
@@ -344,7 +438,7 @@ describe('a session that loses its worker', () => {
     await session.close();
 
     sink = new FakeSink();
-    session = make({ restored: { snapshot, text } });
+    session = make({ restored: { snapshot, text, acceptedSamples: 10 * SECOND } });
     expect(session.resume(snapshot)).toEqual({
       id: 'sess_1',
       model: 'm',

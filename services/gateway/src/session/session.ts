@@ -21,6 +21,7 @@ import { Watchdog } from './watchdog.ts';
  * frames. It knows no wire format and no socket.
  */
 export class Session implements HolderListener {
+  readonly id: string;
   readonly totals = newTotals();
   readonly #deps: SessionDeps;
   readonly #watchdog: Watchdog;
@@ -35,20 +36,17 @@ export class Session implements HolderListener {
 
   constructor(deps: SessionDeps) {
     this.#deps = deps;
+    this.id = deps.id;
     const { limits, clock, sink } = deps;
     this.#rates = new RateLimits(limits);
     this.#links = new LinkHolder({ clock, route: deps.route, listener: this });
     this.#failover = new Failover(clock, limits.failover, (code) => this.#giveUp(code));
-    if (deps.restored) this.#restore(deps.restored.snapshot, deps.restored.text);
+    if (deps.restored) this.#restore(deps.restored);
     this.#watchdog = new Watchdog(clock, limits, () => this.busy, {
       onLimit: (kind) => sink.end({ kind }),
       onWarning: (usedS, maxS) =>
         sink.event({ kind: 'warning', limit: 'session_seconds', used: usedS, max: maxS }),
     });
-  }
-
-  get id(): string {
-    return this.#deps.id;
   }
 
   /** Takes a slot; then the session may be used. Rejects with VoiceError when there is none, or when closed meanwhile. */
@@ -57,24 +55,29 @@ export class Session implements HolderListener {
     return this.#begin(this.#links.link?.model ?? '', this.#deps.clock.wallNow());
   }
 
-  /** Goes on with a session begun elsewhere; its slot is looked for as after the loss of a worker. */
+  /** Goes on with a session begun elsewhere; its slot is looked for as after a loss. Throws when closed meanwhile. */
   resume({ model, createdAtMs }: SessionSnapshot): SessionInfo {
-    if (this.#utterance) this.#failover.wait('worker_lost');
     this.#links.resume();
+    if (this.#utterance) this.#failover.wait('worker_lost');
     return this.#begin(model, createdAtMs);
   }
 
   /** What another gateway needs to go on from here, apart from `text`. */
   snapshot(): SessionSnapshot {
-    const { utterances, acceptedSamples } = this.totals;
+    const { utterances } = this.totals;
     const utterance = this.busy ? this.#utterance : undefined;
     return {
       model: this.#info?.model ?? '',
       createdAtMs: this.#createdAtMs,
       utterances,
-      acceptedSamples,
+      acceptedSamples: this.recordedSamples,
       ...(utterance && { utterance: utterance.snapshot() }),
     };
+  }
+
+  /** Audio accepted in the whole session. More than the session clock says while a resumed client sends some again. */
+  get recordedSamples(): number {
+    return Math.max(this.totals.acceptedSamples, this.#deps.restored?.acceptedSamples ?? 0);
   }
 
   /** The open utterance's number and its text; number 0: none is open. */
@@ -121,7 +124,8 @@ export class Session implements HolderListener {
         return this.#configure(command.model);
       case 'cancel':
         this.#dropUtterance();
-        return this.#emit({ kind: 'cancelled', reason: command.reason });
+        this.#emit({ kind: 'cancelled', reason: command.reason });
+        return this.#endsWith && this.#endNow(this.#endsWith);
       case 'ping':
         return this.#emit({ kind: 'pong' });
       case 'ignore':
@@ -214,15 +218,10 @@ export class Session implements HolderListener {
     return this.#info;
   }
 
-  #restore(snapshot: SessionSnapshot, text: string): void {
+  #restore({ snapshot, ...begun }: NonNullable<SessionDeps['restored']>): void {
     this.totals.utterances = snapshot.utterances;
-    this.totals.acceptedSamples = snapshot.acceptedSamples;
-    if (snapshot.utterance === undefined) return;
-    this.#utterance = new Utterance(snapshot.utterance, {
-      text,
-      acceptedSamples: snapshot.acceptedSamples,
-    });
-    this.totals.acceptedSamples = this.#utterance.keepSample;
+    if (snapshot.utterance) this.#utterance = new Utterance(snapshot.utterance, begun);
+    this.totals.acceptedSamples = this.#utterance?.keepSample ?? begun.acceptedSamples;
   }
 
   #leave(cause: MoveCause, code: ErrorCode): void {
@@ -248,6 +247,7 @@ export class Session implements HolderListener {
   #start(utteranceId: string): void {
     this.#dropUtterance();
     this.totals.utterances += 1;
+    this.totals.acceptedSamples = this.recordedSamples;
     const number = this.totals.utterances;
     const utterance = Utterance.begin(utteranceId, number, this.totals.acceptedSamples);
     this.#utterance = utterance;
@@ -318,13 +318,13 @@ export class Session implements HolderListener {
     const utterance = this.#utterance;
     if (utterance === undefined || utterance.phase === 'failed') return;
     this.#failover.stop();
-    this.#emit({ kind: 'error', error, utteranceId: utterance.id });
-    if (error.tier === 'fatal') return this.#deps.sink.end({ kind: 'error', error });
-    if (this.#endsWith) return this.#endNow(this.#endsWith);
     // An open one stays as `failed`, so that audio still on its way is not answered with an error a frame.
     if (utterance.phase === 'finishing') this.#utterance = undefined;
     utterance.phase = 'failed';
     utterance.failure = error.code;
+    this.#emit({ kind: 'error', error, utteranceId: utterance.id });
+    if (error.tier === 'fatal') return this.#deps.sink.end({ kind: 'error', error });
+    if (this.#endsWith) this.#endNow(this.#endsWith);
   }
 
   #dropped(

@@ -131,7 +131,10 @@ export class Utterance {
     });
     for (const piece of this.#replay.pieces(fromSample)) link.audio(piece);
     if (this.phase === 'finishing') link.finish(this.number);
-    return heardSample - this.#settledSample;
+    const missing = heardSample - this.#settledSample;
+    // It is told once.
+    this.settle(heardSample);
+    return missing;
   }
 }
 

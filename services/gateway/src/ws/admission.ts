@@ -105,7 +105,7 @@ export class Admission {
   ): Promise<Admitted> {
     const { clock, limits, records } = this.#deps;
     const found = await records.resume(token, principal, lastSeq);
-    const { sessionId: id, leaseToken, snapshot, text } = found;
+    const { sessionId: id, leaseToken, snapshot, text, acceptedSamples } = found;
     const tenant = tenantClaim(principal);
     const route = this.#deps.route({ sessionId: id, tenant, resumes: true, leaseToken });
     const session = new Session({
@@ -114,7 +114,7 @@ export class Admission {
       limits: sessionLimits(limits, principal.limits),
       route,
       sink: guest.sink,
-      restored: { snapshot, text },
+      restored: { snapshot, text, acceptedSamples },
     });
     guest.onSession(session);
     return { session, info: session.resume(snapshot), principal, record: found.own(route) };

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { VoiceError } from '@voice-fleet/protocol/errors';
-import type { CloseReason, SessionEvent } from '@voice-fleet/protocol/session';
+import type { CloseReason, ResumedUtterance, SessionEvent } from '@voice-fleet/protocol/session';
 import type { Clock, Timer } from '@voice-fleet/runtime/clock';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import type { Logger } from '@voice-fleet/telemetry/logger';
@@ -57,7 +57,7 @@ export class Connection implements SessionSink, UsageOwner {
   #heartbeat: Timer | undefined;
   #admittedMs = 0;
   #heard = true;
-  /** Its client has sent a frame since it was admitted. */
+  /** Its client has sent a frame after the greeting, so it has got that. */
   #spoken = false;
   #draining: Timer | undefined;
   #ended: CloseReason | undefined;
@@ -90,8 +90,9 @@ export class Connection implements SessionSink, UsageOwner {
     socket.on('message', (data: Buffer, isBinary: boolean) => {
       this.#heard = true;
       if (this.#ended) return;
-      if (this.#admitted) this.#onFrame(this.#admitted.session, data, isBinary);
-      else this.#early.keep(data, isBinary);
+      if (!this.#admitted) return this.#early.keep(data, isBinary);
+      this.#spoken = true;
+      this.#onFrame(this.#admitted.session, data, isBinary);
     });
     socket.on('pong', () => {
       this.#heard = true;
@@ -166,7 +167,8 @@ export class Connection implements SessionSink, UsageOwner {
   }
 
   onBooked(acceptedSamples: number): void {
-    if (this.#acks && this.#journal === undefined) this.#ack(acceptedSamples);
+    if (this.#acks && this.#journal === undefined)
+      this.#sendEvent({ kind: 'ack', acceptedSample: acceptedSamples, keep: undefined });
   }
 
   holdInput(hold: boolean): void {
@@ -188,6 +190,7 @@ export class Connection implements SessionSink, UsageOwner {
 
   /** Tells the client to go elsewhere. One that can resume goes at once, others when their utterance is over, or in time. */
   drain(graceMs: number): void {
+    if (this.#ended) return;
     if (this.#admitted === undefined) return this.end({ kind: 'shutdown' });
     this.event({ kind: 'shutdown', graceMs });
     if (this.#journal !== undefined || !this.#session?.busy) return this.end({ kind: 'shutdown' });
@@ -222,7 +225,7 @@ export class Connection implements SessionSink, UsageOwner {
       codec: this.#codec,
       session,
       send: (frame) => this.#sendNow(frame),
-      onSaved: (samples) => this.#onSaved(samples),
+      onSaved: (samples, keep) => this.#onSaved(samples, keep),
       onFenced: () => this.end({ kind: 'resumed-elsewhere' }),
       confirmed: () => this.#spoken,
     });
@@ -240,7 +243,6 @@ export class Connection implements SessionSink, UsageOwner {
 
   #onFrame(session: Session, data: Buffer, isBinary: boolean): void {
     if (this.#ended) return;
-    this.#spoken = true;
     session.touch();
     try {
       if (data.length > this.#deps.maxMessageBytes) {
@@ -248,25 +250,20 @@ export class Connection implements SessionSink, UsageOwner {
           details: { max_bytes: this.#deps.maxMessageBytes },
         });
       }
-      const { totals } = session;
-      const before = totals.acceptedSamples;
+      const before = session.recordedSamples;
       session.apply(this.#codec.decode(data, isBinary));
-      const accepted = totals.acceptedSamples - before;
-      if (accepted <= 0) return;
+      const accepted = session.recordedSamples - before;
+      if (accepted === 0) return;
       this.#audioSeconds.inc(accepted / SAMPLE_RATE);
-      if (this.#journal === undefined) this.#usage?.accepted(totals.acceptedSamples);
+      if (this.#journal === undefined) this.#usage?.accepted(session.recordedSamples);
     } catch (error) {
       this.fail(error);
     }
   }
 
-  #onSaved(acceptedSamples: number): void {
-    this.#usage?.accepted(acceptedSamples);
-    this.#ack(acceptedSamples);
-  }
-
-  #ack(acceptedSample: number): void {
-    this.#sendEvent({ kind: 'ack', acceptedSample, keep: this.#session?.keep });
+  #onSaved(acceptedSample: number, keep: ResumedUtterance | undefined): void {
+    this.#usage?.accepted(acceptedSample);
+    this.#sendEvent({ kind: 'ack', acceptedSample, keep });
   }
 
   /** What is not numbered, as no resume brings it again. */
@@ -305,7 +302,11 @@ export class Connection implements SessionSink, UsageOwner {
     // First of all: what its worker still says must not be in the last save without having been sent.
     const closed = this.#session?.close();
     if (reason.kind === 'resumed-elsewhere') this.#journal?.stop();
-    else if (this.#journal) await this.#journal.close();
+    else if (this.#journal) {
+      await this.#journal.close();
+      // What could not be saved is booked all the same.
+      if (this.#session) this.#usage?.accepted(this.#session.recordedSamples);
+    }
     this.#outbox.flushAll();
     const { code, reason: text } = this.#codec.close(reason);
     this.#socket.close(code, clipReason(text));

@@ -44,7 +44,7 @@ describe('Journal', () => {
   let clock: FakeClock;
   let store: Store;
   let sent: string[];
-  let saved: number[];
+  let saved: unknown[];
   let fenced: number;
   let faults: unknown[];
   let now: { state: string; utterance: number; text: string; accepted: number };
@@ -62,10 +62,11 @@ describe('Journal', () => {
           state: now.state,
           transcript: { utterance: now.utterance, text: now.text },
           acceptedSamples: now.accepted,
+          keep: { utteranceId: 'u', fromSample: now.accepted },
         }),
         send: (frame) => sent.push(frame),
         confirmed: () => true,
-        onSaved: (samples) => saved.push(samples),
+        onSaved: (samples, keep) => saved.push([samples, keep?.fromSample]),
         onFenced: () => {
           fenced += 1;
         },
@@ -96,7 +97,7 @@ describe('Journal', () => {
     expect(sent).toEqual([]);
     await settle();
     expect(sent).toEqual(['1:a', '2:b', '3:c']);
-    expect([store.frames, store.seq, store.saves, saved]).toEqual([sent, 3, 1, [9]]);
+    expect([store.frames, store.seq, store.saves, saved]).toEqual([sent, 3, 1, [[9, 9]]]);
     journal.stop();
     expect(clock.pending).toBe(0);
   });
@@ -190,6 +191,40 @@ describe('Journal', () => {
     await hanging.close();
     expect(sent).toEqual(['1:a', '1:b']);
     expect(clock.pending).toBe(0);
+  });
+
+  it('tells of what was saved, not of what has come since', async () => {
+    const journal = open();
+    now.accepted = 5;
+    journal.write(['a']);
+    await turn();
+    now.accepted = 50;
+    await settle();
+    expect(saved[0]).toEqual([5, 5]);
+    journal.stop();
+  });
+
+  it('sends its last frames even if Redis hangs', async () => {
+    const journal = open();
+    store.save = (() => new Promise(() => undefined)) as never;
+    journal.write(['a']);
+    const closed = journal.close();
+    await settle();
+    expect(sent).toEqual([]);
+    clock.advance(1_000);
+    await closed;
+    expect([sent, clock.pending]).toEqual([['1:a'], 0]);
+  });
+
+  it('knows whether the session is still its own', async () => {
+    const journal = open();
+    expect(await journal.check()).toBe(true);
+    store.away = true;
+    expect(await journal.check()).toBe(true);
+    store.away = false;
+    store.fenced = true;
+    expect(await journal.check()).toBe(false);
+    expect(fenced).toBe(1);
   });
 
   it('goes on with the numbers and the text of the connection before', async () => {

@@ -1,5 +1,6 @@
 import { RedisUnavailable } from '@voice-fleet/fleet/redis';
 import type { SaveResult, SessionSave } from '@voice-fleet/fleet/session-record';
+import type { ResumedUtterance } from '@voice-fleet/protocol/session';
 import type { Clock, Timer } from '@voice-fleet/runtime/clock';
 
 /** How often what has moved without a frame is saved, and acknowledged. */
@@ -17,6 +18,8 @@ export interface JournalState {
   /** Number and text of the open utterance; number 0: none. */
   readonly transcript: { readonly utterance: number; readonly text: string };
   readonly acceptedSamples: number;
+  /** What a resume from this state may ask the client for again. */
+  readonly keep: ResumedUtterance | undefined;
 }
 
 export interface JournalDeps {
@@ -29,8 +32,8 @@ export interface JournalDeps {
   readonly number: (frame: string, seq: number) => string;
   readonly describe: () => JournalState;
   readonly send: (frame: string) => void;
-  /** So much audio is saved, and with it billed. */
-  readonly onSaved: (acceptedSamples: number) => void;
+  /** So much audio is saved, and with it billed; and a resume asks for none before `keep`. */
+  readonly onSaved: (acceptedSamples: number, keep: ResumedUtterance | undefined) => void;
   readonly onFenced: () => void;
   readonly onError: (error: unknown) => void;
 }
@@ -84,12 +87,24 @@ export class Journal {
   /** Saves what is left, for no longer than a second, and ends. */
   async close(): Promise<void> {
     if (this.#closed) return;
-    await this.#within(LAST_SAVE_MS, async () => {
-      await this.#saving;
-      this.#start();
-      await this.#saving;
-    });
+    await this.#within(LAST_SAVE_MS, () => this.#settled());
+    // A Redis that hangs must not cost the client its last frames.
+    if (!this.#closed) this.#sendUpTo(this.#frames.length);
     this.stop();
+  }
+
+  /** Saves now, and tells whether the session is still this connection's, as far as can be known. */
+  async check(): Promise<boolean> {
+    await this.#settled();
+    return !this.#closed;
+  }
+
+  /** Settles when all that there was has been saved, or could not be. */
+  async #settled(): Promise<void> {
+    await this.#saving;
+    if (this.#closed) return;
+    this.#start();
+    await this.#saving;
   }
 
   /** Ends at once: what is not saved is not. */
@@ -120,7 +135,7 @@ export class Journal {
     const frames = [...this.#frames];
     const seq = this.#seq;
     const confirmed = this.#deps.confirmed();
-    const { acceptedSamples, state, transcript } = describe();
+    const { acceptedSamples, state, transcript, keep } = describe();
     const ask = (atChar: number): Promise<SaveResult> =>
       this.#deps.save({
         seq,
@@ -145,7 +160,7 @@ export class Journal {
       this.#savedSamples = acceptedSamples;
       this.#savedState = state;
       this.#idleTicks = 0;
-      onSaved(acceptedSamples);
+      onSaved(acceptedSamples, keep);
     } catch (error) {
       if (!(error instanceof RedisUnavailable)) onError(error);
       if (this.#closed) return;

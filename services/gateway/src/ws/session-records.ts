@@ -29,6 +29,7 @@ export interface ResumedRecord {
   readonly sessionId: string;
   readonly snapshot: SessionSnapshot;
   readonly text: string;
+  readonly acceptedSamples: number;
   readonly leaseToken: string | undefined;
   /** Makes it this connection's own. */
   own(route: WorkerRoute): SessionRecord;
@@ -63,7 +64,7 @@ export class SessionRecords {
       log.info({ event: 'resume_refused', reason: found.reason, tenant: principal.tenantId });
       throw new VoiceError('resume_refused');
     }
-    const { sessionId, owner, text, leaseToken } = found.session;
+    const { sessionId, owner, text, leaseToken, acceptedSamples } = found.session;
     const saved = SavedState.safeParse(JSON.parse(found.session.state || 'null'));
     if (!saved.success) throw new VoiceError('resume_refused', { cause: saved.error });
     const { session: snapshot, codec } = saved.data;
@@ -73,7 +74,7 @@ export class SessionRecords {
         this.#deps,
         { ...found.session, codec, utterance: snapshot.utterance?.number ?? 0 },
       );
-    return { sessionId, snapshot, text, leaseToken, own };
+    return { sessionId, snapshot, text, acceptedSamples, leaseToken, own };
   }
 }
 
@@ -117,7 +118,8 @@ export class SessionRecord {
       describe: () => ({
         state: JSON.stringify({ session: session.snapshot(), codec: codec.memory?.() }),
         transcript: session.transcript,
-        acceptedSamples: Math.max(session.totals.acceptedSamples, resumed?.acceptedSamples ?? 0),
+        acceptedSamples: session.recordedSamples,
+        keep: session.keep,
       }),
       save: async (save) => {
         const stop = metrics.journalSaveSeconds.startTimer();
@@ -128,13 +130,16 @@ export class SessionRecord {
       },
       onError: (error) => log.error({ event: 'journal_fault', sid: sessionId, err: error }),
     };
-    return new Journal(
+    const started = new Journal(
       journal,
       resumed && {
         seq: resumed.seq,
         transcript: { utterance: resumed.utterance, text: resumed.text },
       },
     );
+    // The worker may have been lost to the connection that goes on with the session.
+    route.mayMove = () => started.check();
+    return started;
   }
 
   /** Nobody can resume the session any more. Does not reject: the record ends with its TTL. */
