@@ -242,7 +242,9 @@ describe('the waiting line', () => {
     expect(await store.enter(request())).toEqual(refusal);
     await redis.hset(poolKeys(pool).flow, { mean: 600_000 });
     expect(await store.enter(request())).toEqual({ ...refusal, retryAfterMs: 60_000 });
-    expect(await store.enter(request({ replaces: lease.token }))).toMatchObject({ position: 1 });
+    expect(await store.enter(request({ replaces: lease.token, exclude: ['a'] }))).toMatchObject({
+      position: 1,
+    });
     await auditedUse();
   });
 
@@ -356,6 +358,22 @@ describe('fairness', () => {
     expect(order.slice(0, 2)).toContain('a');
   });
 
+  it('lets a session go first that comes back soon, and in its own class later', async () => {
+    const store = storeOf();
+    const lease = await slot(store);
+    const tenantId = tenant('late', { priority: 'low' });
+    const [waiting] = await enterMany(store, 1);
+    const back = async (replaces: string): Promise<unknown> =>
+      store.enter(request({ tenant: tenantId, resumes: true, replaces }));
+    await redis.zadd(poolKeys(pool).givenUp, Date.now() + 59_000, 'just-left');
+    await redis.zadd(poolKeys(pool).givenUp, Date.now() + 20_000, 'long-left');
+    expect(await back('just-left')).toMatchObject({ position: 1 });
+    expect(await back('long-left')).toMatchObject({ position: 3 });
+    expect(await back('never-heard-of')).toMatchObject({ position: 4 });
+    expect(await store.poll([waiting ?? ''])).toMatchObject([{ position: 2 }]);
+    await store.release(lease);
+  });
+
   it('serves the higher priority first, and moves before all', async () => {
     const store = storeOf();
     const lease = await slot(store);
@@ -364,7 +382,7 @@ describe('fairness', () => {
       groups.push([priority, await enterMany(store, 2, tenant(priority, { priority }))]);
     groups.push([
       'move',
-      await enterMany(store, 2, tenant('low', { priority: 'low' }), { resumes: true }),
+      await enterMany(store, 2, tenant('low', { priority: 'low' }), { replaces: 'gone' }),
     ]);
     await enterMany(store, 1, tenant('low', { priority: 'low' })).then((tokens) =>
       groups.push(['last', tokens]),

@@ -341,3 +341,40 @@ describe('a session that moves', () => {
     await auditedUse();
   });
 });
+
+describe('a session that moves or was left', () => {
+  const one = tenant('t');
+
+  it('moves to its own worker when no other slot is free, unless it passes that over', async () => {
+    await registerAll(worker('a', 1));
+    const store = storeOf();
+    const lease = await take(store, { tenant: one });
+    const move = { tenant: one, replaces: lease.token };
+    expect(await outcome(store, { ...move, exclude: ['a'] })).toBe('no_workers');
+    const moved = await take(store, { ...move, minEpoch: lease.epoch });
+    expect([moved.workerId, moved.epoch > lease.epoch]).toEqual(['a', true]);
+    expect(await auditedUse()).toEqual({ a: 1 });
+  });
+
+  it('is not brought back by a worker that wakes up with its lease', async () => {
+    await registerAll(worker('a', 2), worker('b', 2));
+    const store = storeOf();
+    const moved = await take(store, { tenant: one, sessionId: 's' });
+    const released = await take(store, { tenant: one, sessionId: 's' });
+    await take(store, { tenant: one, sessionId: 's', replaces: moved.token, exclude: ['a'] });
+    await store.release(released);
+    await registryOf().deregister('a');
+    await registryOf().register(worker('a', 2), servedBy([moved, released], 'a'));
+    expect(await auditedUse()).toEqual({ b: 1 });
+  });
+
+  it('of a tenant waits no longer for its bucket than an empty one takes, whatever the rate was before', async () => {
+    await registerAll(worker('a', 8));
+    const store = storeOf();
+    await take(store, { tenant: tenant('t', { sessionsPerSecond: 0.001 }) });
+    const raised = tenant('t', { sessionsPerSecond: 100 });
+    const refused = await store.acquire(request({ tenant: raised }));
+    if (refused.kind === 'refused') expect(refused.retryAfterMs).toBeLessThanOrEqual(10);
+    await until(async () => (await outcome(store, { tenant: raised })) === 'a');
+  });
+});

@@ -39,6 +39,8 @@ export interface PoolKeys {
   readonly lines: string;
   /** zset, class/tenant without tickets → class and time of its next seat, forgotten when the class has got there. */
   readonly idle: string;
+  /** zset, lease token → time in ms until which it is remembered that the lease was given up, not lost. Owner: leases.lua. */
+  readonly givenUp: string;
   /** No key but a channel: each grant to a ticket, as a message. */
   readonly grants: string;
 }
@@ -67,6 +69,7 @@ export function poolKeys(pool: string): PoolKeys {
     seats: key('seats'),
     lines: key('lines'),
     idle: key('idle'),
+    givenUp: key('given-up'),
     grants: key('grants'),
   };
 }
@@ -90,6 +93,7 @@ export function scriptKeys(keys: PoolKeys): readonly string[] {
     keys.seats,
     keys.lines,
     keys.idle,
+    keys.givenUp,
     keys.grants,
   ];
 }

@@ -188,6 +188,7 @@ export class LeaseStore {
       policy: this.#policy,
       limit: this.#maxLeases,
       replaces,
+      ...(resumes && { own_class: LINE_CLASS[tenant.priority] }),
       exclude: [...new Set(exclude)],
     };
     return this.#scripts.run(

@@ -38,6 +38,8 @@ export function connectRedis(url: string, options: RedisOptions): Redis {
     connectTimeout: 2 * commandTimeoutMs,
     // A peer that vanished without FIN would otherwise keep a dead socket "ready" until the kernel gives up.
     socketTimeout: 3 * commandTimeoutMs,
+    // A master that has become a replica: the address may lead to its successor now.
+    reconnectOnError: (error) => error.message.includes('READONLY'),
     retryStrategy: (attempt) => backoffMs(attempt - 1, RECONNECT_BASE_MS, RECONNECT_CAP_MS),
   });
   let failing = false;

@@ -14,7 +14,9 @@ const limit = z.number().nonnegative();
 export const TenantLimits = z.object({
   /** Sessions at once, in the whole fleet. */
   maxSessions: limit.int().default(0),
-  sessionsPerSecond: limit.default(0),
+  sessionsPerSecond: limit
+    .refine((rate) => rate === 0 || rate >= 0.001, 'use 0 for no limit, or at least 0.001')
+    .default(0),
   audioMinutesPerDay: limit.default(0),
   /** Overrides the gateway's own, if shorter. */
   maxSessionS: limit.default(0),

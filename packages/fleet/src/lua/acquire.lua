@@ -59,15 +59,21 @@ local function leave()
   return no_slot(why_not(at_limit(ticket.limit)))
 end
 
+-- A session that comes back within this time goes before all newcomers.
+local RESUME_FIRST_MS = 30000
+
 local function first_answer()
   -- Its tenant has a place for it already.
   local old = replaced_lease(terms)
+  -- Sessions that were left for long are no reason to make others wait.
+  local left_ms = terms.replaces and given_up_ago(terms.replaces)
+  if terms.own_class and not old and not (left_ms and left_ms < RESUME_FIRST_MS) then terms.class = terms.own_class end
   local refusal = not old and tenant_refusal(terms.tenant, max_sessions, per_second)
   if refusal then return refusal end
   -- Nobody is overtaken: what is left then, nobody before this one can have.
   dispatch(terms.class)
   local limited = not old and at_limit(terms.limit)
-  local worker = not limited and pick(terms.policy, terms.exclude)
+  local worker = not limited and pick(terms.policy, terms.exclude) or own_slot(old, terms.exclude)
   if worker then
     charge_rate(terms.tenant, per_second)
     return granted(grant(token, terms, worker, old))

@@ -11,6 +11,7 @@ local worker, ttl, record = ARGV[1], tonumber(ARGV[2]), cjson.decode(ARGV[3])
 -- Leases the worker serves but Redis has lost, or has let run out while nobody could renew them.
 local function adopt(token, epoch, session, tenant)
   local known = read_lease(token)
+  if given_up_ago(token) then return end
   if not known then
     local lease = { worker = worker, epoch = epoch, address = record.address, model = record.model, session = session, tenant = tenant }
     add_lease(token, lease, tonumber(ARGV[5]))

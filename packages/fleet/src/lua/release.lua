@@ -7,5 +7,6 @@
 local lease = read_live_lease(ARGV[1])
 if not lease or lease.epoch ~= tonumber(ARGV[2]) then return 0 end
 end_lease(ARGV[1])
+note_given_up(ARGV[1])
 dispatch(LAST_CLASS)
 return 1

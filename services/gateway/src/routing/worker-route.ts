@@ -15,6 +15,8 @@ import type { Link, LinkRequest, Route } from '../session/link.ts';
 import { refusalError } from './refusal.ts';
 import { dialWorker, LinkRefused, type LinkSettings, type WorkerLink } from './worker-link.ts';
 
+/** A worker that did not take a session is passed over for so long: it may be the only one, and sound again. */
+const PASS_OVER_MS = 1_000;
 /** Workers tried at a time before a session is told that there is none. */
 const MAX_ATTEMPTS = 4;
 
@@ -62,12 +64,24 @@ export class WorkerRoute implements Route {
   async connect(request: LinkRequest): Promise<Link> {
     const { sessionId, tenant } = this.#request;
     const { clock, metrics, log, link: settings } = this.#deps;
-    const exclude = request.avoid === undefined ? [] : [request.avoid];
+    let exclude = request.avoid === undefined ? [] : [request.avoid];
     if (this.#lease !== undefined && !(await this.mayMove()))
       throw new VoiceError('fleet_unavailable', { cause: 'resumed elsewhere' });
-    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
+    const untilMs = clock.now() + request.waitMs;
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; ) {
       request.signal.throwIfAborted();
-      const lease = await this.#take(exclude, request, attempt > 0);
+      const leftMs = Math.max(0, untilMs - clock.now());
+      const waitMs = exclude.length > 0 ? Math.min(leftMs, PASS_OVER_MS) : leftMs;
+      const lease = await this.#take(exclude, { ...request, waitMs }, attempt > 0).catch(
+        (error: unknown) => {
+          if (waitMs === leftMs || !(error instanceof VoiceError)) throw error;
+          return undefined;
+        },
+      );
+      if (lease === undefined) {
+        exclude = [];
+        continue;
+      }
       const { token, epoch, address, workerId } = lease;
       const target = { workerId, address, token, epoch, sessionId, tenantId: tenant.id };
       try {
@@ -84,6 +98,7 @@ export class WorkerRoute implements Route {
         log.warn({ event: 'link_refused', sid: sessionId, worker: workerId, address, reason });
       }
       exclude.push(workerId);
+      attempt += 1;
     }
     throw new VoiceError('fleet_unavailable');
   }

@@ -27,6 +27,16 @@ local function pick(policy, exclude)
   end
 end
 
+-- The slot that a mover holds itself, if its worker still takes sessions.
+local function own_slot(old, exclude)
+  if not old or not is_live(old.worker) then return nil end
+  for _, worker in ipairs(exclude) do
+    if worker == old.worker then return nil end
+  end
+  local free = redis.call('ZSCORE', FREE, old.worker)
+  return free and tonumber(free) >= 0 and old.worker or nil
+end
+
 local function at_limit(limit)
   return limit > 0 and redis.call('ZCOUNT', LEASES, '(' .. now, '+inf') >= limit
 end
@@ -43,6 +53,7 @@ local function grant(token, terms, worker, old)
   if old then
     lease.since = old.since
     drop_lease(terms.replaces)
+    note_given_up(terms.replaces)
   end
   add_lease(token, lease, terms.claim_ttl)
   return lease

@@ -59,6 +59,21 @@ local function drop_lease(token)
   end
 end
 
+-- A worker that wakes up may still serve a lease that its session has given up: for longer than any TTL that is known.
+local REMEMBER_MS = 60000
+
+local function note_given_up(token)
+  redis.call('ZADD', GIVEN_UP, now + REMEMBER_MS, token)
+  redis.call('ZREMRANGEBYSCORE', GIVEN_UP, '-inf', now)
+end
+
+-- How long ago a lease was given up, in ms; nil when it was not, or that is forgotten.
+local function given_up_ago(token)
+  local until_ms = redis.call('ZSCORE', GIVEN_UP, token)
+  local ago = until_ms and now - (tonumber(until_ms) - REMEMBER_MS)
+  return ago and ago < REMEMBER_MS and ago or nil
+end
+
 -- A session has given up its slot, or died with it.
 local function end_lease(token)
   local lease = read_lease(token)
