@@ -31,7 +31,7 @@ export default {
     {
       ...shared,
       displayName: 'integration',
-      testMatch: ['<rootDir>/tests/{integration,e2e}/**/*.spec.ts'],
+      testMatch: ['<rootDir>/tests/{integration,e2e,chaos}/**/*.spec.ts'],
     },
   ],
 };

@@ -184,11 +184,11 @@ describe('a session that can be resumed', () => {
   });
 
   it('cannot be resumed after its time', async () => {
-    await fleet.addGateway({ RESUME_TTL_S: '1' });
+    await fleet.addGateway({ RESUME_TTL_S: '3' });
     await ready(2);
     const { socket, token } = await dialResumable(2);
     socket.terminate();
-    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    await new Promise((resolve) => setTimeout(resolve, 3_300));
     await refused(resumed(token, 1));
   });
 

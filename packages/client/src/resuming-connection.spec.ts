@@ -98,14 +98,14 @@ describe('ResumableYapClient, after a loss', () => {
     expect(() => client.utterance()).toThrow(/No server could be reached/);
   });
 
-  it.each([1001, 1006, 1011, 1012, 1013])('goes on after close %i', async (code) => {
+  it.each([1001, 1006, 1011, 1012, 1013, 4005])('goes on after close %i', async (code) => {
     const { net, client } = await rig(new FakeClock());
     net.wire.server?.close(code, '');
     await net.flow();
     expect(client.continuity.resumes).toBe(1);
   });
 
-  it.each([1000, 1008, 4000, 4003, 4005])('is over after close %i', async (code) => {
+  it.each([1000, 1008, 4000, 4003, 4006])('is over after close %i', async (code) => {
     const { net, clock, client } = await rig(new FakeClock());
     const outcome = client
       .utterance()
@@ -113,7 +113,8 @@ describe('ResumableYapClient, after a loss', () => {
       .catch((error: Error) => error);
     net.wire.server?.close(code, 'why');
     await net.flow();
-    expect(await outcome).toMatchObject({ name: 'YapConnectionClosed', code, reason: 'why' });
+    const name = code === 4006 ? 'YapResumeRefused' : 'YapConnectionClosed';
+    expect(await outcome).toMatchObject({ name });
     expect(await client.closed).toEqual({ code, reason: 'why' });
     expect(net.wires).toHaveLength(1);
     expect(clock.pending).toBe(0);

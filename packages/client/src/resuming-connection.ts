@@ -34,7 +34,7 @@ const QUIET_MS = 3_000;
 const MUTE_MS = 5_000;
 
 /** End of the session, or a fault that another connection would meet again. 4003 counts from the session's start. */
-const LAST_CODES: readonly number[] = [1000, 1002, 1003, 1007, 1008, 1009, 4000, 4003, 4005, 4006];
+const LAST_CODES: readonly number[] = [1000, 1002, 1003, 1007, 1008, 1009, 4000, 4003, 4006];
 const NO_CLOSE: YapClose = { code: 1006, reason: '' };
 
 export type OpenUtterance = NonNullable<

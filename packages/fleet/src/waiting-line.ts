@@ -95,7 +95,8 @@ export class WaitingLine {
   /**
    * A slot, as soon as it is this request's turn. After `waitMs` a last try, and what that says. Rejects with the signal's
    * reason, and leaves nothing in Redis behind. While Redis is away whoever is in line, or moves, goes on waiting, until
-   * `waitMs`; then, as for newcomers at once, it rejects with `RedisUnavailable`.
+   * `waitMs`; then, as for newcomers at once, it rejects with `RedisUnavailable`. One that moves asks again with the same
+   * token then: it may have been granted its slot.
    */
   acquire(request: LeaseRequest, options: WaitOptions): Promise<Placement> {
     const { signal, waitMs } = options;
@@ -212,6 +213,8 @@ export class WaitingLine {
   #giveUp(waiter: Waiter, reason: unknown): void {
     waiter.end(() => {
       waiter.reject(reason);
+      // A mover asks again with this token: if it was granted its slot, it has given up the other one for it.
+      if (waiter.request.replaces !== undefined && reason instanceof RedisUnavailable) return;
       // After the call on its way, which may yet make a ticket or a lease.
       const left: Promise<void> = (waiter.asking ?? Promise.resolve())
         .then(() => this.#store.abandon(waiter.request.token))

@@ -73,8 +73,11 @@ export type LinkRefusal = z.infer<typeof LinkRefusal>;
 export const LinkEvent = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('ready'), epoch: z.int().positive(), model: z.string() }),
   z.strictObject({ type: z.literal('refused'), reason: LinkRefusal }),
-  /** The worker is about to go: the session should go on elsewhere soon. This link works on meanwhile. */
-  z.strictObject({ type: z.literal('draining') }),
+  /**
+   * The session should go on elsewhere soon: the worker is about to stop, or its engine fails this session again and again.
+   * This link works on meanwhile.
+   */
+  z.strictObject({ type: z.literal('draining'), cause: z.enum(['stopping', 'engine']) }),
   /**
    * `frames`: frames of this link consumed so far (text and binary, hello not counted); `takenSample`: audio the engine has
    * taken, a part of a frame too; `sample`: all words that end before it were sent, so a worker that continues owes those

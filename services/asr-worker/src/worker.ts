@@ -75,7 +75,10 @@ export async function startWorker(
     sessions: () => links?.leases().length ?? 0,
     draining: () => links?.draining ?? false,
   });
-  const app = await NestFactory.create(AppModule.with(health), { logger: false });
+  const app = await NestFactory.create(AppModule.with(health), {
+    logger: false,
+    abortOnError: false,
+  });
   const http = app.getHttpServer() as Server;
   const settings = {
     ...config.transcription,

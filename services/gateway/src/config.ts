@@ -83,7 +83,8 @@ export const GatewayEnv = z
     }),
     RESUME_TTL_S: numberVar({
       default: 60,
-      min: 1,
+      // An idle session is saved every two seconds.
+      min: 3,
       max: 3600,
       doc: 'A resumable session may be taken up again so long after its connection was lost.',
     }),

@@ -120,6 +120,7 @@ export async function startGateway(
     admission: new Admission({
       clock,
       authenticator,
+      watch,
       route: (request) => new WorkerRoute(request, route),
       records: new SessionRecords({ store: sessions, clock, metrics, log }),
       dailyAudio,
@@ -155,7 +156,7 @@ export async function startGateway(
       },
     }),
     new LimitedHttp(config.headersTimeoutMs),
-    { logger: false, bodyParser: false },
+    { logger: false, abortOnError: false, bodyParser: false },
   );
   useJsonBodies(app);
   const http = app.getHttpServer() as Server;

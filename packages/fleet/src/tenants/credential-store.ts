@@ -4,7 +4,7 @@ import { redisFault } from '../redis.ts';
 import { DEFAULT_TENANT, type Principal, type Scope, Tenant } from '../tenant.ts';
 import { type CredentialRef, formatCredential, newCredential, secretDigest } from './credential.ts';
 import { ENV_KEY_ID, KeyRecord, readRecord, TokenRecord } from './records.ts';
-import { TENANT_KEYS, tokenKey } from './redis-keys.ts';
+import { mintsKey, TENANT_KEYS, tokenKey } from './redis-keys.ts';
 import { fault, tenantVersion } from './tenant-changes.ts';
 import { TenantError } from './tenant-error.ts';
 
@@ -48,6 +48,8 @@ export interface NewToken {
   readonly scopes: readonly Scope[];
 }
 
+/** Of one tenant: one for each session that it may well open. */
+export const MINTS_PER_MINUTE = 1_000;
 export const TOKEN_TTL_S = { min: 10, max: 3600, default: 60 } as const;
 
 /** Fields of one HMGET: some 100 µs of Redis. */
@@ -150,9 +152,22 @@ export class CredentialStore {
       expiresAtMs: this.#clock.wallNow() + ttlMs,
     };
     const key = tokenKey(credential.id);
+    await this.#countMint(principal.tenantId);
     await this.#redis.set(key, JSON.stringify(record), 'PX', ttlMs).catch(fault);
     const { expiresAtMs } = record;
     return { token: formatCredential(credential), expiresAtMs, scopes: record.scopes };
+  }
+
+  /** Tokens live for an hour at the most, so this bounds how many there are. */
+  async #countMint(tenantId: string): Promise<void> {
+    const key = mintsKey(tenantId);
+    const minted = await this.#redis.incr(key).catch(fault);
+    if (minted === 1) await this.#redis.pexpire(key, 60_000).catch(fault);
+    if (minted > MINTS_PER_MINUTE)
+      throw new TenantError(
+        'too_many_tokens',
+        `a tenant makes at most ${MINTS_PER_MINUTE} tokens in a minute`,
+      );
   }
 
   async #withTenants(keyTexts: ReadonlyMap<string, Raw>): Promise<Map<string, Joined>> {

@@ -18,6 +18,11 @@ export function keysOfTenant(tenantId: string): string {
   return `{vf-tenants}:keys-of:${tenantId}`;
 }
 
+/** string, how many tokens a tenant was given in the minute before this key ends. Owner: CredentialStore. */
+export function mintsKey(tenantId: string): string {
+  return `{vf-tenants}:mints:${tenantId}`;
+}
+
 /** string, JSON of a TokenRecord; gone when the token has expired. Owner: CredentialStore. */
 export function tokenKey(tokenId: string): string {
   return `{vf-tenants}:token:${tokenId}`;

@@ -10,6 +10,7 @@ export type TenantFault =
   | 'key_not_active'
   | 'too_many_tenants'
   | 'too_many_keys'
+  | 'too_many_tokens'
   /** Others changed tenants all the time; nothing was done. */
   | 'busy'
   | 'invalid_value'

@@ -91,7 +91,7 @@ export class LinkServer {
     const { clock } = this.#deps;
     this.#draining = true;
     for (const { session, socket } of this.#peers.values())
-      if (session) send(socket, { type: 'draining' });
+      if (session) send(socket, { type: 'draining', cause: 'stopping' });
     const empty = new AbortController();
     this.#onGone = () => {
       if (!this.#serving()) empty.abort();

@@ -204,6 +204,8 @@ export class LinkSession {
     metrics.streamFaults.labels(fault.cause).inc();
     if (!fault.recovering) metrics.recoveries.labels('gave_up').inc();
     log.warn({ event: 'stream_fault', utterance, ...fault });
+    // One fault is mostly one connection's. After two the session had better have another engine, if there is one.
+    if (fault.attempt === 2 && fault.recovering) this.#send({ type: 'draining', cause: 'engine' });
   }
 
   #onFailed(current: Current | undefined, cause: unknown): void {

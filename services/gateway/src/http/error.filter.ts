@@ -38,6 +38,7 @@ const TENANT_STATUS = {
   key_not_active: 409,
   too_many_tenants: 409,
   too_many_keys: 409,
+  too_many_tokens: 429,
   busy: 409,
   invalid_value: 400,
   unreadable_record: 500,

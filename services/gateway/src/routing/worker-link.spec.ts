@@ -368,7 +368,7 @@ describe('a link to a worker', () => {
 
     it('tells of a worker that drains, and how far it has settled', async () => {
       const { peer } = await linked();
-      peer.say({ type: 'draining' });
+      peer.say({ type: 'draining', cause: 'stopping' });
       peer.say({ type: 'ack', frames: 0, takenSample: 9, sample: 7 });
       await heard(peer);
       expect([reports.all, reports.settled]).toEqual([['draining'], [7]]);

@@ -156,7 +156,7 @@ export class WorkerLink implements Link {
         this.#listener.onSettled(event.sample);
         return this.#onAck(event.frames, event.takenSample);
       case 'draining':
-        return this.#listener.onDraining();
+        return this.#listener.onDraining(event.cause);
       case 'ready':
       case 'refused':
         return this.lose(`unexpected ${event.type}`);

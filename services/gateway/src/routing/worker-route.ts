@@ -45,6 +45,8 @@ export class WorkerRoute implements Route {
   readonly #deps: WorkerRouteDeps;
   #lease: Lease | undefined;
   #link: WorkerLink | undefined;
+  /** Token of a request whose answer never came: it may have been granted. */
+  #unanswered: string | undefined;
   /** The lease is being exchanged for another. */
   #moving = false;
 
@@ -64,14 +66,16 @@ export class WorkerRoute implements Route {
   async connect(request: LinkRequest): Promise<Link> {
     const { sessionId, tenant } = this.#request;
     const { clock, metrics, log, link: settings } = this.#deps;
-    let exclude = request.avoid === undefined ? [] : [request.avoid];
+    const never = request.leave === undefined ? [] : [request.leave];
+    let passedOver = request.avoid === undefined ? [] : [request.avoid];
     if (this.#lease !== undefined && !(await this.mayMove()))
       throw new VoiceError('fleet_unavailable', { cause: 'resumed elsewhere' });
     const untilMs = clock.now() + request.waitMs;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; ) {
       request.signal.throwIfAborted();
       const leftMs = Math.max(0, untilMs - clock.now());
-      const waitMs = exclude.length > 0 ? Math.min(leftMs, PASS_OVER_MS) : leftMs;
+      const waitMs = passedOver.length > 0 ? Math.min(leftMs, PASS_OVER_MS) : leftMs;
+      const exclude = [...never, ...passedOver];
       const lease = await this.#take(exclude, { ...request, waitMs }, attempt > 0).catch(
         (error: unknown) => {
           if (waitMs === leftMs || !(error instanceof VoiceError)) throw error;
@@ -79,7 +83,7 @@ export class WorkerRoute implements Route {
         },
       );
       if (lease === undefined) {
-        exclude = [];
+        passedOver = [];
         continue;
       }
       const { token, epoch, address, workerId } = lease;
@@ -97,7 +101,7 @@ export class WorkerRoute implements Route {
         metrics.linkRefusals.labels(reason).inc();
         log.warn({ event: 'link_refused', sid: sessionId, worker: workerId, address, reason });
       }
-      exclude.push(workerId);
+      passedOver.push(workerId);
       attempt += 1;
     }
     throw new VoiceError('fleet_unavailable');
@@ -116,10 +120,12 @@ export class WorkerRoute implements Route {
     const replaces = held?.token ?? this.#request.leaseToken;
     const { signal, waitMs, onPosition } = request;
     this.#moving = true;
+    const token = this.#unanswered ?? newLeaseToken();
+    this.#unanswered = token;
     const placement = await this.#count(
       line.acquire(
         {
-          token: newLeaseToken(),
+          token,
           sessionId: this.#request.sessionId,
           tenant: this.#request.tenant,
           minEpoch: held?.epoch ?? 0,
@@ -132,6 +138,7 @@ export class WorkerRoute implements Route {
     ).finally(() => {
       this.#moving = false;
     });
+    this.#unanswered = undefined;
     if (placement.kind === 'refused') throw refusalError(placement, again);
     const { lease } = placement;
     if (held !== undefined) keeper.drop(held);
@@ -145,8 +152,9 @@ export class WorkerRoute implements Route {
   }
 
   async #count(asked: Promise<Placement>): Promise<Placement> {
+    const { metrics, log } = this.#deps;
     const count = (outcome: string): void =>
-      this.#deps.metrics.leaseOperations.labels('acquire', outcome).inc();
+      metrics.leaseOperations.labels('acquire', outcome).inc();
     try {
       const placement = await asked;
       count(placement.kind === 'granted' ? 'granted' : placement.reason);
@@ -154,6 +162,7 @@ export class WorkerRoute implements Route {
     } catch (error) {
       if (!(error instanceof RedisUnavailable)) throw error;
       count('redis_unavailable');
+      log.warn({ event: 'lease_unanswered', sid: this.#request.sessionId, err: error });
       throw new VoiceError('fleet_unavailable', { cause: error });
     }
   }

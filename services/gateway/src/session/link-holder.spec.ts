@@ -116,7 +116,7 @@ describe('LinkHolder', () => {
     expect(first.calls).toEqual([]);
     clock.advance(1_000);
     await turn();
-    expect(route.requests.map(({ avoid }) => avoid)).toEqual([undefined, 'w', 'w']);
+    expect(route.requests.map(({ leave }) => leave)).toEqual([undefined, 'w', 'w']);
     expect(holder.link).toBe(second);
     expect(linked).toEqual(['draining']);
     expect(first.calls).toEqual(['close']);

@@ -14,6 +14,8 @@ export const MOVE_CAUSES = ['lost', 'engine_failed', 'stalled', 'draining', 'res
 /** Why a session goes to another worker; `resumed`: it comes from another connection. */
 export type MoveCause = (typeof MOVE_CAUSES)[number];
 
+type Draining = Parameters<LinkListener['onDraining']>[0];
+
 export interface HolderListener extends LinkListener {
   /** A new link is there, `tookMs` after the reason for it. What was open on the last one must be started on it. */
   onLinked(link: Link, cause: MoveCause, tookMs: number): void;
@@ -32,8 +34,8 @@ export class LinkHolder {
   readonly #deps: LinkHolderDeps;
   readonly #closed = new AbortController();
   #link: Link | undefined;
-  /** Whether the worker of the present link is about to go. */
-  #isDraining: () => boolean = () => false;
+  /** Why the present link should be left. */
+  #draining: () => Draining | undefined = () => undefined;
   /** Settles when the search under way is over, and every link left is closed. */
   #busy: Promise<unknown> = Promise.resolve();
   #searching = false;
@@ -96,12 +98,12 @@ export class LinkHolder {
     this.#busy = Promise.allSettled([this.#busy, work]).then(() => undefined);
   }
 
-  async #connect(request: Pick<LinkRequest, 'waitMs' | 'onPosition' | 'avoid'>): Promise<Link> {
+  async #connect(request: Omit<LinkRequest, 'listener' | 'signal'>): Promise<Link> {
     const { route, clock, listener } = this.#deps;
     const { signal } = this.#closed;
     let link: Link | undefined;
     let lost: string | undefined;
-    let draining = false;
+    let draining: Draining | undefined;
     const present = (): boolean => link !== undefined && this.#link === link;
     // What a link that was left still says is about nothing.
     const own: LinkListener = {
@@ -109,8 +111,8 @@ export class LinkHolder {
       onSettled: (sample) => present() && listener.onSettled(sample),
       onStalled: () => present() && listener.onStalled(),
       onCongestion: (clogged) => present() && listener.onCongestion(clogged),
-      onDraining: () => {
-        draining = true;
+      onDraining: (cause) => {
+        draining ??= cause;
         if (present()) this.#tellDraining();
       },
       onLost: (cause) => {
@@ -127,14 +129,15 @@ export class LinkHolder {
     if (lost !== undefined) throw new VoiceError('fleet_unavailable', { cause: lost });
     if (this.#link !== undefined) this.#after(this.#link.close());
     this.#link = link;
-    this.#isDraining = () => draining;
+    this.#draining = () => draining;
     this.#linkedMs = clock.now();
     return link;
   }
 
   /** Its worker may have said so while the link was being opened. */
   #tellDraining(): void {
-    if (this.#link !== undefined && this.#isDraining()) this.#deps.listener.onDraining();
+    const cause = this.#draining();
+    if (this.#link !== undefined && cause !== undefined) this.#deps.listener.onDraining(cause);
   }
 
   #lose(link: Link, cause: string): void {
@@ -165,11 +168,12 @@ export class LinkHolder {
         await this.#pause(backoffMs(this.#failures - 1, RETRY_BASE_MS, RETRY_CAP_MS));
       this.#failures += 1;
       if (signal.aborted) return;
-      // The worker just lost is passed over once; it may be the only one, and may be back. One that works on is no choice.
-      const elsewhere = avoid && (attempt === 0 || this.#link !== undefined);
       try {
-        const waitMs = attempt === 0 ? 0 : LINE_MS;
-        const link = await this.#connect({ waitMs, ...(elsewhere ? { avoid } : {}) });
+        const link = await this.#connect({
+          waitMs: attempt === 0 ? 0 : LINE_MS,
+          ...(this.#link !== undefined && { leave: this.#link.workerId }),
+          ...(avoid !== undefined && attempt === 0 && { avoid }),
+        });
         return listener.onLinked(link, cause, clock.now() - sinceMs);
       } catch (error) {
         if (signal.aborted) return;

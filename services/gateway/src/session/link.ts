@@ -26,8 +26,8 @@ export interface LinkListener {
   onStalled(): void;
   /** The worker is behind: the client should not be read (true), or may be again (false). */
   onCongestion(clogged: boolean): void;
-  /** The worker is about to go; the link works on. */
-  onDraining(): void;
+  /** The session should go elsewhere; the link works on. */
+  onDraining(cause: 'stopping' | 'engine'): void;
   /** The link is gone. Called at most once, never after `close`. */
   onLost(cause: string): void;
 }
@@ -35,8 +35,10 @@ export interface LinkListener {
 export interface LinkRequest {
   readonly listener: LinkListener;
   readonly signal: AbortSignal;
-  /** A worker to pass over. */
+  /** A worker to pass over for a moment: it was just lost, but may be the only one, and back. */
   readonly avoid?: string;
+  /** The worker that is to be left, and still works: it is no choice. */
+  readonly leave?: string;
   /** How long to wait in line when all slots are taken; 0: not at all. */
   readonly waitMs: number;
   /** The place in line, whenever it changes. */

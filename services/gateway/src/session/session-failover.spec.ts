@@ -187,7 +187,7 @@ describe('a session that loses its worker', () => {
     const next = new FakeLink();
     route.answers = [
       async () => {
-        reported().onDraining();
+        reported().onDraining('stopping');
         return link;
       },
       async () => next,
@@ -328,7 +328,7 @@ describe('a session that loses its worker', () => {
     start();
     speak(3);
     const old = reported();
-    old.onDraining();
+    old.onDraining('stopping');
     await turn();
     const { listener } = route.requests[0] ?? {};
     listener?.onUtterance({

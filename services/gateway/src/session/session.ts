@@ -185,8 +185,8 @@ export class Session implements HolderListener {
     this.#deps.sink.holdInput(clogged);
   }
 
-  onDraining(): void {
-    this.#links.move('draining');
+  onDraining(cause: 'stopping' | 'engine'): void {
+    this.#links.move(cause === 'engine' ? 'engine_failed' : 'draining');
   }
 
   onLost(cause: string): void {

@@ -63,6 +63,7 @@ export class UsageMeter {
   #stopped = false;
   #booking: Promise<void> | undefined;
   #next: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
 
   constructor(options: UsageMeterOptions) {
     this.#ledger = options.ledger;
@@ -108,16 +109,25 @@ export class UsageMeter {
     if (metered.accepted > metered.charged) {
       this.#backlog.add(metered);
       if (this.#backlog.size > this.#maxBacklog) this.#giveUpOldest();
-      await this.#bookAll();
+      await this.#bookClosed();
       if (this.#stopped && this.#backlog.has(metered)) this.#giveUp(metered);
     }
     metered.onCharged = undefined;
   }
 
+  /** Offers what closed sessions have left to the ledger, in one batch for all that close now; does not reject. */
+  #bookClosed(): Promise<void> {
+    this.#closing ??= (this.#booking ?? Promise.resolve()).then(() => {
+      this.#closing = undefined;
+      return this.#book([...this.#backlog]);
+    });
+    return this.#closing;
+  }
+
   /** Settles when all that was accepted before the call was offered to the ledger; does not reject. */
   #bookAll(): Promise<void> {
     if (this.#booking === undefined) {
-      this.#booking = this.#book().finally(() => {
+      this.#booking = this.#book([...this.#open, ...this.#backlog]).finally(() => {
         this.#booking = undefined;
       });
       return this.#booking;
@@ -130,10 +140,8 @@ export class UsageMeter {
     return this.#next;
   }
 
-  async #book(): Promise<void> {
-    const moved = [...this.#open, ...this.#backlog].filter(
-      ({ accepted, charged }) => accepted > charged,
-    );
+  async #book(sessions: readonly Metered[]): Promise<void> {
+    const moved = sessions.filter(({ accepted, charged }) => accepted > charged);
     if (moved.length === 0) return;
     const charges = moved.map(({ session, accepted }) => ({
       ...session,
@@ -145,7 +153,7 @@ export class UsageMeter {
         const metered = moved[index];
         const charge = charges[index];
         if (metered === undefined || charge === undefined) continue;
-        metered.charged = charge.acceptedSamples;
+        metered.charged = Math.max(metered.charged, charge.acceptedSamples);
         if (metered.charged === metered.accepted) this.#backlog.delete(metered);
         this.#tell(metered, samplesToday, day);
       }

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import type { LeaseStore } from '@voice-fleet/fleet/lease-store';
 import type { Principal } from '@voice-fleet/fleet/tenant';
+import { VoiceError } from '@voice-fleet/protocol/errors';
 import type { SessionInfo } from '@voice-fleet/protocol/session';
 import type { Clock } from '@voice-fleet/runtime/clock';
 import type { Authenticator } from '../auth/authenticator.ts';
+import type { RevocationWatch } from '../auth/revocation-watch.ts';
 import { sessionLimits, tenantClaim } from '../auth/session-limits.ts';
 import type { Handshake } from '../dialects/dialect.ts';
 import type { RouteRequest, WorkerRoute } from '../routing/worker-route.ts';
@@ -16,6 +18,7 @@ import type { SessionRecord, SessionRecords } from './session-records.ts';
 export interface AdmissionDeps {
   readonly clock: Clock;
   readonly authenticator: Pick<Authenticator, 'authenticate'>;
+  readonly watch: Pick<RevocationWatch, 'watch'>;
   readonly route: (request: RouteRequest) => WorkerRoute;
   readonly records: SessionRecords;
   readonly dailyAudio: DailyAudio;
@@ -32,6 +35,8 @@ export interface Guest {
   readonly sink: SessionSink;
   /** The session exists and may be closed; it is not admitted yet. */
   onSession(session: Session): void;
+  /** Turns it away, whatever it is waiting for. */
+  fail(error: VoiceError): void;
 }
 
 export interface Admitted {
@@ -56,16 +61,24 @@ export class Admission {
   }
 
   async admit(handshake: Handshake, guest: Guest): Promise<Admitted> {
-    const { authenticator, dailyAudio } = this.#deps;
+    const { authenticator, watch } = this.#deps;
     const principal = await authenticator.authenticate(handshake.apiKey, 'stream');
-    await dailyAudio.expectLeft(principal);
-    return handshake.resume === undefined
-      ? this.#open(handshake, principal, guest)
-      : this.#resume(handshake.resume, principal, guest);
+    // It may wait long, and its key be revoked meanwhile.
+    const unwatch = watch.watch(principal, ({ kind }) => {
+      if (kind === 'revoked') guest.fail(new VoiceError('key_revoked'));
+    });
+    try {
+      return handshake.resume === undefined
+        ? await this.#open(handshake, principal, guest)
+        : await this.#resume(handshake.resume, principal, guest);
+    } finally {
+      unwatch();
+    }
   }
 
   async #open(handshake: Handshake, principal: Principal, guest: Guest): Promise<Admitted> {
     const { clock, limits, records, holdMs, maxWaitMs } = this.#deps;
+    await this.#deps.dailyAudio.expectLeft(principal);
     const id = `sess_${randomBytes(16).toString('hex')}`;
     const route = this.#deps.route({ sessionId: id, tenant: tenantClaim(principal) });
     const session = new Session({

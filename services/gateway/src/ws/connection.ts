@@ -13,7 +13,7 @@ import type { SessionSink } from '../session/session-deps.ts';
 import type { SessionUsage, UsageOwner } from '../usage/session-usage.ts';
 import type { Admission, Admitted } from './admission.ts';
 import { type AdmissionOutcome, admissionOutcome } from './admission-outcome.ts';
-import { clipReason } from './close-reason.ts';
+import { clipReason, isResumable } from './close-reason.ts';
 import { EarlyFrames } from './early-frames.ts';
 import { Inflow } from './inflow.ts';
 import type { Journal } from './journal.ts';
@@ -122,7 +122,11 @@ export class Connection implements SessionSink, UsageOwner {
       this.#heartbeat = clock.every(this.#deps.heartbeatMs, () => this.#beat());
       const admitted = await admission.admit(
         { ...handshake, waitMs },
-        { sink: this, onSession: (session) => this.#hold(session) },
+        {
+          sink: this,
+          onSession: (session) => this.#hold(session),
+          fail: (error) => this.fail(error),
+        },
       );
       if (this.#ended) return count('abandoned');
       gate.admitted(request);
@@ -303,9 +307,9 @@ export class Connection implements SessionSink, UsageOwner {
     const closed = this.#session?.close();
     if (reason.kind === 'resumed-elsewhere') this.#journal?.stop();
     else if (this.#journal) {
-      await this.#journal.close();
-      // What could not be saved is booked all the same.
-      if (this.#session) this.#usage?.accepted(this.#session.recordedSamples);
+      const own = await this.#journal.close();
+      // What could not be saved is booked all the same, unless the session goes on elsewhere.
+      if (own && this.#session) this.#usage?.accepted(this.#session.recordedSamples);
     }
     this.#outbox.flushAll();
     const { code, reason: text } = this.#codec.close(reason);
@@ -327,23 +331,5 @@ export class Connection implements SessionSink, UsageOwner {
     metrics.sessionSeconds.labels(reason).observe(durationS);
     const { totals } = session;
     this.#log.info({ event: 'session_ended', code, initiator, reason, durationS, ...totals });
-  }
-}
-
-/** Whether a client whose connection ended so may take its session up again. */
-function isResumable(reason: CloseReason): boolean {
-  switch (reason.kind) {
-    case 'gone':
-    case 'shutdown':
-    case 'slow-reader':
-    case 'unresponsive':
-    case 'resumed-elsewhere':
-      return true;
-    case 'ended':
-    case 'idle':
-    case 'max-duration':
-      return false;
-    case 'error':
-      return !['key_revoked', 'audio_quota_exhausted'].includes(reason.error.code);
   }
 }

@@ -62,6 +62,7 @@ export class Journal {
   #idleTicks = 0;
   #saving: Promise<void> | undefined;
   #closed = false;
+  #fenced = false;
 
   constructor(deps: JournalDeps, start: JournalStart = { seq: 0, transcript: NOTHING }) {
     this.#deps = deps;
@@ -84,13 +85,14 @@ export class Journal {
     if (frames.length > 0) this.#start();
   }
 
-  /** Saves what is left, for no longer than a second, and ends. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
+  /** Saves what is left, for no longer than a second, and ends. False when another connection has the session. */
+  async close(): Promise<boolean> {
+    if (this.#closed) return !this.#fenced;
     await this.#within(LAST_SAVE_MS, () => this.#settled());
     // A Redis that hangs must not cost the client its last frames.
     if (!this.#closed) this.#sendUpTo(this.#frames.length);
     this.stop();
+    return !this.#fenced;
   }
 
   /** Saves now, and tells whether the session is still this connection's, as far as can be known. */
@@ -150,6 +152,7 @@ export class Journal {
       if (result === 'text_missing') result = await ask(0);
       if (this.#closed) return;
       if (result === 'fenced') {
+        this.#fenced = true;
         this.stop();
         return onFenced();
       }

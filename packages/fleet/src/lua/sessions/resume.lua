@@ -5,15 +5,19 @@
 --         | {'refused', 'unknown' | 'used' | 'ended' | 'wrong_tenant' | 'seq_ahead' | 'frames_gone'}, and nothing was changed
 
 local RECORD, FRAMES, TEXT = unpack(KEYS)
+-- Sixteen hashes.
+local ISSUED_CHARS = 16 * 44
 local last_seq = tonumber(ARGV[3])
-local owner, confirmed, token, before, ended, tenant, seq, key_id, state, accepted, lease = unpack(redis.call('HMGET', RECORD,
-  'owner', 'confirmed', 'token', 'before', 'ended', 'tenant', 'seq', 'key', 'state', 'accepted', 'lease'))
+local owner, confirmed, token, before, issued, ended, tenant, seq, key_id, state, accepted, lease = unpack(redis.call('HMGET', RECORD,
+  'owner', 'confirmed', 'token', 'before', 'issued', 'ended', 'tenant', 'seq', 'key', 'state', 'accepted', 'lease'))
 
 if ended then return { 'refused', 'ended' } end
-if ARGV[1] == before then
-  -- Until the client has been heard on the connection that used the token, the next one may not have come to it.
-  if confirmed ~= '0' then return { 'refused', 'used' } end
-elseif ARGV[1] ~= token then
+-- Until the client has been heard with one of them, any token issued since the last that it was heard with may be the one it
+-- has: replies are lost, and questions come late, after others that were asked later.
+local open_tokens = confirmed == '0' and issued or ''
+if ARGV[1] == before and confirmed ~= '0' then
+  return { 'refused', 'used' }
+elseif ARGV[1] ~= token and not open_tokens:find(ARGV[1], 1, true) then
   return { 'refused', 'unknown' }
 end
 if tenant ~= ARGV[2] then return { 'refused', 'wrong_tenant' } end
@@ -23,7 +27,9 @@ local count = redis.call('LLEN', FRAMES)
 if last_seq < seq - count then return { 'refused', 'frames_gone' } end
 
 owner = tonumber(owner) + 1
-redis.call('HSET', RECORD, 'owner', owner, 'save', 0, 'confirmed', 0, 'token', ARGV[4], 'before', ARGV[1])
+-- The last few: a client that is never heard tries no more often within the TTL.
+local issued_now = (open_tokens .. ' ' .. token .. ' ' .. ARGV[1]):sub(-ISSUED_CHARS)
+redis.call('HSET', RECORD, 'owner', owner, 'save', 0, 'confirmed', 0, 'token', ARGV[4], 'before', ARGV[1], 'issued', issued_now)
 for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], ARGV[5]) end
 local results = { 'resumed', owner, key_id, seq, state, tonumber(accepted), lease, redis.call('GET', TEXT) or '' }
 local missed = seq - last_seq
