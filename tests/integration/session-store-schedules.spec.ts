@@ -24,6 +24,8 @@ interface Model {
   /** Unknown once it was drawn by a resume whose reply nobody got. */
   token: string | undefined;
   before: string | undefined;
+  /** Issued since the last that a client was heard with: any of them may be the one it has. */
+  issued: Set<string>;
   ended: boolean;
   accepted: number;
   text: string;
@@ -45,6 +47,7 @@ class Books {
       confirmed: true,
       token,
       before: undefined,
+      issued: new Set(),
       ended: false,
       accepted: 0,
       text: '',
@@ -98,12 +101,15 @@ class Books {
 
   #resume(model: Model, label: Extract<Label, { kind: 'resume' }>, reply: unknown): string {
     if (model.ended) return 'refused ended';
-    if (label.token === model.before) {
-      if (model.confirmed) return 'refused used';
-    } else if (label.token !== model.token) return 'refused unknown';
+    if (label.token === model.before && model.confirmed) return 'refused used';
+    const open = !model.confirmed && model.issued.has(label.token);
+    if (label.token !== model.token && !open) return 'refused unknown';
     if (label.lastSeq > model.seq) return 'refused seq_ahead';
-    Object.assign(model, { owner: model.owner + 1, save: 0, confirmed: false, token: undefined });
+    if (model.confirmed) model.issued.clear();
+    if (model.token !== undefined) model.issued.add(model.token);
+    model.issued.add(label.token);
     model.before = label.token;
+    Object.assign(model, { owner: model.owner + 1, save: 0, confirmed: false, token: undefined });
     const [, , key, seq, state, accepted, lease, text, ...frames] = reply as unknown[];
     const missed = [...model.frames].filter(([number]) => number > label.lastSeq);
     const found = { key, seq, state, accepted, lease, text, frames };
