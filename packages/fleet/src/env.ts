@@ -17,6 +17,6 @@ export const fleetEnv = {
     default: 10,
     min: 0.2,
     max: 300,
-    doc: 'A crashed gateway holds its slots no longer than this. The same in the whole pool.',
+    doc: 'A crashed gateway holds its slots no longer than this, and for half of it Redis may be away unnoticed. The same in the whole pool.',
   }),
 };
