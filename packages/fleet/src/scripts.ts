@@ -23,8 +23,13 @@ type Command = (...args: Argument[]) => Promise<unknown>;
 const LUA_FOLDER = new URL('./lua/', import.meta.url);
 const INCLUDE = /^-- @include (\S+)$/gm;
 
-/** Source of a script with its `-- @include name` lines replaced by lua/includes/<name>.lua, each at its first mention only. */
+/** Source of a script of a pool. */
 export function loadScript(name: ScriptName): string {
+  return readLua(`${name}.lua`);
+}
+
+/** A file of the lua folder, its `-- @include name` lines replaced by lua/includes/<name>.lua, each at its first mention only. */
+export function readLua(file: string): string {
   const included = new Set<string>();
   const expand = (path: string): string =>
     readFileSync(new URL(path, LUA_FOLDER), 'utf8').replace(INCLUDE, (_line, include: string) => {
@@ -32,7 +37,7 @@ export function loadScript(name: ScriptName): string {
       included.add(include);
       return expand(`includes/${include}.lua`);
     });
-  return expand(`${name}.lua`);
+  return expand(file);
 }
 
 /** The scripts of one pool on one connection. */

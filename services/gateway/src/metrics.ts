@@ -1,7 +1,7 @@
 import { ERRORS } from '@voice-fleet/protocol/errors';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { ADMISSION_OUTCOMES } from './admission-outcome.ts';
 import { MOVE_CAUSES } from './session/link-holder.ts';
-import { ADMISSION_OUTCOMES } from './ws/admission-outcome.ts';
 import { UPGRADE_REFUSALS } from './ws/upgrade-gate-refusal.ts';
 
 /** Every metric of the gateway. Labels are bounded: never a session, key or address. */

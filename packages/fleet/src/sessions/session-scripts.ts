@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { redisFault } from '../redis.ts';
+import { readLua } from '../scripts.ts';
 
 export const SESSION_SCRIPTS = ['open', 'save', 'resume', 'end', 'charge', 'total'] as const;
 export type SessionScript = (typeof SESSION_SCRIPTS)[number];
@@ -9,23 +9,14 @@ export type SessionScript = (typeof SESSION_SCRIPTS)[number];
 export type Argument = string | number;
 type Command = (...args: Argument[]) => Promise<unknown>;
 
-const LUA_FOLDER = new URL('../lua/', import.meta.url);
-const INCLUDE = /^-- @include (\S+)$/gm;
 /** A wrong day is answered with the right one, so a second try fails only if midnight lies between the two. */
 const DAY_TRIES = 3;
 
 const DayReply = z.tuple([z.literal('day'), z.int()]);
 
-/** Source of lua/sessions/<name>.lua, its `-- @include name` lines replaced by lua/includes/<name>.lua, each at its first mention only. */
+/** Source of lua/sessions/<name>.lua with what it includes. */
 export function loadSessionScript(name: SessionScript): string {
-  const included = new Set<string>();
-  const expand = (path: string): string =>
-    readFileSync(new URL(path, LUA_FOLDER), 'utf8').replace(INCLUDE, (_line, include: string) => {
-      if (included.has(include)) return '';
-      included.add(include);
-      return expand(`includes/${include}.lua`);
-    });
-  return expand(`sessions/${name}.lua`);
+  return readLua(`sessions/${name}.lua`);
 }
 
 /** The scripts for sessions and usage on one connection. */

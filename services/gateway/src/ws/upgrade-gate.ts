@@ -6,6 +6,7 @@ import type { Principal } from '@voice-fleet/fleet/tenant';
 import { VoiceError } from '@voice-fleet/protocol/errors';
 import { requestPath, type UpgradeRefusal } from '@voice-fleet/runtime/upgrade';
 import type { Logger } from '@voice-fleet/telemetry/logger';
+import { admissionOutcome } from '../admission-outcome.ts';
 import type { Authenticator } from '../auth/authenticator.ts';
 import { tenantClaim } from '../auth/session-limits.ts';
 import type { Dialect } from '../dialects/dialect.ts';
@@ -13,7 +14,6 @@ import type { Dialects } from '../dialects/dialects.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import { refusalError } from '../routing/refusal.ts';
 import type { DailyAudio } from '../usage/daily-audio.ts';
-import { admissionOutcome } from './admission-outcome.ts';
 import type { UpgradeHold } from './upgrade-gate-hold.ts';
 import {
   refusalReason,
