@@ -133,7 +133,8 @@ describe('LinkHolder', () => {
     await turn();
     await turn();
     expect(holder.link).toBe(second);
-    expect(route.requests.at(-1)?.avoid).toBeUndefined();
+    expect(route.requests.at(-1)).toMatchObject({ avoid: 'w', waitMs: 0 });
+    expect(route.requests.at(-1)).not.toHaveProperty('leave');
   });
 
   it('leaves a link that is of no use: it is closed, not heard any more, and another is looked for', async () => {
@@ -146,6 +147,21 @@ describe('LinkHolder', () => {
     reported(0)?.onLost('gone');
     await turn();
     expect([first.calls, lost, linked]).toEqual([['close'], [], ['engine_failed']]);
+  });
+
+  it('asks once more for another when the link is left that it was to move from: there may be none', async () => {
+    await holder.open({ waitMs: 0 });
+    route.answers = [() => Promise.reject(new VoiceError('fleet_unavailable'))];
+    holder.move('engine_failed');
+    await turn();
+    holder.leave('engine_failed');
+    await turn();
+    expect(route.requests.map(({ leave, avoid, waitMs }) => [leave, avoid, waitMs])).toEqual([
+      [undefined, undefined, 0],
+      ['w', undefined, 0],
+      [undefined, 'w', 0],
+    ]);
+    await holder.close();
   });
 
   it('gives its slot back once, when closed, and not when it moves', async () => {

@@ -39,6 +39,9 @@ export class LinkHolder {
   /** Settles when the search under way is over, and every link left is closed. */
   #busy: Promise<unknown> = Promise.resolve();
   #searching = false;
+  /** Why it is searched, the last reason counting. */
+  #cause: MoveCause = 'lost';
+  #avoid: string | undefined;
   #linkedMs = 0;
   #failures = 0;
   #wake: (() => void) | undefined;
@@ -62,7 +65,7 @@ export class LinkHolder {
   /** Looks for the first link of a session that was admitted before. Throws when closed. */
   resume(): void {
     this.#closed.signal.throwIfAborted();
-    this.#search(undefined, 'resumed');
+    this.#search('resumed');
   }
 
   /** Somebody needs a link now: a pause between two attempts ends. */
@@ -76,12 +79,12 @@ export class LinkHolder {
     if (link === undefined) return;
     this.#link = undefined;
     this.#after(link.close());
-    this.#search(link, cause);
+    this.#search(cause, link);
   }
 
   /** Looks for another link while the present one works on. */
   move(cause: MoveCause): void {
-    if (this.#link !== undefined) this.#search(this.#link, cause);
+    if (this.#link !== undefined && !this.#searching) this.#search(cause);
   }
 
   /** Settles when the slot is given back, whatever was under way. */
@@ -143,15 +146,18 @@ export class LinkHolder {
   #lose(link: Link, cause: string): void {
     this.#link = undefined;
     this.#deps.listener.onLost(cause);
-    this.#search(link, 'lost');
+    this.#search('lost', link);
   }
 
-  #search(from: Link | undefined, cause: MoveCause): void {
+  /** `left`: a link that is of no use any more. */
+  #search(cause: MoveCause, left?: Link): void {
     if (this.#closed.signal.aborted) return;
+    this.#cause = cause;
+    this.#avoid = left?.workerId;
     if (this.#searching) return this.hurry();
     this.#searching = true;
     if (this.#deps.clock.now() - this.#linkedMs >= SOUND_MS) this.#failures = 0;
-    const found = this.#find(from?.workerId, cause).finally(() => {
+    const found = this.#find(this.#deps.clock.now()).finally(() => {
       this.#searching = false;
       this.#wake = undefined;
       this.#tellDraining();
@@ -159,22 +165,27 @@ export class LinkHolder {
     this.#after(found);
   }
 
-  async #find(avoid: string | undefined, cause: MoveCause): Promise<void> {
+  async #find(sinceMs: number): Promise<void> {
     const { clock, listener } = this.#deps;
     const { signal } = this.#closed;
-    const sinceMs = clock.now();
-    for (let attempt = 0; !signal.aborted; attempt += 1) {
+    while (!signal.aborted) {
       if (this.#failures > 0)
         await this.#pause(backoffMs(this.#failures - 1, RETRY_BASE_MS, RETRY_CAP_MS));
       this.#failures += 1;
       if (signal.aborted) return;
+      // A worker just left is passed over once: it may be the only one, and may be back.
+      const avoid = this.#avoid;
+      this.#avoid = undefined;
+      const leave = this.#link?.workerId;
+      // Whether there is another is to be known at once when one is in trouble: should it be lost, that decides.
+      const asks = avoid !== undefined || (leave !== undefined && this.#cause === 'engine_failed');
       try {
         const link = await this.#connect({
-          waitMs: attempt === 0 ? 0 : LINE_MS,
-          ...(this.#link !== undefined && { leave: this.#link.workerId }),
-          ...(avoid !== undefined && attempt === 0 && { avoid }),
+          waitMs: asks ? 0 : LINE_MS,
+          ...(leave !== undefined && { leave }),
+          ...(avoid !== undefined && { avoid }),
         });
-        return listener.onLinked(link, cause, clock.now() - sinceMs);
+        return listener.onLinked(link, this.#cause, clock.now() - sinceMs);
       } catch (error) {
         if (signal.aborted) return;
         listener.onRefused(
