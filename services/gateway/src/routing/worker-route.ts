@@ -49,6 +49,7 @@ export class WorkerRoute implements Route {
   #unanswered: string | undefined;
   /** The lease is being exchanged for another. */
   #moving = false;
+  #lostWhileMoving = false;
 
   constructor(request: RouteRequest, deps: WorkerRouteDeps) {
     this.#request = request;
@@ -60,7 +61,7 @@ export class WorkerRoute implements Route {
 
   /** Of the lease held: what another gateway needs to take it over. */
   get leaseToken(): string | undefined {
-    return this.#lease?.token;
+    return this.#lease?.token ?? this.#request.leaseToken;
   }
 
   async connect(request: LinkRequest): Promise<Link> {
@@ -139,6 +140,8 @@ export class WorkerRoute implements Route {
       this.#moving = false;
     });
     this.#unanswered = undefined;
+    if (placement.kind === 'refused' && this.#lostWhileMoving) this.#link?.lose('lease lost');
+    this.#lostWhileMoving = false;
     if (placement.kind === 'refused') throw refusalError(placement, again);
     const { lease } = placement;
     if (held !== undefined) keeper.drop(held);
@@ -146,6 +149,7 @@ export class WorkerRoute implements Route {
     keeper.hold(lease, () => {
       metrics.leaseOperations.labels('renew', 'lost').inc();
       // While it is exchanged it may have gone already, in the step that granted the next one.
+      this.#lostWhileMoving = this.#moving;
       if (this.#lease === lease && !this.#moving) this.#link?.lose('lease lost');
     });
     return lease;

@@ -34,12 +34,17 @@ export class Failover {
 
   /** The worker was lost, with all words before `settledSample` told. False: it was one too many. */
   lost(code: ErrorCode, settledSample: number): boolean {
+    if (!this.count(settledSample)) return false;
+    this.wait(code);
+    return true;
+  }
+
+  /** The worker is of no use to the utterance, though it works on. False: it was one too many. */
+  count(settledSample: number): boolean {
     if (settledSample >= this.#lostAtSample + PROGRESS_SAMPLES) this.#losses = 0;
     this.#lostAtSample = settledSample;
     this.#losses += 1;
-    if (this.#losses > this.#limits.maxLosses) return false;
-    this.wait(code);
-    return true;
+    return this.#losses <= this.#limits.maxLosses;
   }
 
   /** An utterance needs a worker and there is none. */

@@ -159,7 +159,7 @@ describe('LinkHolder', () => {
     expect(route.requests.map(({ leave, avoid, waitMs }) => [leave, avoid, waitMs])).toEqual([
       [undefined, undefined, 0],
       ['w', undefined, 0],
-      [undefined, 'w', 0],
+      ['w', 'w', 0],
     ]);
     await holder.close();
   });

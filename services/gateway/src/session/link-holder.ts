@@ -1,12 +1,15 @@
 import { VoiceError } from '@voice-fleet/protocol/errors';
 import { backoffMs } from '@voice-fleet/runtime/backoff';
 import type { Clock } from '@voice-fleet/runtime/clock';
+import { NO_WORKERS } from './failover.ts';
 import type { Link, LinkListener, LinkRequest, Route } from './link.ts';
 
 const RETRY_BASE_MS = 100;
 const RETRY_CAP_MS = 5_000;
 /** A link that lived this long was sound: its loss is not answered with a pause. */
 const SOUND_MS = 5_000;
+/** For so long a session waits for another worker than the one that could not go on with it. */
+const LEAVE_MS = 30_000;
 /** For one stay in the line: then other workers may have come up. */
 const LINE_MS = 10_000;
 
@@ -42,6 +45,8 @@ export class LinkHolder {
   /** Why it is searched, the last reason counting. */
   #cause: MoveCause = 'lost';
   #avoid: string | undefined;
+  /** A worker that is there but cannot go on with this session. */
+  #useless: string | undefined;
   #linkedMs = 0;
   #failures = 0;
   #wake: (() => void) | undefined;
@@ -78,6 +83,7 @@ export class LinkHolder {
     const link = this.#link;
     if (link === undefined) return;
     this.#link = undefined;
+    this.#useless = link.workerId;
     this.#after(link.close());
     this.#search(cause, link);
   }
@@ -115,7 +121,7 @@ export class LinkHolder {
       onStalled: () => present() && listener.onStalled(),
       onCongestion: (clogged) => present() && listener.onCongestion(clogged),
       onDraining: (cause) => {
-        draining ??= cause;
+        if (draining !== 'stopping') draining = cause;
         if (present()) this.#tellDraining();
       },
       onLost: (cause) => {
@@ -176,23 +182,28 @@ export class LinkHolder {
       // A worker just left is passed over once: it may be the only one, and may be back.
       const avoid = this.#avoid;
       this.#avoid = undefined;
-      const leave = this.#link?.workerId;
+      const leave = this.#link?.workerId ?? this.#useless;
       // Whether there is another is to be known at once when one is in trouble: should it be lost, that decides.
-      const asks = avoid !== undefined || (leave !== undefined && this.#cause === 'engine_failed');
+      const asks =
+        avoid !== undefined || (this.#link !== undefined && this.#cause === 'engine_failed');
       try {
         const link = await this.#connect({
           waitMs: asks ? 0 : LINE_MS,
           ...(leave !== undefined && { leave }),
           ...(avoid !== undefined && { avoid }),
         });
+        this.#useless = undefined;
         return listener.onLinked(link, this.#cause, clock.now() - sinceMs);
-      } catch (error) {
+      } catch (thrown) {
         if (signal.aborted) return;
-        listener.onRefused(
-          error instanceof VoiceError
-            ? error
-            : new VoiceError('fleet_unavailable', { cause: error }),
-        );
+        const error =
+          thrown instanceof VoiceError
+            ? thrown
+            : new VoiceError('fleet_unavailable', { cause: thrown });
+        // Better that one than none, in the end.
+        const late = clock.now() - sinceMs >= LEAVE_MS;
+        if (late || error.details['reason'] === NO_WORKERS) this.#useless = undefined;
+        listener.onRefused(error);
       }
     }
   }

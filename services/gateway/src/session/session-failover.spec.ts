@@ -289,6 +289,38 @@ describe('a session that loses its worker', () => {
     expect([told(), sink.ends, replayed(link)]).toEqual([[], [], SECOND]);
   });
 
+  it('goes nowhere when every engine fails on its utterance: the last one says so', async () => {
+    start();
+    speak(1);
+    for (let nth = 0; nth < 6; nth += 1) {
+      reported().onDraining('engine');
+      await turn();
+      clock.advance(10_000);
+      await turn();
+    }
+    expect(session.totals.moves).toBe(LIMITS.failover.maxLosses);
+    reported().onUtterance({ type: 'failed', utterance: 1, reason: 'x' });
+    await turn();
+    expect(told()).toEqual(['engine_failed']);
+  });
+
+  it('does not go back to the worker that failed while others are only full', async () => {
+    route.answers = [refuse('at_capacity'), refuse('at_capacity'), async () => link];
+    start();
+    speak(1);
+    reported().onUtterance({ type: 'failed', utterance: 1, reason: 'x' });
+    for (let round = 0; round < 4; round += 1) {
+      await turn();
+      clock.advance(1_000);
+    }
+    expect(route.requests.slice(1).map(({ leave, waitMs }) => [leave, waitMs])).toEqual([
+      ['w', 0],
+      ['w', 10_000],
+      ['w', 10_000],
+    ]);
+    expect([told(), sink.moves]).toEqual([[], ['engine_failed']]);
+  });
+
   it('waits for another when all are full', async () => {
     route.answers = [refuse('at_capacity'), async () => link];
     start();

@@ -186,6 +186,9 @@ export class Session implements HolderListener {
   }
 
   onDraining(cause: 'stopping' | 'engine'): void {
+    const settledSample = this.#utterance?.settledSample ?? 0;
+    // An utterance that every engine fails on is not to go round the fleet: the last worker's own error ends it.
+    if (cause === 'engine' && !this.#failover.count(settledSample)) return;
     this.#links.move(cause === 'engine' ? 'engine_failed' : 'draining');
   }
 
@@ -327,15 +330,10 @@ export class Session implements HolderListener {
     if (this.#endsWith) this.#endNow(this.#endsWith);
   }
 
-  #dropped(
-    utterance: Utterance,
-    samples: number,
-    maxBacklogSamples: number,
-    source: DropSource,
-  ): void {
+  #dropped(utterance: Utterance, samples: number, limit: number, source: DropSource): void {
     this.totals.droppedSamples += samples;
-    const { id: utteranceId } = utterance;
-    this.#emit({ kind: 'dropped', utteranceId, samples, maxBacklogSamples, source });
+    const dropped = { utteranceId: utterance.id, samples, maxBacklogSamples: limit, source };
+    this.#emit({ kind: 'dropped', ...dropped });
   }
 
   #endNow(error: VoiceError): void {

@@ -63,7 +63,9 @@ export class UsageMeter {
   #stopped = false;
   #booking: Promise<void> | undefined;
   #next: Promise<void> | undefined;
+  /** A batch of closed sessions that waits for the one under way. */
   #closing: Promise<void> | undefined;
+  #bookingClosed: Promise<void> | undefined;
 
   constructor(options: UsageMeterOptions) {
     this.#ledger = options.ledger;
@@ -117,11 +119,14 @@ export class UsageMeter {
 
   /** Offers what closed sessions have left to the ledger, in one batch for all that close now; does not reject. */
   #bookClosed(): Promise<void> {
-    this.#closing ??= (this.#booking ?? Promise.resolve()).then(() => {
+    if (this.#closing !== undefined) return this.#closing;
+    const closing = Promise.all([this.#booking, this.#bookingClosed]).then(() => {
       this.#closing = undefined;
-      return this.#book([...this.#backlog]);
+      this.#bookingClosed = this.#book([...this.#backlog]);
+      return this.#bookingClosed;
     });
-    return this.#closing;
+    this.#closing = closing;
+    return closing;
   }
 
   /** Settles when all that was accepted before the call was offered to the ledger; does not reject. */
