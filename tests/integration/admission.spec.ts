@@ -4,8 +4,9 @@ import type { TenantLimits } from '@voice-fleet/fleet/tenant';
 import { TenantStore } from '@voice-fleet/fleet/tenants/tenant-store';
 import { frames, range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import type { Redis } from 'ioredis';
-import { Fleet, until } from '../support/fleet.ts';
+import { Fleet } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
+import { until } from '../support/until.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
 
 jest.setTimeout(30_000);

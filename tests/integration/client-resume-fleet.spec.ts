@@ -4,8 +4,9 @@ import { ResumableYapClient } from '@voice-fleet/client/resumable-yap-client';
 import { YAP_PATH } from '@voice-fleet/protocol/yap';
 import { frames, range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import fc from 'fast-check';
-import { Fleet, KEY, until } from '../support/fleet.ts';
+import { Fleet, KEY } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
+import { until } from '../support/until.ts';
 
 jest.setTimeout(60_000);
 

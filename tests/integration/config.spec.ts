@@ -1,7 +1,7 @@
 import { describe, expect, it, jest } from '@jest/globals';
 import { startRedis } from '@voice-fleet/testkit/redis';
-import { until } from '../support/fleet.ts';
 import { ServiceProcess } from '../support/service-process.ts';
+import { until } from '../support/until.ts';
 
 jest.setTimeout(90_000);
 

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
-import { Fleet, until } from '../support/fleet.ts';
+import { Fleet } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
+import { until } from '../support/until.ts';
 
 /** An engine that is loading until the test lets it go. */
 class LoadingEngine extends ScriptedEngine {

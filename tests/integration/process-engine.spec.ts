@@ -28,7 +28,7 @@ import {
   type FakeVoxtralOptions,
   fakeVoxtralEnv,
 } from '@voice-fleet/testkit/fake-voxtral/fake-voxtral';
-import { until } from '../support/fleet.ts';
+import { until } from '../support/until.ts';
 
 jest.setTimeout(60_000);
 

@@ -12,7 +12,8 @@ import {
   type FakeVoxtralOptions,
   fakeVoxtralEnv,
 } from '@voice-fleet/testkit/fake-voxtral/fake-voxtral';
-import { Fleet, until } from '../support/fleet.ts';
+import { Fleet } from '../support/fleet.ts';
+import { until } from '../support/until.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
 
 /** Audio comes so many times faster than people talk: a process tells no times, so words are timed by when they come. */

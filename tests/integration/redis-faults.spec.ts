@@ -1,8 +1,9 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
-import { Fleet, KEY, until } from '../support/fleet.ts';
+import { Fleet, KEY } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { ServiceProcess } from '../support/service-process.ts';
+import { until } from '../support/until.ts';
 import { YapSocket } from '../support/yap-socket.ts';
 
 jest.setTimeout(30_000);

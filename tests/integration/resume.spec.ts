@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { YapServerFrame } from '@voice-fleet/protocol/yap';
 import { frames, range, SLOT_SAMPLES, speak, transcript } from '@voice-fleet/testkit/coded-speech';
-import { Fleet, KEY, until } from '../support/fleet.ts';
+import { Fleet, KEY } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
+import { until } from '../support/until.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
 
 jest.setTimeout(30_000);

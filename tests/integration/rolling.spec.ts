@@ -10,8 +10,9 @@ import {
   speak,
   transcript,
 } from '@voice-fleet/testkit/coded-speech';
-import { Fleet, until } from '../support/fleet.ts';
+import { Fleet } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
+import { until } from '../support/until.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
 
 const SAMPLES_PER_S = 16_000;

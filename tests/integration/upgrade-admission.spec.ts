@@ -11,8 +11,9 @@ import { parseEnv } from '@voice-fleet/runtime/env';
 import { createLogger } from '@voice-fleet/telemetry/logger';
 import type { Redis } from 'ioredis';
 import { WebSocket } from 'ws';
-import { Fleet, KEY, until } from '../support/fleet.ts';
+import { Fleet, KEY } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
+import { until } from '../support/until.ts';
 
 jest.setTimeout(30_000);
 

@@ -3,8 +3,9 @@ import { connect, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import fc from 'fast-check';
-import { Fleet, KEY, until } from '../support/fleet.ts';
+import { Fleet, KEY } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
+import { until } from '../support/until.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
 
 jest.setTimeout(60_000);

@@ -4,7 +4,7 @@ import { frames, silence, speak, transcript } from '@voice-fleet/testkit/coded-s
 import { AT_DONE, type Fault, type UtteranceFault } from '@voice-fleet/testkit/fake-vllm/faults';
 import { codedHearing, type Hearing } from '@voice-fleet/testkit/fake-vllm/hearing';
 import fc from 'fast-check';
-import { until } from '../support/fleet.ts';
+import { until } from '../support/until.ts';
 import { VllmFleet } from '../support/vllm-fleet.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
 

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import type { Fault } from '@voice-fleet/testkit/fake-vllm/faults';
-import { until } from '../support/fleet.ts';
+import { until } from '../support/until.ts';
 import { VllmFleet } from '../support/vllm-fleet.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
 

@@ -3,7 +3,7 @@ import type { AsrEngine } from '@voice-fleet/asr-worker/engines/engine';
 import { frames, range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { FakeVllm } from '@voice-fleet/testkit/fake-vllm/fake-vllm';
 import { freePort } from '@voice-fleet/testkit/ports';
-import { until } from '../support/fleet.ts';
+import { until } from '../support/until.ts';
 import { VllmFleet } from '../support/vllm-fleet.ts';
 import { workerEngine } from '../support/worker-engine.ts';
 import type { YapSocket } from '../support/yap-socket.ts';

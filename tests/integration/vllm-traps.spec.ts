@@ -7,7 +7,7 @@ import {
   speak,
   transcript,
 } from '@voice-fleet/testkit/coded-speech';
-import { until } from '../support/fleet.ts';
+import { until } from '../support/until.ts';
 import { VllmFleet } from '../support/vllm-fleet.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
 

@@ -11,9 +11,10 @@ import {
   speak,
   transcript,
 } from '@voice-fleet/testkit/coded-speech';
-import { Fleet, until } from '../support/fleet.ts';
+import { Fleet } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { ServiceProcess } from '../support/service-process.ts';
+import { until } from '../support/until.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
 
 jest.setTimeout(30_000);

@@ -8,8 +8,8 @@ import { FakeVllm } from '@voice-fleet/testkit/fake-vllm/fake-vllm';
 import { freePort } from '@voice-fleet/testkit/ports';
 import { startRedis } from '@voice-fleet/testkit/redis';
 import { endCommands, startCommand } from '../e2e/command.ts';
-import { until } from '../support/fleet.ts';
 import { ServiceProcess } from '../support/service-process.ts';
+import { until } from '../support/until.ts';
 
 jest.setTimeout(60_000);
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { readWav } from '@voice-fleet/speech/wav';
 import { frames, range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
-import { until } from '../support/fleet.ts';
+import { until } from '../support/until.ts';
 import { VllmFleet } from '../support/vllm-fleet.ts';
 
 /** Set by `npm test` where the packages are unpacked instead of installed. */

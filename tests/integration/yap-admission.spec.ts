@@ -16,8 +16,9 @@ import { WorkerRegistry } from '@voice-fleet/fleet/worker-registry';
 import { range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import type { Redis } from 'ioredis';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { Fleet, until } from '../support/fleet.ts';
+import { Fleet } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
+import { until } from '../support/until.ts';
 
 jest.setTimeout(30_000);
 

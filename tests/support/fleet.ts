@@ -9,6 +9,7 @@ import { type Gateway, startGateway } from '@voice-fleet/gateway/gateway';
 import { parseEnv } from '@voice-fleet/runtime/env';
 import { createLogger } from '@voice-fleet/telemetry/logger';
 import { startRedis, type TestRedis } from '@voice-fleet/testkit/redis';
+import { until } from './until.ts';
 import { YapSocket } from './yap-socket.ts';
 
 export const KEY = 'test-key';
@@ -24,19 +25,6 @@ const LOOPBACK = {
   WORKER_BIND_HOST: '127.0.0.1',
 };
 const FREE_PORTS = { SERVER_PORT: '0', INTERNAL_PORT: '0', WORKER_PORT: '0' };
-
-/** Waits until `condition` holds, looking every few milliseconds: for effects that no event tells of. */
-export async function until(
-  condition: () => boolean | Promise<boolean>,
-  what: string,
-  timeoutMs = 5_000,
-): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`timed out waiting until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
 
 /** Real gateways and workers in this process, on real sockets and a real redis-server. Engines are given by the test. */
 export class Fleet implements AsyncDisposable {
