@@ -2,11 +2,14 @@
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { ensureSystem } from './lib/system.mjs';
 
 const jest = join(
   dirname(createRequire(import.meta.url).resolve('jest/package.json')),
   'bin/jest.js',
 );
+// Redis may be in a folder that is on nobody's PATH.
+const system = await ensureSystem();
 const { status } = spawnSync(
   process.execPath,
   [
@@ -15,6 +18,6 @@ const { status } = spawnSync(
     jest,
     ...process.argv.slice(2),
   ],
-  { stdio: 'inherit' },
+  { stdio: 'inherit', env: { ...process.env, ...system.env } },
 );
 process.exitCode = status ?? 1;
