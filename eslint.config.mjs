@@ -6,7 +6,7 @@ const forbid = (...patterns) => ({
   'no-restricted-imports': ['error', { patterns: patterns.map((group) => ({ group: [group] })) }],
 });
 
-const GATEWAY = ['@voice-fleet/asr-worker/*', '@voice-fleet/testkit/*'];
+const GATEWAY = ['@voice-fleet/asr-worker/*', '@voice-fleet/llm-tts/*', '@voice-fleet/testkit/*'];
 
 export default [
   { ignores: ['**/dist/**', '**/node_modules/**', '**/*.mjs', '**/*.js', '.cache/**'] },
@@ -40,7 +40,12 @@ export default [
   },
   {
     files: ['packages/{fleet,client,testkit}/src/**/*.ts'],
-    rules: forbid('@nestjs/*', '@voice-fleet/gateway/*', '@voice-fleet/asr-worker/*'),
+    rules: forbid(
+      '@nestjs/*',
+      '@voice-fleet/gateway/*',
+      '@voice-fleet/asr-worker/*',
+      '@voice-fleet/llm-tts/*',
+    ),
   },
   {
     files: ['services/gateway/src/**/*.ts'],
@@ -50,7 +55,12 @@ export default [
   {
     files: ['services/asr-worker/src/**/*.ts'],
     ignores: ['**/*.spec.ts'],
-    rules: forbid('@voice-fleet/gateway/*', '@voice-fleet/testkit/*'),
+    rules: forbid('@voice-fleet/gateway/*', '@voice-fleet/llm-tts/*', '@voice-fleet/testkit/*'),
+  },
+  {
+    files: ['services/llm-tts/src/**/*.ts'],
+    ignores: ['**/*.spec.ts'],
+    rules: forbid('@voice-fleet/gateway/*', '@voice-fleet/asr-worker/*', '@voice-fleet/testkit/*'),
   },
   {
     files: ['services/gateway/src/dialects/**/*.ts'],

@@ -129,6 +129,62 @@ export const ERRORS = {
     status: 502,
     message: 'The transcription engine failed on this utterance. Start it again.',
   },
+  protocol_violation: {
+    tier: 'fatal',
+    status: 400,
+    message: 'This frame is not allowed now. Reconnect and follow the protocol.',
+  },
+  unsupported_sample_rate: {
+    tier: 'client_mistake',
+    status: 400,
+    message: 'Audio must be 16 kHz. Resample it and start again.',
+  },
+  not_started: {
+    tier: 'client_mistake',
+    status: 409,
+    message: 'No utterance is open, so this audio was let go. Send start first.',
+  },
+  streaming_disabled: {
+    tier: 'fatal',
+    status: 503,
+    message: 'Streaming is switched off here. Use POST /api/voice.',
+  },
+  model_load_failed: {
+    tier: 'fatal',
+    status: 503,
+    message: 'The transcription model could not be loaded. Tell the operator.',
+  },
+  max_duration_exceeded: {
+    tier: 'recoverable',
+    status: 413,
+    message: 'The utterance is as long as it may be; what was said so far is transcribed.',
+  },
+  asr_timeout: {
+    tier: 'recoverable',
+    status: 504,
+    message: 'The last words did not come in time. Start the utterance again.',
+  },
+  cancelled: { tier: 'recoverable', status: 499, message: 'Cancelled, as you asked.' },
+  llm_timeout: {
+    tier: 'recoverable',
+    status: 504,
+    message: 'The language model took too long. Say it again.',
+  },
+  llm_failed: {
+    tier: 'recoverable',
+    status: 502,
+    message: 'The language model failed. Say it again.',
+  },
+  tts_timeout: {
+    tier: 'recoverable',
+    status: 504,
+    message: 'A phrase took too long to speak and was left out.',
+  },
+  tts_failed: {
+    tier: 'recoverable',
+    status: 502,
+    message: 'A phrase could not be spoken and was left out.',
+  },
   internal: { tier: 'fatal', status: 500, message: 'Internal error.' },
 } as const satisfies Record<string, ErrorSpec>;
 

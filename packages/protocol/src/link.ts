@@ -8,7 +8,7 @@ import { z } from 'zod';
  * sample 0 is the first audio sample the gateway ever accepted in the session.
  */
 export const LINK_PATH = '/link';
-export const LINK_VERSION = 2;
+export const LINK_VERSION = 3;
 
 /** How often a worker tells what it has consumed, at the most. */
 export const LINK_ACK_INTERVAL_MS = 250;
@@ -44,6 +44,13 @@ export const LinkResume = z.strictObject({
 });
 export type LinkResume = z.infer<typeof LinkResume>;
 
+/** When an utterance is taken to be at its end. */
+export const LinkEndpoint = z.strictObject({
+  /** Since the last voiced audio, by the clock too: a client may stop sending. */
+  silenceMs: z.int().min(100).max(10_000),
+});
+export type LinkEndpoint = z.infer<typeof LinkEndpoint>;
+
 /** Gateway to worker. `utterance` numbers an utterance within its session, from 1. */
 export const LinkCommand = z.discriminatedUnion('type', [
   LinkHello,
@@ -53,6 +60,8 @@ export const LinkCommand = z.discriminatedUnion('type', [
     /** Where its audio begins, or with `resume`: where the audio that now comes begins. */
     fromSample: z.int().nonnegative(),
     resume: LinkResume.optional(),
+    /** Whether the worker tells when the speaker begins, and when nothing was said for so long. */
+    endpoint: LinkEndpoint.optional(),
   }),
   z.strictObject({ type: z.literal('finish'), utterance: z.int().positive() }),
   z.strictObject({ type: z.literal('cancel'), utterance: z.int().positive() }),
@@ -87,6 +96,20 @@ export const LinkEvent = z.discriminatedUnion('type', [
     type: z.literal('ack'),
     frames: z.int().nonnegative(),
     takenSample: z.int().nonnegative(),
+    sample: z.int().nonnegative(),
+    /** Time the engine took for the audio of the utterance so far; an engine that takes audio at once needs none. */
+    workMs: z.number().nonnegative().optional(),
+  }),
+  /** The speaker was first heard, at `sample`. At most once in an utterance. */
+  z.strictObject({
+    type: z.literal('speech_started'),
+    utterance: z.int().positive(),
+    sample: z.int().nonnegative(),
+  }),
+  /** Nothing was said for `endpoint.silenceMs` since `sample`. At most once in an utterance, and only after `speech_started`. */
+  z.strictObject({
+    type: z.literal('speech_ended'),
+    utterance: z.int().positive(),
     sample: z.int().nonnegative(),
   }),
   /** `words` are settled for good; `tail` is the engine's present guess at what follows them. */

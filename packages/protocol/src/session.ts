@@ -1,3 +1,4 @@
+import type { ReplyChunk } from './chunk.ts';
 import type { VoiceError } from './errors.ts';
 
 /** What every dialect decodes its frames to. `audio` is the hot path: `pcm` is PCM16 LE, mono, 16 kHz. */
@@ -11,7 +12,10 @@ export type ClientCommand =
   | { kind: 'ignore' }
   | { kind: 'end' };
 
-/** What every dialect encodes its frames from. Partial `text` is append-only: all partials of an utterance joined are its final text. */
+/**
+ * What every dialect encodes its frames from. Partial `text` is append-only: all partials of an utterance joined are its final
+ * text.
+ */
 export type SessionEvent =
   /** Before `created`: all slots are taken, and the session waits in line. */
   | { kind: 'queued'; position: number; estimateMs: number | undefined }
@@ -41,7 +45,62 @@ export type SessionEvent =
   | { kind: 'cancelled'; reason: string }
   | { kind: 'pong' }
   | { kind: 'ended' }
-  | { kind: 'error'; error: VoiceError; utteranceId?: string };
+  | { kind: 'error'; error: VoiceError; utteranceId?: string }
+  | VoiceEvent;
+
+/** What only sessions of a voice pipeline tell: they replace `partial` by `transcript`, and go on after `final`. */
+export type VoiceEvent =
+  /** The whole text so far, each time; it replaces the one before. */
+  | { kind: 'transcript'; utteranceId: string; text: string }
+  /** No more audio is taken; `provisional` or `final` comes next. */
+  | { kind: 'finalizing'; utteranceId: string; reason: FinalizeReason }
+  /** The best text there is at once; `final` follows. */
+  | { kind: 'provisional'; utteranceId: string; text: string }
+  /** A piece of the reply; with `done` the last, which is empty. */
+  | { kind: 'token'; utteranceId: string; text: string; done: boolean }
+  /** One spoken phrase, a whole WAV file in base64. `seq` counts the phrases of the session from 0, without gaps. */
+  | { kind: 'speech'; utteranceId: string; seq: number; audio: string }
+  | { kind: 'phrase-done'; utteranceId: string; seq: number }
+  /** The last phrase of the reply was sent. */
+  | { kind: 'speech-complete'; utteranceId: string }
+  /** One chunk of a reply made straight from audio. */
+  | { kind: 'chunk'; utteranceId: string; chunk: ReplyChunk }
+  | { kind: 'marks'; utteranceId: string; marks: LatencyMarks }
+  /** Work of the engine on the utterance: pieces of audio decoded, and the time that took. */
+  | { kind: 'decode'; utteranceId: string; runs: number; ms: number }
+  | { kind: 'notice'; code: NoticeCode; message: string }
+  /** Only where debug events are asked for; `facts` are flat. */
+  | { kind: 'debug'; event: string; facts: Readonly<Record<string, string | number>> };
+
+/** Why an utterance came to its end. */
+export type FinalizeReason =
+  | 'explicit_stop'
+  | 'vad_silence_timeout'
+  | 'inactivity_timeout'
+  | 'max_utterance_timeout';
+
+/** What a client may want to know and need not act on. */
+export type NoticeCode =
+  | 'backpressure_on'
+  | 'backpressure_off'
+  | 'phrase_dropped'
+  | 'rtf_advisory'
+  | 'barge_in'
+  | 'complete';
+
+/** Unix time in ms at which each first happened; absent: it did not. */
+export interface LatencyMarks {
+  /** First audio received. */
+  readonly t0?: number;
+  /** First partial sent. */
+  readonly t1?: number;
+  /** Final transcript sent. */
+  readonly t2?: number;
+  /** First token of the reply sent. */
+  readonly t3?: number;
+  /** First audio of the reply sent. */
+  readonly t4?: number;
+}
 
 /** How a client that lost its connection takes its session up again, on any gateway. */
 export interface ResumeOffer {

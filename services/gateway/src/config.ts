@@ -9,6 +9,7 @@ import {
 } from '@voice-fleet/runtime/env';
 import { operatorEnv } from '@voice-fleet/runtime/operator-env';
 import { z } from 'zod';
+import { voiceEnv, voiceSettings } from './voice/voice-env.ts';
 
 const SECONDS = 1000;
 /** What RFC 6455 lets an endpoint send. */
@@ -24,6 +25,7 @@ export const GatewayEnv = z
   .object({
     ...operatorEnv(9100),
     ...fleetEnv,
+    ...voiceEnv,
     SERVER_BIND_HOST: textVar({ default: '0.0.0.0', doc: 'Address the public port listens on.' }),
     SERVER_PORT: integerVar({
       default: 8000,
@@ -252,6 +254,7 @@ export const GatewayEnv = z
       busyCode: env.WS_CLOSE_BUSY_CODE,
       idleReason: env.WS_CLOSE_IDLE_REASON,
     },
+    voice: voiceSettings(env),
     link: {
       dialTimeoutMs: env.LINK_DIAL_TIMEOUT_S * SECONDS,
       inboundQueueMax: env.WS_INBOUND_QUEUE_MAX,

@@ -164,6 +164,8 @@ export class WorkerLink implements Link {
       case 'final':
       case 'dropped':
       case 'failed':
+      case 'speech_started':
+      case 'speech_ended':
         return this.#listener.onUtterance(event);
     }
   }

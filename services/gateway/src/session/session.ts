@@ -170,6 +170,7 @@ export class Session implements HolderListener {
         return this.#dropped(utterance, event.samples, event.maxBacklogSamples, 'pending_buffer');
       case 'failed':
         return this.#leave('engine_failed', 'engine_failed');
+      default:
     }
   }
 

@@ -26,8 +26,8 @@ export interface YapSettings {
   readonly idleReason: string;
 }
 
-/** `payload.code` of an error; `details.reason_code` carries our own code. */
-const YAP_ERROR_CODES: Record<ErrorCode, string> = {
+/** `payload.code` of an error; `details.reason_code` carries our own code. Those of the voice pipeline never come here. */
+const YAP_ERROR_CODES: Partial<Record<ErrorCode, string>> = {
   authentication_failed: 'authentication_failed',
   key_revoked: 'authentication_failed',
   scope_missing: 'authentication_failed',
@@ -196,7 +196,7 @@ export class YapCodec implements DialectCodec {
         const ids = this.#ids(event.utteranceId);
         const reason_code = code === 'at_capacity' ? 'server_at_capacity' : code;
         const payload = {
-          code: YAP_ERROR_CODES[code],
+          code: YAP_ERROR_CODES[code] ?? 'internal_error',
           message,
           details: { reason_code, ...details },
         };
@@ -208,6 +208,9 @@ export class YapCodec implements DialectCodec {
         return [frame({ type: 'pong', ...this.#ids(), payload: {} })];
       case 'ended':
         return [frame({ type: 'session_end', ...this.#ids(), payload: {} })];
+      default:
+        // Events of the voice pipeline.
+        return [];
     }
   }
 
