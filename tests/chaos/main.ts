@@ -7,7 +7,7 @@ import { SCENARIOS } from './scenarios/all.ts';
 const HELP = `npm run test:chaos -- [options]
 
 Kills, stops and restarts the processes of a fleet under live sessions, and counts what became of every word.
-Needs redis-server and no GPU. Exit code 0 when no promise was broken, 1 when one was, 2 for wrong flags.
+Needs no GPU. Exit code 0 when no promise was broken, 1 when one was, 2 for wrong flags.
 
   --scenario a,b   only these (default: all)
   --short          the small form that runs with the other tests
