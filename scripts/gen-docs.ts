@@ -6,6 +6,8 @@ import { LaunchEnv } from '@voice-fleet/asr-worker/gpu/launch-env';
 import { WorkerMetrics } from '@voice-fleet/asr-worker/metrics';
 import { GatewayEnv } from '@voice-fleet/gateway/config';
 import { GatewayMetrics } from '@voice-fleet/gateway/metrics';
+import { LlmTtsEnv } from '@voice-fleet/llm-tts/config';
+import { LlmTtsMetrics } from '@voice-fleet/llm-tts/metrics';
 import { ERRORS } from '@voice-fleet/protocol/errors';
 import type { EnvMeta } from '@voice-fleet/runtime/env';
 import type { Registry } from 'prom-client';
@@ -48,6 +50,10 @@ ${envTable(GatewayEnv)}
 ## asr-worker
 
 ${envTable(WorkerEnv)}
+
+## llm-tts
+
+${envTable(LlmTtsEnv)}
 
 ## vLLM launcher
 
@@ -106,6 +112,10 @@ ${metricsTable(new GatewayMetrics(['yap']).registry)}
 ## asr-worker
 
 ${metricsTable(new WorkerMetrics().registry)}
+
+## llm-tts
+
+${metricsTable(new LlmTtsMetrics().registry)}
 `;
 }
 

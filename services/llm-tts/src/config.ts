@@ -1,0 +1,43 @@
+import { integerVar, numberVar, textVar } from '@voice-fleet/runtime/env';
+import { operatorEnv } from '@voice-fleet/runtime/operator-env';
+import { turnEnv } from '@voice-fleet/runtime/turn-env';
+import { z } from 'zod';
+
+const SECONDS = 1000;
+
+/** Every variable llm-tts reads. `docs/configuration.md` is generated from it. */
+export const LlmTtsEnv = z
+  .object({
+    ...operatorEnv(9102),
+    LLM_TTS_BIND_HOST: textVar({ default: '0.0.0.0', doc: 'Address the public port listens on.' }),
+    LLM_TTS_PORT: integerVar({
+      default: 8200,
+      min: 0,
+      max: 65_535,
+      doc: 'Port that gateways send turns to; 0 takes a free one.',
+    }),
+    LLM_TTS_DRAIN_S: numberVar({
+      default: 10,
+      min: 0,
+      max: 600,
+      doc: 'After SIGTERM turns under way finish within this time; then they are cut off.',
+    }),
+    REDIS_URL: textVar({
+      default: 'redis://127.0.0.1:6379',
+      pattern: /^rediss?:\/\//,
+      secret: true,
+      doc: 'Redis or Valkey that holds the conversations.',
+    }),
+    ...turnEnv,
+  })
+  .transform((env) => ({
+    host: env.LLM_TTS_BIND_HOST,
+    port: env.LLM_TTS_PORT,
+    internalHost: env.INTERNAL_BIND_HOST,
+    internalPort: env.INTERNAL_PORT,
+    logLevel: env.LOG_LEVEL,
+    redisUrl: env.REDIS_URL,
+    drainMs: env.LLM_TTS_DRAIN_S * SECONDS,
+  }));
+
+export type LlmTtsConfig = z.infer<typeof LlmTtsEnv>;
