@@ -1,14 +1,15 @@
 const PCM_TAG = 0x0001;
+const FLOAT_TAG = 0x0003;
 const EXTENSIBLE_TAG = 0xfffe;
 /** What follows the format tag in the sub-format GUID of an extensible header. */
-const PCM_GUID_REST = Buffer.from('000000001000800000aa00389b71', 'hex');
+const GUID_REST = Buffer.from('000000001000800000aa00389b71', 'hex');
 const HEADER_BYTES = 44;
 const UNKNOWN_SIZE = 0xffff_ffff;
 const CONVERT = 'Convert it with: ffmpeg -i <input> -c:a pcm_s16le <output>.wav';
 
 /** The bytes are not a WAV file that can be read; the message says why and what to do. */
 export class WavError extends Error {
-  override readonly name = 'WavError';
+  override readonly name: string = 'WavError';
 }
 
 export interface WavAudio {
@@ -18,21 +19,49 @@ export interface WavAudio {
   readonly pcm: Buffer;
 }
 
+/** What a header says of each sample; all are little-endian. */
+export interface WavFormat {
+  readonly sampleRate: number;
+  readonly channels: number;
+  readonly kind: 'pcm' | 'float';
+  /** Of a sample; any that a writer may have thought of. */
+  readonly bits: number;
+}
+
 /** Reads 16 bit PCM, also from files whose header was written before their length was known. */
 export function readWav(buffer: Buffer): WavAudio {
+  const { format, data } = openWav(buffer, checkPcm16);
+  const { sampleRate, channels } = format;
+  return {
+    sampleRate,
+    channels,
+    pcm: data.subarray(0, data.length - (data.length % (2 * channels))),
+  };
+}
+
+/**
+ * Finds format and data of a file with whole or floating-point samples; also when its header was written before its length was known.
+ * `check` may refuse the format, before data are looked for. Both are views of the given buffer.
+ */
+export function openWav(
+  buffer: Buffer,
+  check: (format: WavFormat) => void,
+): { readonly format: WavFormat; readonly data: Buffer } {
   checkRiff(buffer);
-  let format: { sampleRate: number; channels: number } | undefined;
+  let format: WavFormat | undefined;
   let offset = 12;
   while (offset + 8 <= buffer.length) {
     const id = buffer.toString('latin1', offset, offset + 4);
     const size = buffer.readUInt32LE(offset + 4);
     const body = buffer.subarray(offset + 8, Math.min(buffer.length, offset + 8 + size));
-    if (id === 'fmt ') format = readFormat(body);
+    if (id === 'fmt ') {
+      format = readFormat(body);
+      check(format);
+    }
     if (id === 'data') {
       if (!format) throw new WavError(`WAV has its data before its format. ${CONVERT}`);
       const rest = buffer.subarray(offset + 8);
-      const pcm = isOpenEnded(buffer, size) ? rest : body;
-      return { ...format, pcm: pcm.subarray(0, pcm.length - (pcm.length % (2 * format.channels))) };
+      return { format, data: isOpenEnded(buffer, size) ? rest : body };
     }
     offset += 8 + size + (size % 2);
   }
@@ -74,7 +103,7 @@ function checkRiff(buffer: Buffer): void {
   }
 }
 
-function readFormat(body: Buffer): { sampleRate: number; channels: number } {
+function readFormat(body: Buffer): WavFormat {
   if (body.length < 16) {
     throw new WavError(
       `WAV format chunk has ${body.length} of at least 16 bytes: the file is cut off or damaged. Export it again.`,
@@ -84,25 +113,27 @@ function readFormat(body: Buffer): { sampleRate: number; channels: number } {
   const channels = body.readUInt16LE(2);
   const sampleRate = body.readUInt32LE(4);
   const bits = body.readUInt16LE(14);
-  if (!isPcm(tag, body)) {
-    const hex = tag.toString(16).padStart(4, '0');
-    throw new WavError(`WAV holds no plain PCM (format 0x${hex}). ${CONVERT}`);
-  }
-  if (bits !== 16) throw new WavError(`WAV has ${bits} bits per sample, not 16. ${CONVERT}`);
+  const plain = tag === EXTENSIBLE_TAG ? subFormat(body) : tag;
+  if (plain !== PCM_TAG && plain !== FLOAT_TAG) throw notPlain(tag);
   if (channels === 0 || sampleRate === 0) {
     throw new WavError(`WAV claims ${channels} channels at ${sampleRate} Hz. Export it again.`);
   }
-  return { sampleRate, channels };
+  return { sampleRate, channels, kind: plain === PCM_TAG ? 'pcm' : 'float', bits };
 }
 
-function isPcm(tag: number, body: Buffer): boolean {
-  if (tag === PCM_TAG) return true;
-  return (
-    tag === EXTENSIBLE_TAG &&
-    body.length >= 40 &&
-    body.readUInt16LE(24) === PCM_TAG &&
-    body.subarray(26, 40).equals(PCM_GUID_REST)
-  );
+function subFormat(body: Buffer): number | undefined {
+  if (body.length < 40 || !body.subarray(26, 40).equals(GUID_REST)) return undefined;
+  return body.readUInt16LE(24);
+}
+
+function checkPcm16({ kind, bits }: WavFormat): void {
+  if (kind === 'float') throw notPlain(FLOAT_TAG);
+  if (bits !== 16) throw new WavError(`WAV has ${bits} bits per sample, not 16. ${CONVERT}`);
+}
+
+function notPlain(tag: number): WavError {
+  const hex = tag.toString(16).padStart(4, '0');
+  return new WavError(`WAV holds no plain PCM (format 0x${hex}). ${CONVERT}`);
 }
 
 /**
