@@ -37,9 +37,34 @@ describe('health over HTTP', () => {
     return { status: response.status, body: await response.json() };
   }
 
-  it.each(PUBLIC_TRIO)('answers %s with {"status":"ok"} without a key (Y1)', async (path) => {
+  it.each(['/', '/healthz'])('answers %s with {"status":"ok"} without a key (Y1)', async (path) => {
     fleet = await Fleet.start([new ScriptedEngine()]);
     expect(await fleet.get(path)).toEqual({ status: 200, body: { status: 'ok' } });
+  });
+
+  it('counts the open sessions of this gateway at /health, also when clients vanish (Y1, P46, P47)', async () => {
+    fleet = await Fleet.start([new ScriptedEngine()]);
+    await fleet.addGateway();
+    const count = async (gateway: number): Promise<unknown> => {
+      const { status, body } = await fleet.get('/health', gateway);
+      expect([status, body['status'], Object.keys(body)]).toEqual([
+        200,
+        'ok',
+        ['status', 'active_sessions'],
+      ]);
+      return body['active_sessions'];
+    };
+    expect(await count(0)).toBe(0);
+    const staying = await fleet.client();
+    const vanishing = await fleet.client();
+    expect([await count(0), await count(1)]).toEqual([2, 0]);
+    const elsewhere = await fleet.client({ gateway: 1 });
+    expect([await count(0), await count(1)]).toEqual([2, 1]);
+    vanishing.terminate();
+    await until(async () => (await count(0)) === 1, 'the vanished one is not counted');
+    staying.terminate();
+    elsewhere.terminate();
+    await until(async () => (await count(0)) === 0 && (await count(1)) === 0, 'none is counted');
   });
 
   it('answers 503 on all health paths while no worker has ever been there (Y2)', async () => {

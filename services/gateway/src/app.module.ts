@@ -8,7 +8,8 @@ import { AdminController } from './http/admin.controller.ts';
 import { AdminKey } from './http/admin.guard.ts';
 import type { ErrorFilter } from './http/error.filter.ts';
 import { FleetHealth } from './http/fleet-health.ts';
-import { HealthController } from './http/health.controller.ts';
+import { HealthController, OpenSessions } from './http/health.controller.ts';
+import { StreamConfigController, VoiceConfig } from './http/stream-config.controller.ts';
 import { TokensController } from './http/tokens.controller.ts';
 import { UsageController, UsageSource } from './http/usage.controller.ts';
 import { ConnectionServices, VoiceGateway } from './ws/voice.gateway.ts';
@@ -23,6 +24,8 @@ export interface AppParts {
   readonly adminKey: AdminKey;
   readonly errorFilter: ErrorFilter;
   readonly usage: UsageSource;
+  readonly sessions: OpenSessions;
+  readonly voice: VoiceConfig;
 }
 
 /** Nest's view of the gateway: its one socket gateway and its controllers. `gateway.ts` builds the parts. */
@@ -31,7 +34,13 @@ export class AppModule {
   static with(parts: AppParts): DynamicModule {
     return {
       module: AppModule,
-      controllers: [HealthController, AdminController, TokensController, UsageController],
+      controllers: [
+        HealthController,
+        AdminController,
+        TokensController,
+        UsageController,
+        StreamConfigController,
+      ],
       providers: [
         { provide: Dialects, useValue: parts.dialects },
         { provide: ConnectionServices, useValue: parts.services },
@@ -42,6 +51,8 @@ export class AppModule {
         { provide: AdminKey, useValue: parts.adminKey },
         { provide: APP_FILTER, useValue: parts.errorFilter },
         { provide: UsageSource, useValue: parts.usage },
+        { provide: OpenSessions, useValue: parts.sessions },
+        { provide: VoiceConfig, useValue: parts.voice },
         VoiceGateway,
       ],
     };

@@ -29,6 +29,7 @@ import { useJsonBodies } from './http/admin-bodies.ts';
 import { ErrorFilter } from './http/error.filter.ts';
 import { FleetHealth } from './http/fleet-health.ts';
 import { LimitedHttp } from './http/limited-http.ts';
+import { VoiceConfig } from './http/stream-config.controller.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { WorkerRoute } from './routing/worker-route.ts';
 import { DailyAudio } from './usage/daily-audio.ts';
@@ -154,6 +155,8 @@ export async function startGateway(
         ledger,
         wallNow: () => clock.wallNow(),
       },
+      sessions: { count: () => metrics.openSessions() },
+      voice: new VoiceConfig(config.voice),
     }),
     new LimitedHttp(config.headersTimeoutMs),
     { logger: false, abortOnError: false, bodyParser: false },

@@ -143,4 +143,10 @@ export class GatewayMetrics {
     for (const cause of MOVE_CAUSES) this.moves.labels(cause).inc(0);
     for (const code of Object.keys(ERRORS)) this.errors.labels(code).inc(0);
   }
+
+  /** Admitted sessions of this process that are not over, over all protocols. */
+  async openSessions(): Promise<number> {
+    const { values } = await this.sessionsActive.get();
+    return values.reduce((sum, { value }) => sum + value, 0);
+  }
 }

@@ -87,10 +87,11 @@ export class ErrorFilter implements ExceptionFilter {
     return this.#ofFramework(thrown, request);
   }
 
-  /** Faults of Nest and of its body parser: `status` 404 for an unknown path, 400, 413 or 415 for a body. */
+  /** Faults of Nest and of its body parser: `status` 404 for an unknown path, 405 for a method, 400, 413 or 415 for a body. */
   #ofFramework(thrown: unknown, { method, path }: HttpRequest): Answer {
     const status = statusOf(thrown);
     if (status === 404) return plain(404, 'not_found', `There is no ${method} ${path} here.`);
+    if (status === 405) return plain(405, 'method_not_allowed', `${path} does not take ${method}.`);
     if (status === 413) return plain(413, 'message_too_large', 'The body is too large.');
     if (status === 415)
       return plain(415, 'invalid_message', 'The body must be JSON in UTF-8, plain or gzip.');
