@@ -7,8 +7,8 @@ const SCHEMES: Readonly<Record<string, 'ws:' | 'wss:'>> = {
   'https:': 'wss:',
 };
 
-/** Reads `host:port`, `ws(s)://…` or `http(s)://…`; a URL without a path gets that of the yap dialect. */
-export function parseServerUrl(server: string, secure = false): URL {
+/** Reads `host:port`, `ws(s)://…` or `http(s)://…`; a URL without a path gets `path`, by default that of the yap dialect. */
+export function parseServerUrl(server: string, secure = false, path: string = YAP_PATH): URL {
   const text = server.trim();
   const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text);
   const candidate = hasScheme ? text : `${secure ? 'wss' : 'ws'}://${text}`;
@@ -16,8 +16,8 @@ export function parseServerUrl(server: string, secure = false): URL {
   const source = new URL(candidate);
   const scheme = SCHEMES[source.protocol];
   if (scheme === undefined || source.hostname === '') throw invalid(server);
-  const path = source.pathname === '/' ? YAP_PATH : source.pathname;
-  return new URL(`${secure ? 'wss:' : scheme}//${source.host}${path}${source.search}`);
+  const full = source.pathname === '/' ? path : source.pathname;
+  return new URL(`${secure ? 'wss:' : scheme}//${source.host}${full}${source.search}`);
 }
 
 /** The address as it may be printed: a key in the query stays secret. */

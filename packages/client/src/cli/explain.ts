@@ -1,3 +1,5 @@
+import { YAP_PATH } from '@voice-fleet/protocol/yap';
+import { VoiceProtocolError, VoiceServerError } from '../voice-errors.ts';
 import {
   YapConnectionClosed,
   YapProtocolError,
@@ -9,7 +11,7 @@ import {
 } from '../yap-errors.ts';
 
 /** One sentence or two for a person at a shell: what happened and what to do next. */
-export function explain(error: unknown, server: string): string {
+export function explain(error: unknown, server: string, path: string = YAP_PATH): string {
   if (error instanceof YapRejected) return explainRejected(error, server);
   if (error instanceof YapServerError) {
     return `${server} answered with the error ${error.code}/${error.reasonCode}: ${error.message}`;
@@ -17,15 +19,16 @@ export function explain(error: unknown, server: string): string {
   if (error instanceof YapResumeRefused) {
     return `The session was lost: ${error.message}`;
   }
-  if (error instanceof YapUnreachable) return explainUnreachable(error, server);
+  if (error instanceof VoiceServerError) return explainVoice(error, server);
+  if (error instanceof YapUnreachable) return explainUnreachable(error, server, path);
   if (error instanceof YapTimeout) {
     return `${error.message} Is ${server} a voice-fleet gateway, and is it healthy? Ask its /healthz.`;
   }
   if (error instanceof YapConnectionClosed) {
     return `${error.message} The server or something between ended the session; run again, with --debug to see its last frames.`;
   }
-  if (error instanceof YapProtocolError) {
-    return `${error.message} Check that ${server} points at /api/asr-streaming.`;
+  if (error instanceof YapProtocolError || error instanceof VoiceProtocolError) {
+    return `${error.message} Check that ${server} points at ${path}.`;
   }
   return error instanceof Error ? error.message : String(error);
 }
@@ -44,7 +47,14 @@ function explainRejected({ reason, message }: YapRejected, server: string): stri
   }
 }
 
-function explainUnreachable(error: YapUnreachable, server: string): string {
+function explainVoice({ code, message }: VoiceServerError, server: string): string {
+  if (code === 'UNAUTHORIZED') return explainRejected(new YapRejected('auth', message), server);
+  if (code === 'AT_CAPACITY') return explainRejected(new YapRejected('capacity', message), server);
+  if (code === 'LIMIT_REACHED') return explainRejected(new YapRejected('limit', message), server);
+  return `${server} ended the session with ${code}: ${message}`;
+}
+
+function explainUnreachable(error: YapUnreachable, server: string, path: string): string {
   const code = (error.cause as NodeJS.ErrnoException | undefined)?.code;
   if (code === 'ECONNREFUSED') {
     return `Nothing listens at ${server}: start the fleet with \`npm start\`, or name another address with --server.`;
@@ -53,7 +63,7 @@ function explainUnreachable(error: YapUnreachable, server: string): string {
     return `The host of ${server} is not known: check the address given with --server or VOXTRAL_SERVER.`;
   }
   if (error.httpStatus !== undefined) {
-    return `${error.message} Check the path of ${server}; it should be /api/asr-streaming.`;
+    return `${error.message} Check the path of ${server}; it should be ${path}.`;
   }
   return `Cannot connect to ${server} (${error.message}): check the address, and --secure if the server speaks TLS.`;
 }

@@ -1,4 +1,5 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { YAP_PATH } from '@voice-fleet/protocol/yap';
 import type { Clock } from '@voice-fleet/runtime/clock';
 import { loadPcm } from '../audio-source.ts';
 import { findSamples } from '../samples.ts';
@@ -55,9 +56,12 @@ export const AUDIO = {
   'full-text': { type: 'boolean', default: false },
 } as const satisfies Options;
 
-export const CONNECTION_HELP = `Connection:
+export const CONNECTION_HELP = connectionHelp(YAP_PATH);
+
+export function connectionHelp(path: string): string {
+  return `Connection:
   --server ADDRESS     host:port, ws(s)://… or http(s)://…; a missing path becomes
-                       /api/asr-streaming (default: $VOXTRAL_SERVER or localhost:8000)
+                       ${path} (default: $VOXTRAL_SERVER or localhost:8000)
   --secure             use wss even when the address does not say so
   --voxtral-key KEY    API key (default: $VOXTRAL_API_KEY)
   --key-in PLACE       header (default) or query
@@ -67,6 +71,7 @@ Output:
   --json               one JSON object on stdout and nothing else there
   --debug              every frame received and full error stacks, on stderr
   --help               this text`;
+}
 
 export const SURVIVAL_HELP = `Survival:
   --resumable          the session outlives its connection: it is taken up again elsewhere
@@ -103,17 +108,17 @@ export interface ConnectionFlags {
   readonly debug: boolean;
 }
 
-/** `secureByDefault`: an address that names no scheme is dialled with wss. */
+/** `secureByDefault`: an address that names no scheme is dialled with wss. `path`: of an address without one. */
 export function connectOptions(
   flags: ConnectionFlags,
   io: CliIo,
-  { secureByDefault = false }: { secureByDefault?: boolean } = {},
+  { secureByDefault = false, path }: { secureByDefault?: boolean; path?: string } = {},
 ) {
   const keyIn = flags['key-in'];
   if (keyIn !== 'header' && keyIn !== 'query') {
     throw new UsageError(`--key-in takes "header" or "query", not "${keyIn}".`);
   }
-  const urls = serverUrls(flags, io, secureByDefault);
+  const urls = serverUrls(flags, io, secureByDefault, path);
   if (urls.length > 1 && !flags.resumable) {
     throw new UsageError('--server takes several addresses only together with --resumable.');
   }
@@ -182,11 +187,16 @@ export async function loadRecording(
   return { path: sample.path, pcm, reference: sample.transcript || undefined };
 }
 
-function serverUrls(flags: ConnectionFlags, io: CliIo, secureByDefault: boolean): [URL, ...URL[]] {
+function serverUrls(
+  flags: ConnectionFlags,
+  io: CliIo,
+  secureByDefault: boolean,
+  path: string | undefined,
+): [URL, ...URL[]] {
   const servers = flags.server ?? (io.env['VOXTRAL_SERVER'] || 'localhost:8000');
   const parse = (server: string): URL => {
     const plain = /^\s*(ws|http):\/\//i.test(server);
-    return parseServerUrl(server, flags.secure || (secureByDefault && !plain));
+    return parseServerUrl(server, flags.secure || (secureByDefault && !plain), path);
   };
   try {
     const [first = '', ...others] = servers.split(',');

@@ -10,7 +10,7 @@ export class Interrupted extends Error {
 
 /** Runs the body of a command; a failure becomes one sentence on stderr and an exit code. */
 export async function guarded(
-  options: { server: string; json: boolean; debug: boolean },
+  options: { server: string; json: boolean; debug: boolean; path?: string },
   io: CliIo,
   body: () => Promise<number>,
 ): Promise<number> {
@@ -19,7 +19,7 @@ export async function guarded(
   } catch (error) {
     if (error instanceof UsageError) throw error;
     const interrupted = io.signal.aborted;
-    const sentence = interrupted ? 'Interrupted.' : explain(error, options.server);
+    const sentence = interrupted ? 'Interrupted.' : explain(error, options.server, options.path);
     io.stderr(`${sentence}\n`);
     if (options.debug && error instanceof Error) io.stderr(`${error.stack}\n`);
     if (options.json) io.stdout(`${JSON.stringify({ ok: false, error: sentence })}\n`);

@@ -4,9 +4,10 @@ import { type CliIo, type Command, UsageError } from './flags.ts';
 import { EXIT } from './guard.ts';
 import { idle } from './idle.ts';
 import { remote } from './remote.ts';
+import { voice } from './voice.ts';
 import { warmup } from './warmup.ts';
 
-const COMMANDS: Readonly<Record<string, Command>> = { warmup, bench, idle, convo, remote };
+const COMMANDS: Readonly<Record<string, Command>> = { warmup, bench, idle, convo, remote, voice };
 
 /** Runs one command line and returns the exit code of the process. */
 export async function run(argv: readonly string[], io: CliIo): Promise<number> {

@@ -1,0 +1,268 @@
+import { writeFile } from 'node:fs/promises';
+import type { VoiceServerFrame } from '@voice-fleet/protocol/prompt-voice';
+import { VOICE_PATHS } from '@voice-fleet/protocol/prompt-voice';
+import { YAP_QUERY } from '@voice-fleet/protocol/yap';
+import { durationS } from '../audio-source.ts';
+import { sessionTimeoutMs } from '../marks.ts';
+import { printableUrl } from '../server-url.ts';
+import { speak } from '../speak.ts';
+import { VoiceClient } from '../voice-client.ts';
+import { joinPhrases, readPhrase, type VoiceReply, voiceTimes } from '../voice-reply.ts';
+import type { VoiceMode, VoiceTurn } from '../voice-turn.ts';
+import {
+  AUDIO,
+  AUDIO_HELP,
+  type CliIo,
+  type Command,
+  connectionHelp,
+  connectOptions,
+  loadRecording,
+  parseFlags,
+  positive,
+  type Recording,
+  UsageError,
+} from './flags.ts';
+import { EXIT, guarded } from './guard.ts';
+import { Player } from './player.ts';
+import { printJson, s } from './report.ts';
+import { clientMarks, latencyTable, replyRows, speechS } from './voice-report.ts';
+
+const [PATH] = VOICE_PATHS;
+const MODES: readonly VoiceMode[] = ['voice', 'transcribe', 'chat'];
+const REPLY_MODES = ['conversation', 'transcribe'] as const;
+/** What a reply may take on top of the recording. */
+const REPLY_TIMEOUT_MS = 60_000;
+
+export const voice: Command = {
+  summary: 'talk to the voice pipeline: transcript, reply and speech of one recording',
+  help: `npm run client -- voice [flags]
+
+Speaks one recording to ${PATH} in real time. Shows partials, the reply's tokens and its spoken
+phrases as they come, then the marks t0 to t4. Exit code 0 when all that the mode promises came.
+
+  --mode MODE            voice (default): transcript, reply, speech; transcribe: transcript
+                         alone; chat: a reply straight from the audio, as text
+  --reply-mode MODE      of chat: conversation (default) or transcribe
+  --out FILE             write the speech as one WAV file
+  --play                 play the phrases as they come (aplay, paplay, afplay, play or ffplay)
+  --no-stop              send silence after the recording, and let the server find the end
+
+${AUDIO_HELP}
+
+${connectionHelp(PATH)}`,
+  run: runVoice,
+};
+
+interface Talk {
+  readonly mode: VoiceMode;
+  readonly replyMode: (typeof REPLY_MODES)[number] | undefined;
+  readonly speed: number;
+  readonly untilSilence: boolean;
+}
+
+async function runVoice(args: readonly string[], io: CliIo): Promise<number> {
+  const flags = parseFlags(args, {
+    ...AUDIO,
+    mode: { type: 'string', default: 'voice' },
+    'reply-mode': { type: 'string' },
+    out: { type: 'string' },
+    play: { type: 'boolean', default: false },
+    'no-stop': { type: 'boolean', default: false },
+  });
+  const { url, apiKey, keyIn, waitS } = connectOptions(flags, io, { path: PATH });
+  const dialled = new URL(url);
+  if (waitS > 0) dialled.searchParams.set(YAP_QUERY.wait, String(waitS));
+  const talk: Talk = {
+    mode: oneOf('mode', flags.mode, MODES),
+    replyMode:
+      flags['reply-mode'] === undefined
+        ? undefined
+        : oneOf('reply-mode', flags['reply-mode'], REPLY_MODES),
+    speed: positive(flags.speed, 'speed'),
+    untilSilence: flags['no-stop'],
+  };
+  const server = printableUrl(url);
+  const guard = { server, json: flags.json, debug: flags.debug, path: PATH };
+  return await guarded(guard, io, async () => {
+    const recording = await loadRecording(flags.file, io);
+    const player = flags.play ? await Player.open(io.env['PATH'], io.signal) : undefined;
+    io.stderr(`Speaking ${recording.path} to ${server}\n`);
+    const client = await VoiceClient.connect({
+      url: dialled,
+      apiKey,
+      keyIn,
+      clock: io.clock,
+      signal: io.signal,
+      connectTimeoutMs: io.connectTimeoutMs,
+      onFrame: watcher(io, { debug: flags.debug, player }),
+    });
+    try {
+      const reply = await talkOnce(client, recording.pcm, talk, io);
+      const out = await writeSpeech(flags.out, reply);
+      const ok = succeeded(reply, talk.mode);
+      const context = { recording, server, out, mode: talk.mode, sessionId: client.sessionId };
+      if (flags.json) printJson(io.stdout, json(reply, { ...context, ok }));
+      else io.stdout(text(reply, recording, flags['full-text'], out));
+      if (!ok) io.stderr(`${shortcoming(reply, talk.mode)}\n`);
+      return ok ? EXIT.ok : EXIT.failed;
+    } finally {
+      await client.close();
+      await player?.close();
+    }
+  });
+}
+
+async function talkOnce(
+  client: VoiceClient,
+  pcm: Buffer,
+  talk: Talk,
+  io: CliIo,
+): Promise<VoiceReply> {
+  const { mode, replyMode, speed, untilSilence } = talk;
+  const turn: VoiceTurn = client.start({
+    mode,
+    // A pause in the recording is no end, unless the server is to find one.
+    endpointing: untilSilence,
+    ...(replyMode === undefined ? {} : { replyMode }),
+  });
+  const end = untilSilence ? 'silence' : 'stop';
+  await speak(turn, pcm, { clock: io.clock, signal: io.signal, speed, end });
+  const timeoutMs = io.sessionTimeoutMs ?? sessionTimeoutMs(durationS(pcm)) + REPLY_TIMEOUT_MS;
+  return await turn.result(timeoutMs);
+}
+
+/** Shows frames as they come; on a terminal a partial overwrites the one before. */
+function watcher(
+  io: CliIo,
+  { debug, player }: { debug: boolean; player: Player | undefined },
+): (frame: VoiceServerFrame) => void {
+  const startMs = io.clock.now();
+  const at = (): string => `+${((io.clock.now() - startMs) / 1000).toFixed(2)} s`.padStart(10);
+  const line = (what: string, value: string): void => {
+    io.stderr(`${at()}  ${what.padEnd(8)}  ${value}\n`);
+  };
+  return (frame) => {
+    if (debug) return io.stderr(`< ${JSON.stringify(frame, shortAudio)}\n`);
+    switch (frame.type) {
+      case 'partial_transcript':
+        if (io.isTty) io.stderr(`\r\u001b[K${at()}  partial   ${frame.text}`);
+        else line('partial', JSON.stringify(frame.text));
+        return;
+      case 'final_transcript':
+        if (io.isTty) io.stderr('\r\u001b[K');
+        return line('final', JSON.stringify(frame.text));
+      case 'llm_token':
+        return frame.done ? undefined : line('token', JSON.stringify(frame.text));
+      case 'text_chunk':
+        return line('chunk', JSON.stringify(frame.text));
+      case 'tts_chunk':
+        player?.play(Buffer.from(frame.audio_b64, 'base64'));
+        return line('speech', `phrase ${frame.seq}, ${phraseLength(frame)}`);
+      case 'info':
+        return frame.code === undefined ? undefined : line('info', frame.message);
+      case 'error':
+        return line('error', `${frame.code}: ${frame.message}`);
+      case 'protocol':
+      case 'finalize_pending':
+      case 'tts_phrase_done':
+      case 'tts_complete':
+      case 'metrics':
+      case 'pong':
+        return;
+    }
+  };
+}
+
+/** Speech that cannot be read fails the turn; showing it must not. */
+function phraseLength(frame: Extract<VoiceServerFrame, { type: 'tts_chunk' }>): string {
+  try {
+    return s(readPhrase(frame, 0).durationMs / 1000);
+  } catch {
+    return 'unreadable';
+  }
+}
+
+function shortAudio(key: string, value: unknown): unknown {
+  return key === 'audio_b64' ? `(${String(value).length} characters)` : value;
+}
+
+function succeeded(reply: VoiceReply, mode: VoiceMode): boolean {
+  if (reply.outcome !== 'complete') return false;
+  const heard = (reply.transcript ?? '').trim() !== '';
+  switch (mode) {
+    case 'transcribe':
+      return heard;
+    case 'chat':
+      return reply.reply.trim() !== '';
+    case 'voice':
+      return heard && reply.replyDone && reply.phrases.length > 0;
+  }
+}
+
+function shortcoming(reply: VoiceReply, mode: VoiceMode): string {
+  if (reply.error) return `The reply failed with ${reply.error.code}: ${reply.error.message}`;
+  if (mode !== 'chat' && (reply.transcript ?? '').trim() === '') {
+    return 'No word was understood: is there speech in the recording?';
+  }
+  if (mode === 'voice' && reply.replyDone) return 'The reply came, but none of it was spoken.';
+  return 'The reply did not come to its end.';
+}
+
+async function writeSpeech(
+  path: string | undefined,
+  reply: VoiceReply,
+): Promise<string | undefined> {
+  if (path === undefined) return undefined;
+  const wav = joinPhrases(reply.phrases);
+  if (wav === undefined) return undefined;
+  await writeFile(path, wav);
+  return path;
+}
+
+function text(
+  reply: VoiceReply,
+  { reference }: Recording,
+  full: boolean,
+  out: string | undefined,
+): string {
+  return `\n${replyRows(reply, { full, reference, out })}\n${latencyTable(reply)}`;
+}
+
+interface Context {
+  readonly ok: boolean;
+  readonly server: string;
+  readonly recording: Recording;
+  readonly mode: VoiceMode;
+  readonly sessionId: string | undefined;
+  readonly out: string | undefined;
+}
+
+function json(reply: VoiceReply, context: Context): object {
+  const { ok, server, recording, mode, sessionId, out } = context;
+  const { phrases, marks, partials, error, faults, latency, ...rest } = reply;
+  const t0 = marks.firstAudioMs ?? marks.startMs;
+  return {
+    ok,
+    server,
+    file: recording.path,
+    mode,
+    sessionId: sessionId ?? null,
+    reference: recording.reference ?? null,
+    ...rest,
+    partials: partials.length,
+    phrases: phrases.map(({ seq, durationMs, atMs }) => ({ seq, durationMs, atMs: atMs - t0 })),
+    speechS: speechS(reply),
+    out: out ?? null,
+    error: error?.code ?? null,
+    faults: faults.map(({ code }) => code),
+    marks: clientMarks(marks),
+    times: voiceTimes(marks),
+    latency: latency ?? null,
+  };
+}
+
+function oneOf<T extends string>(flag: string, value: string, allowed: readonly T[]): T {
+  const found = allowed.find((item) => item === value);
+  if (found) return found;
+  throw new UsageError(`--${flag} takes ${allowed.join(', ')}, not "${value}".`);
+}
