@@ -7,7 +7,7 @@ import {
   type LinkWord,
 } from '@voice-fleet/protocol/link';
 import { createLogger } from '@voice-fleet/telemetry/logger';
-import { frames, range, SLOT_SAMPLES, speak } from '@voice-fleet/testkit/coded-speech';
+import { frames, range, SLOT_SAMPLES, silence, speak } from '@voice-fleet/testkit/coded-speech';
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
 import type { WebSocket } from 'ws';
 import { ScriptedEngine } from '../../../../tests/support/scripted-engine.ts';
@@ -174,6 +174,20 @@ describe('LinkSession', () => {
     clock.advance(100 * LINK_ACK_INTERVAL_MS);
     expect(told('ack')).toHaveLength(before.length + 1);
     expect(clock.pending).toBe(1);
+  });
+
+  it('tells what the engine takes though no frame comes and no word is settled', async () => {
+    start(1);
+    engine.stall();
+    session.onFrame(silence(1_000), true);
+    clock.advance(LINK_ACK_INTERVAL_MS);
+    expect(told('ack')).toMatchObject([{ takenSample: 0 }]);
+    engine.resume();
+    await turn();
+    clock.advance(LINK_ACK_INTERVAL_MS);
+    expect(told('ack')[1]).toMatchObject({ takenSample: SECOND });
+    clock.advance(10 * LINK_ACK_INTERVAL_MS);
+    expect(told('ack')).toHaveLength(2);
   });
 
   it('never acknowledges a sample before the words that end before it', async () => {

@@ -135,6 +135,8 @@ export class LinkSession {
       onTaken: (untilSample) => {
         this.#takenSample = untilSample;
         while ((this.#untaken[0] ?? Number.POSITIVE_INFINITY) <= untilSample) this.#untaken.shift();
+        // Whoever sends no faster than the engine takes waits for this.
+        if (is()) this.#ackSoon();
       },
       onSettled: (untilSample) => {
         if (is()) this.#onSettled(untilSample);

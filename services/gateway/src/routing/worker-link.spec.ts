@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { LinkRefusal } from '@voice-fleet/protocol/link';
+import { LINK_VERSION, LinkRefusal } from '@voice-fleet/protocol/link';
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { LinkListener } from '../session/link.ts';
@@ -43,6 +43,7 @@ class Peer {
 class Reports implements LinkListener {
   readonly all: unknown[] = [];
   readonly settled: number[] = [];
+  readonly taken: number[] = [];
   #waiter: (() => void) | undefined;
 
   onUtterance(event: unknown): void {
@@ -50,6 +51,9 @@ class Reports implements LinkListener {
   }
   onSettled(sample: number): void {
     this.settled.push(sample);
+  }
+  onTaken(sample: number): void {
+    this.taken.push(sample);
   }
   onDraining(): void {
     this.#add('draining');
@@ -152,7 +156,7 @@ describe('a link to a worker', () => {
       expect(peer.frames).toEqual([
         {
           type: 'hello',
-          version: 2,
+          version: LINK_VERSION,
           session: 'sess_1',
           lease: { token: 'tok', epoch: 7, tenant: 't' },
         },
@@ -366,12 +370,12 @@ describe('a link to a worker', () => {
       expect(reports.all).toEqual(['lost: closed 1006']);
     });
 
-    it('tells of a worker that drains, and how far it has settled', async () => {
+    it('tells of a worker that drains, and how far it has settled and taken audio', async () => {
       const { peer } = await linked();
       peer.say({ type: 'draining', cause: 'stopping' });
       peer.say({ type: 'ack', frames: 0, takenSample: 9, sample: 7 });
       await heard(peer);
-      expect([reports.all, reports.settled]).toEqual([['draining'], [7]]);
+      expect([reports.all, reports.settled, reports.taken]).toEqual([['draining'], [7], [9]]);
     });
 
     it('hands over what another worker has made of an utterance', async () => {

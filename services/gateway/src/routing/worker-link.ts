@@ -154,6 +154,7 @@ export class WorkerLink implements Link {
     switch (event.type) {
       case 'ack':
         this.#listener.onSettled(event.sample);
+        this.#listener.onTaken(event.takenSample);
         return this.#onAck(event.frames, event.takenSample);
       case 'draining':
         return this.#listener.onDraining(event.cause);

@@ -16,6 +16,7 @@ describe('LinkHolder', () => {
   const listener: HolderListener = {
     onUtterance: () => undefined,
     onSettled: () => undefined,
+    onTaken: () => undefined,
     onStalled: () => undefined,
     onCongestion: () => undefined,
     onDraining: () => undefined,

@@ -118,6 +118,7 @@ export class LinkHolder {
     const own: LinkListener = {
       onUtterance: (event) => present() && listener.onUtterance(event),
       onSettled: (sample) => present() && listener.onSettled(sample),
+      onTaken: (sample) => present() && listener.onTaken(sample),
       onStalled: () => present() && listener.onStalled(),
       onCongestion: (clogged) => present() && listener.onCongestion(clogged),
       onDraining: (cause) => {

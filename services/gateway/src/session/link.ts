@@ -22,6 +22,8 @@ export interface LinkListener {
   onUtterance(event: UtteranceEvent): void;
   /** All words of the utterance that end before this sample have been reported. */
   onSettled(sample: number): void;
+  /** The engine has taken all audio before this sample. */
+  onTaken(sample: number): void;
   /** The worker is there but its engine takes nothing, and no more frames may wait. */
   onStalled(): void;
   /** The worker is behind: the client should not be read (true), or may be again (false). */

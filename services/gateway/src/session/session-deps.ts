@@ -12,6 +12,8 @@ export interface SessionSink {
   end(reason: CloseReason): void;
   /** Stops (true) or resumes (false) reading from the client. */
   holdInput(hold: boolean): void;
+  /** An engine has taken all audio of the session before this sample; for those that send no faster than it takes. */
+  onTaken?(sample: number): void;
   /** For log and metrics: this session left its worker, and went on with another after `tookMs`. */
   workerLost(cause: string): void;
   moved(cause: MoveCause, tookMs: number): void;

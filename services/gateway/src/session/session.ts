@@ -178,6 +178,10 @@ export class Session implements HolderListener {
     this.#utterance?.settle(Math.min(sample, this.totals.acceptedSamples));
   }
 
+  onTaken(sample: number): void {
+    this.#deps.sink.onTaken?.(sample);
+  }
+
   onStalled(): void {
     this.#leave('stalled', 'inbound_queue_full');
   }
