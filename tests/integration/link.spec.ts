@@ -229,7 +229,7 @@ describe('the link port of a worker', () => {
     ['an unknown command', '{"type":"explode"}'],
     [
       'a second hello',
-      '{"type":"hello","version":2,"session":"x","lease":{"token":"x","epoch":1,"tenant":"t"}}',
+      '{"type":"hello","version":3,"session":"x","lease":{"token":"x","epoch":1,"tenant":"t"}}',
     ],
     ['an utterance number below one', '{"type":"start","utterance":0,"fromSample":0}'],
     ['half a sample', Buffer.alloc(3)],

@@ -48,6 +48,8 @@ export type LinkResume = z.infer<typeof LinkResume>;
 export const LinkEndpoint = z.strictObject({
   /** Since the last voiced audio, by the clock too: a client may stop sending. */
   silenceMs: z.int().min(100).max(10_000),
+  /** The speaker was heard before, at another worker: the end may be told without a beginning. */
+  begun: z.literal(true).optional(),
 });
 export type LinkEndpoint = z.infer<typeof LinkEndpoint>;
 
@@ -97,25 +99,16 @@ export const LinkEvent = z.discriminatedUnion('type', [
     frames: z.int().nonnegative(),
     takenSample: z.int().nonnegative(),
     sample: z.int().nonnegative(),
-    /**
-     * Time the engine took for the audio of the utterance that `takenSample` lies in, since it was started on this link; an
-     * engine that takes audio at once needs none. Absent when that utterance is over.
-     */
+    /** Time the engine took for the audio of the utterance so far; an engine that takes audio at once needs none. */
     workMs: z.number().nonnegative().optional(),
   }),
-  /**
-   * The speaker was first heard, at `sample`. At most once for each `start` with an `endpoint`, and never after `finish`. A
-   * worker that goes on with an utterance does not know whether it was told before, so it may be told again: the first counts.
-   */
+  /** The speaker was first heard, at `sample`. At most once in an utterance. */
   z.strictObject({
     type: z.literal('speech_started'),
     utterance: z.int().positive(),
     sample: z.int().nonnegative(),
   }),
-  /**
-   * Nothing was said for `endpoint.silenceMs` since `sample`. At most once for each `start`, and only after its
-   * `speech_started`; never after `finish`. The utterance goes on until it is finished.
-   */
+  /** Nothing was said for `endpoint.silenceMs` since `sample`. At most once in an utterance, and only after `speech_started`. */
   z.strictObject({
     type: z.literal('speech_ended'),
     utterance: z.int().positive(),

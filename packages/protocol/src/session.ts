@@ -1,16 +1,31 @@
-import type { ReplyChunk } from './chunk.ts';
+import type { ReplyChunk, ReplyOptions } from './chunk.ts';
 import type { VoiceError } from './errors.ts';
 
 /** What every dialect decodes its frames to. `audio` is the hot path: `pcm` is PCM16 LE, mono, 16 kHz. */
 export type ClientCommand =
   | { kind: 'configure'; model: string | undefined }
-  | { kind: 'start'; utteranceId: string }
+  /** `silenceMs`: the worker tells when the speaker begins, and when nothing was said for so long. */
+  | { kind: 'start'; utteranceId: string; silenceMs?: number; voice?: VoiceStart }
   | { kind: 'audio'; utteranceId: string | undefined; pcm: Buffer }
   | { kind: 'finalize'; utteranceId: string | undefined }
   | { kind: 'cancel'; reason: string }
   | { kind: 'ping' }
   | { kind: 'ignore' }
   | { kind: 'end' };
+
+/** What a client asks of a voice pipeline, which names its utterances itself. */
+export interface VoiceStart {
+  /** In Hz; absent: the right one. */
+  readonly sampleRate?: number;
+  /** `voice`: transcript, reply, speech. `transcribe`: transcript alone. `chat`: a reply straight from the audio. */
+  readonly mode: VoiceMode;
+  /** False: the client alone ends the utterance. */
+  readonly endpointing: boolean;
+  /** Of mode `chat`. */
+  readonly reply?: Partial<ReplyOptions>;
+}
+
+export type VoiceMode = 'voice' | 'transcribe' | 'chat';
 
 /**
  * What every dialect encodes its frames from. Partial `text` is append-only: all partials of an utterance joined are its final
@@ -50,6 +65,8 @@ export type SessionEvent =
 
 /** What only sessions of a voice pipeline tell: they replace `partial` by `transcript`, and go on after `final`. */
 export type VoiceEvent =
+  /** A start was taken: audio may come. */
+  | { kind: 'started'; utteranceId: string }
   /** The whole text so far, each time; it replaces the one before. */
   | { kind: 'transcript'; utteranceId: string; text: string }
   /** No more audio is taken; `provisional` or `final` comes next. */

@@ -43,7 +43,7 @@ class Peer {
 class Reports implements LinkListener {
   readonly all: unknown[] = [];
   readonly settled: number[] = [];
-  readonly taken: number[] = [];
+  readonly taken: (number | undefined)[][] = [];
   #waiter: (() => void) | undefined;
 
   onUtterance(event: unknown): void {
@@ -52,8 +52,8 @@ class Reports implements LinkListener {
   onSettled(sample: number): void {
     this.settled.push(sample);
   }
-  onTaken(sample: number): void {
-    this.taken.push(sample);
+  onTaken(...taken: (number | undefined)[]): void {
+    this.taken.push(taken);
   }
   onDraining(): void {
     this.#add('draining');
@@ -373,16 +373,16 @@ describe('a link to a worker', () => {
     it('tells of a worker that drains, and how far it has settled and taken audio', async () => {
       const { peer } = await linked();
       peer.say({ type: 'draining', cause: 'stopping' });
-      peer.say({ type: 'ack', frames: 0, takenSample: 9, sample: 7 });
+      peer.say({ type: 'ack', frames: 0, takenSample: 9, sample: 7, workMs: 2 });
       await heard(peer);
-      expect([reports.all, reports.settled, reports.taken]).toEqual([['draining'], [7], [9]]);
+      expect([reports.all, reports.settled, reports.taken]).toEqual([['draining'], [7], [[9, 2]]]);
     });
 
     it('hands over what another worker has made of an utterance', async () => {
       const { link, peer } = await linked();
       const words = [{ text: 'one', startSample: 1, endSample: 2 }];
       const resume = { heardSample: 64, liveSample: 96, words };
-      link.start(3, 32, resume);
+      link.start(3, 32, { resume });
       await heard(peer);
       expect(peer.frames.at(-1)).toEqual({ type: 'start', utterance: 3, fromSample: 32, resume });
     });

@@ -4,11 +4,10 @@ import {
   type LinkCommand,
   LinkEvent,
   type LinkRefusal,
-  type LinkResume,
 } from '@voice-fleet/protocol/link';
 import type { Clock, Timer } from '@voice-fleet/runtime/clock';
 import { WebSocket } from 'ws';
-import type { Link, LinkListener } from '../session/link.ts';
+import type { Link, LinkListener, LinkStart } from '../session/link.ts';
 
 /** So many bytes on their way to the worker count as a full queue, however few frames they are. */
 const MAX_QUEUED_BYTES = 1024 * 1024;
@@ -95,8 +94,8 @@ export class WorkerLink implements Link {
     this.#heartbeat = clock.every(beatMs, () => this.#beat());
   }
 
-  start(utterance: number, fromSample: number, resume?: LinkResume): void {
-    this.#command({ type: 'start', utterance, fromSample, ...(resume && { resume }) });
+  start(utterance: number, fromSample: number, how: LinkStart = {}): void {
+    this.#command({ type: 'start', utterance, fromSample, ...how });
   }
 
   audio(pcm: Buffer): void {
@@ -154,7 +153,7 @@ export class WorkerLink implements Link {
     switch (event.type) {
       case 'ack':
         this.#listener.onSettled(event.sample);
-        this.#listener.onTaken(event.takenSample);
+        this.#listener.onTaken(event.takenSample, event.workMs);
         return this.#onAck(event.frames, event.takenSample);
       case 'draining':
         return this.#listener.onDraining(event.cause);

@@ -118,7 +118,7 @@ export class LinkHolder {
     const own: LinkListener = {
       onUtterance: (event) => present() && listener.onUtterance(event),
       onSettled: (sample) => present() && listener.onSettled(sample),
-      onTaken: (sample) => present() && listener.onTaken(sample),
+      onTaken: (sample, workMs) => present() && listener.onTaken(sample, workMs),
       onStalled: () => present() && listener.onStalled(),
       onCongestion: (clogged) => present() && listener.onCongestion(clogged),
       onDraining: (cause) => {

@@ -1,15 +1,22 @@
-import type { LinkEvent, LinkResume } from '@voice-fleet/protocol/link';
+import type { LinkEndpoint, LinkEvent, LinkResume } from '@voice-fleet/protocol/link';
 
 /** What a worker says of an utterance. */
 export type UtteranceEvent = Extract<LinkEvent, { utterance: number }>;
+
+/** How an utterance is begun on a link. */
+export interface LinkStart {
+  /** Another worker has begun it, and `fromSample` is where the audio that now comes begins. */
+  readonly resume?: LinkResume;
+  /** Its beginning and its end are to be told. */
+  readonly endpoint?: LinkEndpoint;
+}
 
 /** A session's way to the worker that serves it. Utterances are numbered from 1 within the session. */
 export interface Link {
   readonly workerId: string;
   /** Name of the model served at the other end. */
   readonly model: string;
-  /** `resume`: another worker has begun this utterance, and `fromSample` is where the audio that now comes begins. */
-  start(utterance: number, fromSample: number, resume?: LinkResume): void;
+  start(utterance: number, fromSample: number, how?: LinkStart): void;
   /** PCM16 of the utterance last started. The buffer is handed over: the caller must not change it again. */
   audio(pcm: Buffer): void;
   finish(utterance: number): void;
@@ -22,8 +29,8 @@ export interface LinkListener {
   onUtterance(event: UtteranceEvent): void;
   /** All words of the utterance that end before this sample have been reported. */
   onSettled(sample: number): void;
-  /** The engine has taken all audio before this sample. */
-  onTaken(sample: number): void;
+  /** The engine has taken all audio before this sample. `workMs`: the time that the utterance took it so far, where known. */
+  onTaken(sample: number, workMs: number | undefined): void;
   /** The worker is there but its engine takes nothing, and no more frames may wait. */
   onStalled(): void;
   /** The worker is behind: the client should not be read (true), or may be again (false). */

@@ -12,11 +12,16 @@ export interface SessionSink {
   end(reason: CloseReason): void;
   /** Stops (true) or resumes (false) reading from the client. */
   holdInput(hold: boolean): void;
-  /** An engine has taken all audio of the session before this sample; for those that send no faster than it takes. */
-  onTaken?(sample: number): void;
+  /**
+   * An engine has taken all audio of the session before this sample, for those that send no faster than it takes. `workMs`:
+   * the time that the open utterance took it so far, where known.
+   */
+  onTaken?(sample: number, workMs: number | undefined): void;
   /** For log and metrics: this session left its worker, and went on with another after `tookMs`. */
   workerLost(cause: string): void;
   moved(cause: MoveCause, tookMs: number): void;
+  /** Of utterances begun with `silenceMs`: the speaker began, or was silent for so long since `sample` of the session. */
+  speech?(moment: 'started' | 'ended', utteranceId: string, sample: number): void;
 }
 
 /** Facts for the log line and the metrics at the end of a session. */

@@ -1,6 +1,6 @@
 import type { LinkResume } from '@voice-fleet/protocol/link';
 import type { CloseReason, SessionEvent } from '@voice-fleet/protocol/session';
-import type { Link, LinkRequest, Route } from './link.ts';
+import type { Link, LinkRequest, LinkStart, Route } from './link.ts';
 import type { SessionSink } from './session-deps.ts';
 
 /** Keeps what a session asks of its worker, one line for each call. */
@@ -15,9 +15,10 @@ export class FakeLink implements Link {
   /** What it was told of utterances begun elsewhere. */
   readonly resumes: LinkResume[] = [];
 
-  start(utterance: number, fromSample: number, resume?: LinkResume): void {
+  start(utterance: number, fromSample: number, { resume, endpoint }: LinkStart = {}): void {
     if (resume) this.resumes.push(resume);
-    this.calls.push(`${resume ? 'resume' : 'start'} ${utterance} from ${fromSample}`);
+    const end = endpoint ? ` to ${endpoint.silenceMs}${endpoint.begun ? ' begun' : ''}` : '';
+    this.calls.push(`${resume ? 'resume' : 'start'} ${utterance} from ${fromSample}${end}`);
   }
   audio(pcm: Buffer): void {
     this.calls.push(`audio ${pcm.length}`);
@@ -65,6 +66,10 @@ export class FakeSink implements SessionSink {
     this.holds.push(hold);
   }
   workerLost(): void {}
+  readonly speeches: string[] = [];
+  speech(...facts: (string | number)[]): void {
+    this.speeches.push(facts.join(' '));
+  }
   readonly moves: string[] = [];
   moved(cause: string): void {
     this.moves.push(cause);

@@ -84,6 +84,48 @@ describe('Session', () => {
     route.answers = [async () => link];
   });
 
+  describe('an utterance with an endpoint', () => {
+    it('asks its worker to tell of the speaker, and passes on what that tells', async () => {
+      const session = await open();
+      session.apply({ kind: 'start', utteranceId: 'a', silenceMs: 700 });
+      expect(link.calls).toEqual(['start 1 from 0 to 700']);
+      listener.onUtterance({ type: 'speech_started', utterance: 1, sample: 160 });
+      listener.onUtterance({ type: 'speech_ended', utterance: 1, sample: 320 });
+      listener.onUtterance({ type: 'speech_ended', utterance: 7, sample: 320 });
+      expect(sink.speeches).toEqual(['started a 160', 'ended a 320']);
+    });
+
+    it('tells the next worker that somebody speaks already', async () => {
+      const session = await open();
+      session.apply({ kind: 'start', utteranceId: 'a', silenceMs: 700 });
+      listener.onUtterance({ type: 'speech_started', utterance: 1, sample: 0 });
+      listener.onLost('gone');
+      await turn();
+      expect(link.calls.at(-1)).toBe('resume 1 from 0 to 700 begun');
+    });
+
+    it('is let come to its end, and dropped, without a frame of the client', async () => {
+      const session = await open();
+      session.finish();
+      session.drop();
+      session.apply(start('a'));
+      session.finish();
+      session.finish();
+      session.drop();
+      expect(session.busy).toBe(false);
+      expect(link.calls).toEqual(['start 1 from 0', 'finish 1', 'cancel 1']);
+      expect(sink.events).toEqual([]);
+    });
+
+    it('counts nothing that is no frame of the client', async () => {
+      const session = await open({ messagesPerWindow: 1, messageWindowMs: 60_000 });
+      session.apply(start('a'));
+      session.perform(audio('a'));
+      session.perform(finalize('a'));
+      expect(refusal(session, audio('a')).code).toBe('message_rate_limited');
+    });
+  });
+
   describe('an utterance', () => {
     it('goes to the link frame by frame and comes back as partials and one final', async () => {
       const session = await open();

@@ -11,9 +11,11 @@ import { Failover } from './failover.ts';
 import type { Link, LinkRequest, UtteranceEvent } from './link.ts';
 import { type HolderListener, LinkHolder, type MoveCause } from './link-holder.ts';
 import { RateLimits } from './rate-limits.ts';
+import { expectModel } from './served-model.ts';
 import { newTotals, type SessionDeps } from './session-deps.ts';
 import type { SessionSnapshot } from './snapshot.ts';
 import { Utterance } from './utterance.ts';
+import { UtteranceSlot } from './utterance-slot.ts';
 import { Watchdog } from './watchdog.ts';
 
 /**
@@ -32,7 +34,7 @@ export class Session implements HolderListener {
   #endsWith: VoiceError | undefined;
   #info: SessionInfo | undefined;
   #createdAtMs = 0;
-  #utterance: Utterance | undefined;
+  readonly #slot = new UtteranceSlot();
 
   constructor(deps: SessionDeps) {
     this.#deps = deps;
@@ -58,14 +60,14 @@ export class Session implements HolderListener {
   /** Goes on with a session begun elsewhere; its slot is looked for as after a loss. Throws when closed meanwhile. */
   resume({ model, createdAtMs }: SessionSnapshot): SessionInfo {
     this.#links.resume();
-    if (this.#utterance) this.#failover.wait('worker_lost');
+    if (this.#slot.any) this.#failover.wait('worker_lost');
     return this.#begin(model, createdAtMs);
   }
 
   /** What another gateway needs to go on from here, apart from `text`. */
   snapshot(): SessionSnapshot {
     const { utterances } = this.totals;
-    const utterance = this.busy ? this.#utterance : undefined;
+    const utterance = this.#slot.busy;
     return {
       model: this.#info?.model ?? '',
       createdAtMs: this.#createdAtMs,
@@ -81,26 +83,37 @@ export class Session implements HolderListener {
   }
 
   /** The open utterance's number and its text; number 0: none is open. */
-  get transcript(): { readonly utterance: number; readonly text: string } {
-    return { utterance: this.#utterance?.number ?? 0, text: this.#utterance?.text ?? '' };
+  get transcript(): UtteranceSlot['transcript'] {
+    return this.#slot.transcript;
   }
 
   /** The open utterance, and from which of its own samples on its audio may be asked for again. */
   get keep(): ResumedUtterance | undefined {
-    return this.busy ? this.#utterance?.keep : undefined;
+    return this.#slot.keep;
   }
 
   /** Takes no more audio, lets the open utterance come to its end, and ends. */
   endWith(error: VoiceError): void {
-    const utterance = this.#utterance;
     this.#endsWith ??= error;
-    if (utterance === undefined || !this.busy) return this.#endNow(error);
-    if (utterance.phase === 'open') this.#finish(utterance);
+    if (this.busy) this.finish();
+    else this.#endNow(error);
   }
 
   /** An utterance is under way. */
   get busy(): boolean {
-    return this.#utterance !== undefined && this.#utterance.phase !== 'failed';
+    return this.#slot.busy !== undefined;
+  }
+
+  /** Takes no more audio, and lets the utterance that takes some come to its end. */
+  finish(): void {
+    const utterance = this.#slot.busy;
+    if (utterance?.phase === 'open') this.#finish(utterance);
+  }
+
+  /** Ends the utterance, if there is one, without a word. */
+  drop(): void {
+    this.#failover.stop();
+    this.#slot.drop(this.#links.link);
   }
 
   /** Any frame from the client, even a bad one, shows that it is there. */
@@ -113,17 +126,22 @@ export class Session implements HolderListener {
     const counted = this.#rates.count(command.kind, this.#deps.clock.now());
     // It is over but for its last words.
     if (counted === 'message' && this.#endsWith !== undefined) return;
+    this.perform(command);
+  }
+
+  /** The same for what is no frame of the client's: it counts in no limit. */
+  perform(command: ClientCommand): void {
     switch (command.kind) {
       case 'audio':
         return this.#audio(command.utteranceId, command.pcm);
       case 'start':
-        return this.#start(command.utteranceId);
+        return this.#start(command.utteranceId, command.silenceMs);
       case 'finalize':
         return this.#finalize(command.utteranceId);
       case 'configure':
         return this.#configure(command.model);
       case 'cancel':
-        this.#dropUtterance();
+        this.drop();
         this.#emit({ kind: 'cancelled', reason: command.reason });
         return this.#endsWith && this.#endNow(this.#endsWith);
       case 'ping':
@@ -131,7 +149,7 @@ export class Session implements HolderListener {
       case 'ignore':
         return;
       case 'end':
-        this.#dropUtterance();
+        this.drop();
         this.#emit({ kind: 'ended' });
         return this.#deps.sink.end({ kind: 'ended' });
     }
@@ -145,9 +163,8 @@ export class Session implements HolderListener {
   }
 
   onUtterance(event: UtteranceEvent): void {
-    const utterance = this.#utterance;
-    // Late events of an utterance that was cancelled or replaced say nothing to anyone.
-    if (utterance === undefined || utterance.number !== event.utterance) return;
+    const utterance = this.#slot.numbered(event.utterance);
+    if (utterance === undefined) return;
     switch (event.type) {
       case 'partial':
         return this.#partial(utterance, event.words, event.tail);
@@ -155,14 +172,10 @@ export class Session implements HolderListener {
         if (utterance.phase !== 'finishing')
           return this.#failUtterance(new VoiceError('engine_failed'));
         this.#partial(utterance, event.words, '');
-        this.#utterance = undefined;
+        this.#slot.clear();
         const { promptTokens, completionTokens } = event;
-        this.#emit({
-          kind: 'final',
-          utteranceId: utterance.id,
-          text: utterance.text,
-          usage: { promptTokens, completionTokens },
-        });
+        const usage = { promptTokens, completionTokens };
+        this.#emit({ kind: 'final', utteranceId: utterance.id, text: utterance.text, usage });
         if (this.#endsWith) this.#endNow(this.#endsWith);
         return;
       }
@@ -170,16 +183,20 @@ export class Session implements HolderListener {
         return this.#dropped(utterance, event.samples, event.maxBacklogSamples, 'pending_buffer');
       case 'failed':
         return this.#leave('engine_failed', 'engine_failed');
-      default:
+      case 'speech_started':
+        utterance.speechBegan();
+        return this.#deps.sink.speech?.('started', utterance.id, event.sample);
+      case 'speech_ended':
+        return this.#deps.sink.speech?.('ended', utterance.id, event.sample);
     }
   }
 
   onSettled(sample: number): void {
-    this.#utterance?.settle(Math.min(sample, this.totals.acceptedSamples));
+    this.#slot.any?.settle(Math.min(sample, this.totals.acceptedSamples));
   }
 
-  onTaken(sample: number): void {
-    this.#deps.sink.onTaken?.(sample);
+  onTaken(sample: number, workMs: number | undefined): void {
+    this.#deps.sink.onTaken?.(sample, workMs);
   }
 
   onStalled(): void {
@@ -191,7 +208,7 @@ export class Session implements HolderListener {
   }
 
   onDraining(cause: 'stopping' | 'engine'): void {
-    const settledSample = this.#utterance?.settledSample ?? 0;
+    const settledSample = this.#slot.any?.settledSample ?? 0;
     // An utterance that every engine fails on is not to go round the fleet: the last worker's own error ends it.
     if (cause === 'engine' && !this.#failover.count(settledSample)) return;
     this.#links.move(cause === 'engine' ? 'engine_failed' : 'draining');
@@ -208,8 +225,8 @@ export class Session implements HolderListener {
     this.#failover.stop();
     this.#deps.sink.holdInput(false);
     this.#deps.sink.moved(cause, tookMs);
-    const utterance = this.#utterance;
-    if (utterance === undefined || utterance.phase === 'failed') return;
+    const utterance = this.#slot.busy;
+    if (utterance === undefined) return;
     const missing = utterance.startOn(link);
     if (missing > 0) this.#dropped(utterance, missing, 0, 'replay_buffer');
   }
@@ -228,8 +245,8 @@ export class Session implements HolderListener {
 
   #restore({ snapshot, ...begun }: NonNullable<SessionDeps['restored']>): void {
     this.totals.utterances = snapshot.utterances;
-    if (snapshot.utterance) this.#utterance = new Utterance(snapshot.utterance, begun);
-    this.totals.acceptedSamples = this.#utterance?.keepSample ?? begun.acceptedSamples;
+    if (snapshot.utterance) this.#slot.put(new Utterance(snapshot.utterance, begun));
+    this.totals.acceptedSamples = this.#slot.any?.keepSample ?? begun.acceptedSamples;
   }
 
   #leave(cause: MoveCause, code: ErrorCode): void {
@@ -241,8 +258,8 @@ export class Session implements HolderListener {
   /** The open utterance has no worker any more. */
   #orphan(code: ErrorCode): void {
     this.#deps.sink.holdInput(false);
-    const utterance = this.#utterance;
-    if (utterance === undefined || utterance.phase === 'failed') return;
+    const utterance = this.#slot.busy;
+    if (utterance === undefined) return;
     if (!this.#failover.lost(code, utterance.settledSample)) this.#giveUp(code);
   }
 
@@ -252,21 +269,21 @@ export class Session implements HolderListener {
     this.#failUtterance(new VoiceError(code, { details }));
   }
 
-  #start(utteranceId: string): void {
-    this.#dropUtterance();
+  #start(utteranceId: string, silenceMs: number | undefined): void {
+    this.drop();
     this.totals.utterances += 1;
     this.totals.acceptedSamples = this.recordedSamples;
     const number = this.totals.utterances;
-    const utterance = Utterance.begin(utteranceId, number, this.totals.acceptedSamples);
-    this.#utterance = utterance;
+    const utterance = Utterance.begin(utteranceId, number, this.recordedSamples, silenceMs);
+    this.#slot.put(utterance);
     const { link } = this.#links;
-    if (link !== undefined) return link.start(number, utterance.startSample);
+    if (link !== undefined) return utterance.beginOn(link);
     this.#failover.wait('worker_unavailable');
     this.#links.hurry();
   }
 
   #audio(utteranceId: string | undefined, pcm: Buffer): void {
-    const utterance = this.#expectOpen(utteranceId);
+    const utterance = this.#slot.expectOpen(utteranceId);
     if (utterance.phase === 'failed') return;
     this.totals.acceptedSamples += pcm.length >> 1;
     utterance.append(pcm);
@@ -274,9 +291,9 @@ export class Session implements HolderListener {
   }
 
   #finalize(utteranceId: string | undefined): void {
-    const utterance = this.#expectOpen(utteranceId);
+    const utterance = this.#slot.expectOpen(utteranceId);
     if (utterance.phase === 'failed') {
-      this.#utterance = undefined;
+      this.#slot.clear();
       throw new VoiceError(utterance.failure ?? 'worker_lost');
     }
     this.#finish(utterance);
@@ -287,24 +304,10 @@ export class Session implements HolderListener {
     this.#links.link?.finish(utterance.number);
   }
 
-  #expectOpen(utteranceId: string | undefined): Utterance {
-    const utterance = this.#utterance;
-    if (utterance === undefined || utterance.phase === 'finishing')
-      throw new VoiceError('no_active_request');
-    if (utteranceId !== undefined && utteranceId !== utterance.id) {
-      throw new VoiceError('request_id_mismatch', { details: { active_request_id: utterance.id } });
-    }
-    return utterance;
-  }
-
   #configure(model: string | undefined): void {
     const info = this.#info;
     if (info === undefined) return;
-    if (model !== undefined && model !== info.model) {
-      throw new VoiceError('unsupported_model', {
-        details: { allowed_model: info.model, requested: model.slice(0, 200) },
-      });
-    }
+    expectModel(model, info.model);
     this.#emit({ kind: 'configured', session: info });
   }
 
@@ -314,20 +317,12 @@ export class Session implements HolderListener {
     this.#emit({ kind: 'partial', utteranceId: utterance.id, text, tail });
   }
 
-  #dropUtterance(): void {
-    const utterance = this.#utterance;
-    if (utterance === undefined) return;
-    this.#utterance = undefined;
-    this.#failover.stop();
-    if (utterance.phase !== 'failed') this.#links.link?.cancel(utterance.number);
-  }
-
   #failUtterance(error: VoiceError): void {
-    const utterance = this.#utterance;
-    if (utterance === undefined || utterance.phase === 'failed') return;
+    const utterance = this.#slot.busy;
+    if (utterance === undefined) return;
     this.#failover.stop();
     // An open one stays as `failed`, so that audio still on its way is not answered with an error a frame.
-    if (utterance.phase === 'finishing') this.#utterance = undefined;
+    if (utterance.phase === 'finishing') this.#slot.clear();
     utterance.phase = 'failed';
     utterance.failure = error.code;
     this.#emit({ kind: 'error', error, utteranceId: utterance.id });

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '@voice-fleet/protocol/errors';
-import type { LinkWord } from '@voice-fleet/protocol/link';
+import type { LinkEndpoint, LinkWord } from '@voice-fleet/protocol/link';
 import type { ResumedUtterance } from '@voice-fleet/protocol/session';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { ReplayBuffer } from '@voice-fleet/speech/replay-buffer';
@@ -55,6 +55,8 @@ export class Utterance {
   #settledSample: number;
   /** Before this its audio is no live audio. */
   readonly #liveSample: number;
+  /** What is asked of each worker that it comes to. */
+  #endpoint: LinkEndpoint | undefined;
 
   /** With `begun`, one that another gateway has begun: its audio from `keepSample` on comes again, from the client. */
   constructor(origin: UtteranceSnapshot, begun?: { text: string; acceptedSamples: number }) {
@@ -69,8 +71,11 @@ export class Utterance {
     this.#replay = new ReplayBuffer(MAX_REPLAY_SAMPLES, this.keepSample);
   }
 
-  static begin(id: string, number: number, startSample: number): Utterance {
-    return new Utterance({ id, number, startSample, settledSample: startSample, words: [] });
+  static begin(id: string, number: number, startSample: number, silenceMs?: number): Utterance {
+    const origin = { id, number, startSample, settledSample: startSample, words: [] };
+    const utterance = new Utterance(origin);
+    if (silenceMs !== undefined) utterance.#endpoint = { silenceMs };
+    return utterance;
   }
 
   /** All words that end before this were told to the client. */
@@ -117,6 +122,16 @@ export class Utterance {
     this.#replay.forgetBefore(this.keepSample);
   }
 
+  /** The next worker need not hear it again to know that somebody speaks. */
+  speechBegan(): void {
+    if (this.#endpoint) this.#endpoint = { ...this.#endpoint, begun: true };
+  }
+
+  /** Begins it on a link, where all of its audio is to come. */
+  beginOn(link: Link): void {
+    link.start(this.number, this.startSample, this.#endpoint && { endpoint: this.#endpoint });
+  }
+
   /**
    * Begins it on a link, or goes on with it there: all audio that some worker must still hear is sent at once. Returns how
    * many samples are missing, because too much had to be kept.
@@ -124,11 +139,13 @@ export class Utterance {
   startOn(link: Link): number {
     const { fromSample, endSample } = this.#replay;
     const heardSample = Math.max(this.#settledSample, fromSample);
-    link.start(this.number, fromSample, {
+    const resume = {
       heardSample,
       liveSample: Math.max(this.#liveSample, endSample),
       words: this.#words,
-    });
+    };
+    const endpoint = this.#endpoint;
+    link.start(this.number, fromSample, { resume, ...(endpoint && { endpoint }) });
     for (const piece of this.#replay.pieces(fromSample)) link.audio(piece);
     if (this.phase === 'finishing') link.finish(this.number);
     const missing = heardSample - this.#settledSample;
