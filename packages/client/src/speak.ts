@@ -21,16 +21,16 @@ export async function speak(turn: VoiceTurn, pcm: Buffer, options: SpeakOptions)
   const { clock, signal, speed = 1, end } = options;
   const signals = signal ? [turn.over, signal] : [turn.over];
   const pace = { clock, signal: AbortSignal.any(signals), speed };
-  const speechEnd = lastVoicedByte(pcm);
+  const meter = new SpeechMeter();
   const silence = Buffer.alloc(end === 'silence' ? bytesOf(MAX_SILENCE_MS) : 0);
-  let sent = 0;
   try {
     for await (const chunk of pacedChunks(Buffer.concat([pcm, silence]), pace)) {
       // An utterance that ended in a pause of the recording: the rest would be another one.
       if (!turn.listening) return;
       turn.send(chunk);
-      if (sent < speechEnd && sent + chunk.length >= speechEnd) turn.markSpeechEnd();
-      sent += chunk.length;
+      meter.observe(chunk);
+      // As far as loudness tells.
+      if (meter.pauseSamples * BYTES_PER_SAMPLE < chunk.length) turn.markSpeechEnd();
     }
   } catch (error) {
     // The outcome is told by the turn.
@@ -38,13 +38,6 @@ export async function speak(turn: VoiceTurn, pcm: Buffer, options: SpeakOptions)
     throw error;
   }
   if (end === 'stop' && turn.listening) turn.stop();
-}
-
-/** Where the last word ends, as far as its loudness tells. */
-function lastVoicedByte(pcm: Buffer): number {
-  const meter = new SpeechMeter();
-  meter.observe(pcm);
-  return pcm.length - meter.pauseSamples * BYTES_PER_SAMPLE;
 }
 
 function bytesOf(ms: number): number {

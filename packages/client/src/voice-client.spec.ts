@@ -61,7 +61,7 @@ describe('VoiceClient', () => {
       transcript: 'w0 w1',
       transcriptId: 'utt-0',
       finalizeReason: 'explicit_stop',
-      partials: ['w0', 'w0', 'w0 w1'],
+      partials: ['w0', 'w0 w1'],
       reply: 'You said. w0 w1',
       replyDone: true,
       faults: [],

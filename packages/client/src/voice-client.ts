@@ -37,6 +37,8 @@ export interface VoiceStart {
   readonly chunkSizeWords?: number;
   /** False: `stop` alone ends the utterance. */
   readonly endpointing?: boolean;
+  /** What is said of the audio, which must be 16 kHz: another value is for tests of the server. */
+  readonly sampleRate?: number;
 }
 
 /** One session of the voice pipeline on `/ws`: utterances one after the other, each with its reply. */
@@ -95,10 +97,10 @@ export class VoiceClient {
     if (this.#turn && !this.#turn.over.aborted) {
       throw new VoiceProtocolError('A turn is running; wait for its end, or cancel it.');
     }
-    const { mode = 'voice', replyMode, chunkSizeWords, endpointing } = options;
+    const { mode = 'voice', replyMode, chunkSizeWords, endpointing, sampleRate } = options;
     this.sendFrame({
       type: 'start',
-      sample_rate: SAMPLE_RATE,
+      sample_rate: sampleRate ?? SAMPLE_RATE,
       mode,
       ...(replyMode === undefined ? {} : { reply_mode: replyMode }),
       ...(chunkSizeWords === undefined ? {} : { chunk_size_words: chunkSizeWords }),

@@ -1,3 +1,4 @@
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { VoiceClientFrame, VoiceServerFrame } from '@voice-fleet/protocol/prompt-voice';
 import { writeWav } from '@voice-fleet/speech/wav';
@@ -22,8 +23,8 @@ export type VoiceFault =
   | 'speech that is no WAV'
   | 'final before any partial'
   | 'no id'
-  | 'slow reply'
-  | 'late first token';
+  | 'late first token'
+  | 'closes at a recoverable error';
 
 export interface FakeVoiceServer {
   readonly url: URL;
@@ -47,18 +48,22 @@ export async function startFakeVoiceServer(
     apiKey?: string;
     /** Without loud audio for so many frames an utterance ends by itself. */
     silentFrames?: number;
+    /** What `/health` says afterwards. */
+    healthy?: boolean;
   } = {},
 ): Promise<FakeVoiceServer> {
   const fault = options.fault ?? (() => undefined);
+  const http = createServer((_request, response) => {
+    response.writeHead(options.healthy === false ? 500 : 200).end();
+  });
   const server = new WebSocketServer({
-    host: '127.0.0.1',
-    port: 0,
+    server: http,
     verifyClient: (_info, done) => {
       done(fault(sessions, 0) !== 'refused by status', 503, 'full');
     },
   });
-  await new Promise<void>((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as AddressInfo;
+  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+  const { port } = http.address() as AddressInfo;
   const keys: (string | undefined)[] = [];
   const received: string[] = [];
   const starts: Extract<VoiceClientFrame, { type: 'start' }>[] = [];
@@ -93,6 +98,10 @@ export async function startFakeVoiceServer(
     stop: async () => {
       for (const socket of server.clients) socket.terminate();
       await new Promise((resolve) => server.close(resolve));
+      await new Promise((resolve) => {
+        http.close(resolve);
+        http.closeAllConnections();
+      });
     },
   };
 }
@@ -134,11 +143,17 @@ class FakeSession {
       this.#deps.received.push('audio');
       return this.#hear(data);
     }
-    const frame = JSON.parse(data.toString()) as VoiceClientFrame;
+    let frame: VoiceClientFrame;
+    try {
+      frame = JSON.parse(data.toString()) as VoiceClientFrame;
+    } catch {
+      return this.#error('BAD_JSON', true);
+    }
     this.#deps.received.push(frame.type);
     switch (frame.type) {
       case 'start':
         this.#deps.starts.push(frame);
+        if (frame.sample_rate !== 16_000) return this.#refuse();
         return this.#start(frame.mode ?? 'voice');
       case 'stop':
         return this.#finalize('explicit_stop');
@@ -167,15 +182,22 @@ class FakeSession {
     this.#send({ type: 'info', message: 'Listening.', session_id: sessionId });
   }
 
+  #refuse(): void {
+    this.#error('UNSUPPORTED_SAMPLE_RATE', true);
+    if (this.#fault === 'closes at a recoverable error') this.#socket.close(1011);
+  }
+
   #hear(pcm: Buffer): void {
     if (this.#replying) return this.#bargeIn(pcm);
     if (!this.#capturing) return;
     if (this.#fault === 'drop in mid utterance') return this.#socket.terminate();
     this.#frames += 1;
     this.#silent = pcm.every((byte) => byte === 0) ? this.#silent + 1 : 0;
-    if (this.#silent === 0 && this.#frames % 2 === 0) this.#words.push(`w${this.#words.length}`);
-    if (this.#words.length > 0 && this.#fault !== 'final before any partial') {
-      this.#send({ type: 'partial_transcript', text: this.#words.join(' ') });
+    if (this.#silent === 0 && this.#frames % 2 === 0) {
+      this.#words.push(`w${this.#words.length}`);
+      if (this.#fault !== 'final before any partial') {
+        this.#send({ type: 'partial_transcript', text: this.#words.join(' ') });
+      }
     }
     if (this.#silent >= this.#deps.silentFrames) this.#finalize('vad_silence_timeout');
   }
@@ -234,17 +256,8 @@ class FakeSession {
     this.#seq += 2;
     this.#speak(fault === 'phrases out of order' ? second : first, fault);
     this.#send({ type: 'llm_token', done: true });
-    if (fault === 'slow reply') {
-      this.#timer = setTimeout(() => this.#finishReply(second), 5_000);
-      return;
-    }
     if (fault === 'phrase fails') this.#error('TTS_FAIL', true);
     else this.#speak(fault === 'phrases out of order' ? first : second, fault);
-    this.#finishReply(undefined);
-  }
-
-  #finishReply(seq: number | undefined): void {
-    if (seq !== undefined) this.#speak(seq, undefined);
     this.#replying = false;
     this.#send({ type: 'tts_complete' });
     this.#complete();

@@ -116,7 +116,7 @@ export class VoiceTurn implements AsyncIterable<VoiceServerFrame> {
     this.marks.lastAudioMs = nowMs;
   }
 
-  /** The last word was sent just now; told by those who know their audio. */
+  /** What was just sent has speech in it; told by those who know their audio. The last time counts. */
   markSpeechEnd(): void {
     this.marks.speechEndMs = this.#deps.clock.now();
   }

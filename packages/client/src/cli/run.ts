@@ -3,11 +3,22 @@ import { convo } from './convo.ts';
 import { type CliIo, type Command, UsageError } from './flags.ts';
 import { EXIT } from './guard.ts';
 import { idle } from './idle.ts';
+import { manual } from './manual.ts';
 import { remote } from './remote.ts';
+import { uat } from './uat.ts';
 import { voice } from './voice.ts';
 import { warmup } from './warmup.ts';
 
-const COMMANDS: Readonly<Record<string, Command>> = { warmup, bench, idle, convo, remote, voice };
+const COMMANDS: Readonly<Record<string, Command>> = {
+  warmup,
+  bench,
+  idle,
+  convo,
+  remote,
+  voice,
+  manual,
+  uat,
+};
 
 /** Runs one command line and returns the exit code of the process. */
 export async function run(argv: readonly string[], io: CliIo): Promise<number> {

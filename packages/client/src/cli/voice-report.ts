@@ -1,5 +1,4 @@
-import type { VoiceMarks, VoiceReply } from '../voice-reply.ts';
-import { voiceTimes } from '../voice-reply.ts';
+import { type VoiceMarks, type VoiceReply, voiceTimes } from '../voice-reply.ts';
 import { clip, list, ms, type Row, s } from './report.ts';
 
 const LABEL_CHARS = 20;

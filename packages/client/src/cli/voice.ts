@@ -1,6 +1,5 @@
 import { writeFile } from 'node:fs/promises';
-import type { VoiceServerFrame } from '@voice-fleet/protocol/prompt-voice';
-import { VOICE_PATHS } from '@voice-fleet/protocol/prompt-voice';
+import { VOICE_PATHS, type VoiceServerFrame } from '@voice-fleet/protocol/prompt-voice';
 import { YAP_QUERY } from '@voice-fleet/protocol/yap';
 import { durationS } from '../audio-source.ts';
 import { sessionTimeoutMs } from '../marks.ts';
