@@ -9,6 +9,7 @@ import { type Gateway, startGateway } from '@voice-fleet/gateway/gateway';
 import { parseEnv } from '@voice-fleet/runtime/env';
 import { createLogger } from '@voice-fleet/telemetry/logger';
 import { startRedis, type TestRedis } from '@voice-fleet/testkit/redis';
+import { codedVad } from './coded-vad.ts';
 import { until } from './until.ts';
 import { YapSocket } from './yap-socket.ts';
 
@@ -84,6 +85,7 @@ export class Fleet implements AsyncDisposable {
     const log = createLogger('asr-worker', 'error', QUIET);
     const worker = await startWorker(parseEnv(WorkerEnv, settings), {
       engine,
+      vad: codedVad(),
       registry: new EngineRegistry([]),
       capacity: DEFAULT_CAPACITY,
       metrics: new WorkerMetrics(),

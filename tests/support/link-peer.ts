@@ -6,11 +6,13 @@ import { LinkServer } from '@voice-fleet/asr-worker/link/link-server';
 import { WorkerMetrics } from '@voice-fleet/asr-worker/metrics';
 import { CatchUp } from '@voice-fleet/asr-worker/transcription/catch-up';
 import type { RunnerSettings } from '@voice-fleet/asr-worker/transcription/utterance-runner';
+import type { Vad } from '@voice-fleet/asr-worker/vad/vad';
 import type { LeaseCheck } from '@voice-fleet/fleet/lease';
 import type { ServedLease } from '@voice-fleet/fleet/worker';
 import {
   LINK_PATH,
   LINK_VERSION,
+  type LinkEndpoint,
   LinkEvent,
   type LinkResume,
   type LinkWord,
@@ -18,6 +20,7 @@ import {
 import { type Clock, systemClock } from '@voice-fleet/runtime/clock';
 import { createLogger } from '@voice-fleet/telemetry/logger';
 import { WebSocket } from 'ws';
+import { codedVad } from './coded-vad.ts';
 
 const ENDLESS = Number.POSITIVE_INFINITY;
 
@@ -58,8 +61,8 @@ export class LinkPeer {
     this.send({ type: 'hello', version: LINK_VERSION, session, lease: all });
   }
 
-  start(utterance: number, fromSample = 0, resume?: LinkResume): void {
-    this.send({ type: 'start', utterance, fromSample, resume });
+  start(utterance: number, fromSample = 0, resume?: LinkResume, endpoint?: LinkEndpoint): void {
+    this.send({ type: 'start', utterance, fromSample, resume, endpoint });
   }
 
   audio(pcm: Buffer): void {
@@ -95,6 +98,8 @@ export class LinkPeer {
 
 export interface LinkWorkerOptions {
   readonly engine: AsrEngine;
+  /** Stopped by the test. Default: one that knows coded speech. */
+  readonly vad?: Vad;
   readonly clock?: Clock;
   readonly settings?: Partial<RunnerSettings>;
   /** How many utterances may catch up at once. */
@@ -111,7 +116,7 @@ export class LinkWorker implements AsyncDisposable {
 
   private constructor(http: Server, options: LinkWorkerOptions) {
     this.http = http;
-    const { engine, clock = systemClock, permits = () => 4 } = options;
+    const { engine, vad = codedVad(), clock = systemClock, permits = () => 4 } = options;
     const { metrics } = this;
     const settings = {
       plan: { segmentSamples: ENDLESS, pauseFromSamples: ENDLESS, overlapSamples: 0 },
@@ -124,7 +129,7 @@ export class LinkWorker implements AsyncDisposable {
     const catchUp = new CatchUp({ clock, permits, stats: metrics.catchUp });
     this.server = new LinkServer(http, {
       clock,
-      session: { engine, clock, settings, metrics, catchUp },
+      session: { engine, vad, clock, settings, metrics, catchUp },
       metrics,
       slots: () => engine.slots,
       engineReady: () => true,

@@ -99,16 +99,25 @@ export const LinkEvent = z.discriminatedUnion('type', [
     frames: z.int().nonnegative(),
     takenSample: z.int().nonnegative(),
     sample: z.int().nonnegative(),
-    /** Time the engine took for the audio of the utterance so far; an engine that takes audio at once needs none. */
+    /**
+     * Time the engine took for the audio of the utterance that `takenSample` lies in, since it was started on this link; an
+     * engine that takes audio at once needs none. Absent when that utterance is over.
+     */
     workMs: z.number().nonnegative().optional(),
   }),
-  /** The speaker was first heard, at `sample`. At most once in an utterance. */
+  /**
+   * The speaker was first heard, at `sample`. At most once for each `start` with an `endpoint`, and never after `finish`. A
+   * worker that goes on with an utterance does not know whether it was told before, so it may be told again: the first counts.
+   */
   z.strictObject({
     type: z.literal('speech_started'),
     utterance: z.int().positive(),
     sample: z.int().nonnegative(),
   }),
-  /** Nothing was said for `endpoint.silenceMs` since `sample`. At most once in an utterance, and only after `speech_started`. */
+  /**
+   * Nothing was said for `endpoint.silenceMs` since `sample`. At most once for each `start`, and only after its
+   * `speech_started`; never after `finish`. The utterance goes on until it is finished.
+   */
   z.strictObject({
     type: z.literal('speech_ended'),
     utterance: z.int().positive(),

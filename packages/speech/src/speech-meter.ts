@@ -1,3 +1,4 @@
+import { Framer } from './framer.ts';
 import { rmsDbfs } from './level.ts';
 import { NoiseFloor } from './noise-floor.ts';
 import { BYTES_PER_SAMPLE } from './pcm.ts';
@@ -9,8 +10,7 @@ const STEP_BYTES = STEP_SAMPLES * BYTES_PER_SAMPLE;
 /** Follows a stream of PCM16 LE and tells how much of it may be speech, and how long it has been quiet. Keeps no audio. */
 export class SpeechMeter {
   readonly #floor = new NoiseFloor();
-  readonly #rest = Buffer.allocUnsafeSlow(STEP_BYTES);
-  #restBytes = 0;
+  readonly #framer = new Framer(STEP_BYTES, (pcm, fromByte) => this.#step(pcm, fromByte));
   #voicedSamples = 0;
   #pauseSamples = 0;
 
@@ -25,18 +25,7 @@ export class SpeechMeter {
   }
 
   observe(pcm: Buffer): void {
-    let at = 0;
-    if (this.#restBytes > 0) {
-      at = pcm.copy(this.#rest, this.#restBytes, 0, STEP_BYTES - this.#restBytes);
-      this.#restBytes += at;
-      if (this.#restBytes < STEP_BYTES) return;
-      this.#step(this.#rest, 0);
-      this.#restBytes = 0;
-    }
-    for (; at + STEP_BYTES <= pcm.length; at += STEP_BYTES) {
-      this.#step(pcm, at);
-    }
-    this.#restBytes = pcm.copy(this.#rest, 0, at);
+    this.#framer.push(pcm);
   }
 
   #step(pcm: Buffer, fromByte: number): void {

@@ -23,6 +23,8 @@ import { LinkServer } from './link/link-server.ts';
 import { WorkerMetrics } from './metrics.ts';
 import { CatchUp, catchUpPermits } from './transcription/catch-up.ts';
 import { planForEngine } from './transcription/segment-plan.ts';
+import { EnergyVad } from './vad/energy-vad.ts';
+import type { Vad } from './vad/vad.ts';
 
 export interface AsrWorker extends Running {
   readonly id: string;
@@ -33,6 +35,8 @@ export interface AsrWorker extends Running {
 export interface WorkerParts {
   readonly engine: AsrEngine;
   readonly registry: EngineRegistry;
+  /** Stopped with the worker. Default: by energy alone. */
+  readonly vad?: Vad;
   /** Bounds of what is offered to gateways. */
   readonly capacity: CapacitySettings;
   readonly metrics: WorkerMetrics;
@@ -40,10 +44,9 @@ export interface WorkerParts {
 }
 
 /** Builds the worker around its engine, registers it, and owns all that it started. Ports are open before the engine is ready. */
-export async function startWorker(
-  config: WorkerConfig,
-  { engine, registry: engines, capacity: bounds, metrics, log }: WorkerParts,
-): Promise<AsrWorker> {
+export async function startWorker(config: WorkerConfig, parts: WorkerParts): Promise<AsrWorker> {
+  const { engine, registry: engines, capacity: bounds, metrics, log } = parts;
+  const vad = parts.vad ?? new EnergyVad();
   const clock = systemClock;
   // New at each start: a restarted worker must not inherit the slots of its predecessor.
   const id = `${config.name}-${randomBytes(4).toString('hex')}`;
@@ -91,7 +94,7 @@ export async function startWorker(
   });
   const server = new LinkServer(http, {
     clock,
-    session: { engine, clock, settings, metrics, catchUp },
+    session: { engine, vad, clock, settings, metrics, catchUp },
     metrics,
     slots: () => capacity.slots,
     engineReady: ready,
@@ -154,6 +157,7 @@ export async function startWorker(
     await closed;
     await app.close();
     await engine.stop();
+    await vad.stop();
     await internal.close();
     redis.disconnect();
     log.info({ event: 'stopped' });

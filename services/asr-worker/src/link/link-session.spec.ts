@@ -10,6 +10,7 @@ import { createLogger } from '@voice-fleet/telemetry/logger';
 import { frames, range, SLOT_SAMPLES, silence, speak } from '@voice-fleet/testkit/coded-speech';
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
 import type { WebSocket } from 'ws';
+import { codedVad } from '../../../../tests/support/coded-vad.ts';
 import { ScriptedEngine } from '../../../../tests/support/scripted-engine.ts';
 import { WorkerMetrics } from '../metrics.ts';
 import { CatchUp } from '../transcription/catch-up.ts';
@@ -58,6 +59,7 @@ describe('LinkSession', () => {
     const log = createLogger('asr-worker', 'info', { write });
     return new LinkSession(socket, {
       engine,
+      vad: codedVad(),
       sessionId: 's',
       clock,
       settings,
@@ -263,6 +265,32 @@ describe('LinkSession', () => {
       // The start, and 25 frames up to where live audio begins.
       expect(told('ack').at(-1)?.frames).toBe(26);
     });
+  });
+
+  it('tells how long its engine took for the audio of an utterance, and of the next one anew', async () => {
+    const worked = async (utterance: number, words: number, eachMs: number): Promise<void> => {
+      start(utterance, told('final').length * 4 * SLOT_SAMPLES);
+      for (let word = 1; word <= words; word += 1) {
+        engine.stall();
+        session.onFrame(speak([word]).subarray(0, 3_200), true);
+        await turn();
+        clock.advance(eachMs);
+        engine.resume();
+        await turn();
+      }
+      clock.advance(LINK_ACK_INTERVAL_MS);
+    };
+    await worked(1, 3, 40);
+    expect(told('ack').at(-1)).toMatchObject({ takenSample: 4_800, workMs: 120 });
+    finish(1);
+    await turn();
+    clock.advance(LINK_ACK_INTERVAL_MS);
+    expect(told('ack').at(-1)).not.toHaveProperty('workMs');
+    start(2, 4 * SLOT_SAMPLES);
+    clock.advance(LINK_ACK_INTERVAL_MS);
+    expect(told('ack').at(-1)).not.toHaveProperty('workMs');
+    await worked(2, 2, 25);
+    expect(told('ack').at(-1)).toMatchObject({ workMs: 50 });
   });
 
   it('tells of dropped audio', async () => {

@@ -14,9 +14,12 @@ import type { WorkerMetrics } from '../metrics.ts';
 import type { CatchUp } from '../transcription/catch-up.ts';
 import type { RunnerFault, RunnerListener, RunnerUsage } from '../transcription/runner-listener.ts';
 import { type RunnerSettings, UtteranceRunner } from '../transcription/utterance-runner.ts';
+import { SpeechWatch } from '../vad/speech-watch.ts';
+import type { Vad } from '../vad/vad.ts';
 
 export interface LinkSessionDeps {
   readonly engine: AsrEngine;
+  readonly vad: Vad;
   readonly clock: Clock;
   readonly settings: RunnerSettings;
   readonly metrics: WorkerMetrics;
@@ -32,6 +35,11 @@ export interface LinkSessionDeps {
 interface Current {
   readonly utterance: number;
   readonly runner: UtteranceRunner;
+  /** Only where it was asked for. */
+  readonly watch: SpeechWatch | undefined;
+  readonly fromSample: number;
+  /** Time the engine took for audio. */
+  workMs: number;
   firstAudioMs: number | undefined;
   finishedMs: number | undefined;
   heardText: boolean;
@@ -91,6 +99,7 @@ export class LinkSession {
     if (this.#deps.settings.maxBacklogSamples === 0 && this.#receivedSample > this.#liveSample)
       this.#untaken.push(this.#receivedSample);
     current.runner.push(pcm);
+    current.watch?.push(pcm);
   }
 
   #command(command: LinkCommand): void {
@@ -103,6 +112,7 @@ export class LinkSession {
       case 'finish':
         if (this.#current?.utterance !== command.utterance) return;
         this.#current.finishedMs = this.#deps.clock.now();
+        this.#current.watch?.close();
         return this.#current.runner.finish();
       case 'cancel':
         if (this.#current?.utterance === command.utterance) this.#cancel();
@@ -112,7 +122,8 @@ export class LinkSession {
     }
   }
 
-  #start({ utterance, fromSample, resume }: Extract<LinkCommand, { type: 'start' }>): void {
+  #start(command: Extract<LinkCommand, { type: 'start' }>): void {
+    const { utterance, fromSample, resume } = command;
     const { engine, sessionId, clock, settings, metrics, catchUp, log } = this.#deps;
     this.#receivedSample = fromSample;
     this.#liveSample = resume?.liveSample ?? fromSample;
@@ -132,8 +143,10 @@ export class LinkSession {
         const { maxBacklogSamples } = settings;
         if (is()) this.#send({ type: 'dropped', utterance, samples, maxBacklogSamples });
       },
-      onTaken: (untilSample) => {
+      onTaken: (untilSample, tookMs) => {
         this.#takenSample = untilSample;
+        const current = is();
+        if (current) current.workMs += tookMs;
         while ((this.#untaken[0] ?? Number.POSITIVE_INFINITY) <= untilSample) this.#untaken.shift();
         // Whoever sends no faster than the engine takes waits for this.
         if (is()) this.#ackSoon();
@@ -166,12 +179,30 @@ export class LinkSession {
     this.#current = {
       utterance,
       runner,
+      watch: this.#watch(command),
+      fromSample,
+      workMs: 0,
       firstAudioMs: undefined,
       finishedMs: undefined,
       // Its first text was another worker's.
       heardText: resume !== undefined,
       resumed: resume !== undefined,
     };
+  }
+
+  #watch(command: Extract<LinkCommand, { type: 'start' }>): SpeechWatch | undefined {
+    const { utterance, fromSample, resume, endpoint } = command;
+    if (endpoint === undefined) return undefined;
+    const { vad, clock } = this.#deps;
+    return new SpeechWatch({
+      vad,
+      clock,
+      endpoint,
+      fromSample,
+      resume,
+      onStarted: (sample) => this.#send({ type: 'speech_started', utterance, sample }),
+      onEnded: (sample) => this.#send({ type: 'speech_ended', utterance, sample }),
+    });
   }
 
   #onWords(current: Current | undefined, words: readonly Word[], tail: string): void {
@@ -227,8 +258,9 @@ export class LinkSession {
     if (!this.#closed) this.#deps.onIdle();
   }
 
-  #forget({ resumed }: Current, outcome: 'final' | 'failed' | 'cancelled'): void {
+  #forget({ resumed, watch }: Current, outcome: 'final' | 'failed' | 'cancelled'): void {
     const { metrics } = this.#deps;
+    watch?.close();
     this.#current = undefined;
     this.#untaken.length = 0;
     metrics.utterances.labels(outcome).inc();
@@ -247,11 +279,15 @@ export class LinkSession {
 
   #ack(): void {
     this.#ackTimer = undefined;
+    const current = this.#current;
+    // Before that `takenSample` speaks of another utterance.
+    const tells = current !== undefined && this.#takenSample > current.fromSample;
     this.#send({
       type: 'ack',
       takenSample: this.#takenSample,
       frames: this.#frames - this.#untaken.length,
       sample: this.#settledSample,
+      ...(tells && { workMs: Math.round(current.workMs) }),
     });
     // What was not taken yet is told when it is.
     if (this.#untaken.length > 0) this.#ackSoon();

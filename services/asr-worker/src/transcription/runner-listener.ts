@@ -23,8 +23,8 @@ export interface RunnerListener {
   onFinal(words: readonly Word[], usage: RunnerUsage): void;
   onDropped(samples: number): void;
   onFailed(cause: unknown): void;
-  /** The engine has taken audio up to this sample, or it was dropped. */
-  onTaken(untilSample: number): void;
+  /** The engine has taken audio up to this sample, the last of it in `tookMs`; or it was dropped. */
+  onTaken(untilSample: number, tookMs: number): void;
   /** All words that end before this sample were told. Never goes back; for who may have to go on elsewhere. */
   onSettled?(untilSample: number): void;
   onSegmentRolled(): void;

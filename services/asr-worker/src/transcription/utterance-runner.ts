@@ -111,7 +111,7 @@ export class UtteranceRunner {
     const dropped = this.#source.push(pcm);
     if (dropped > 0) {
       this.#deps.listener.onDropped(dropped);
-      this.#deps.listener.onTaken(this.#source.readSample);
+      this.#deps.listener.onTaken(this.#source.readSample, 0);
     }
     this.#wake?.();
   }
@@ -229,8 +229,9 @@ export class UtteranceRunner {
         this.#show(this.#joiner.expectRollAt(rollAt), '');
         expected = rollAt;
       }
+      const sinceMs = this.#deps.clock.now();
       await wait.until(segment.write(pcm, fromSample));
-      this.#onTaken(fromSample + (pcm.length >> 1));
+      this.#onTaken(fromSample + (pcm.length >> 1), this.#deps.clock.now() - sinceMs);
     }
     // Full, and nothing more said yet: the next audio or the end decides whether this was the last segment.
     if (!this.#over && this.#source.samples === 0) await this.#hasAudio();
@@ -252,8 +253,8 @@ export class UtteranceRunner {
     this.#wake = undefined;
   }
 
-  #onTaken(untilSample: number): void {
-    this.#deps.listener.onTaken(this.#source.readSample);
+  #onTaken(untilSample: number, tookMs: number): void {
+    this.#deps.listener.onTaken(this.#source.readSample, tookMs);
     // Behind that a seam need not wait for more words.
     if (!this.#deps.engine.capabilities.tellsHeard)
       this.#show(this.#joiner.progress(untilSample - SETTLE_SAMPLES), '');

@@ -153,14 +153,9 @@ describe('a link to a worker', () => {
   describe('being dialled', () => {
     it('says hello with its lease and takes the model of the answer', async () => {
       const { link, peer } = await linked();
-      expect(peer.frames).toEqual([
-        {
-          type: 'hello',
-          version: LINK_VERSION,
-          session: 'sess_1',
-          lease: { token: 'tok', epoch: 7, tenant: 't' },
-        },
-      ]);
+      const lease = { token: 'tok', epoch: 7, tenant: 't' };
+      const hello = { type: 'hello', version: LINK_VERSION, session: 'sess_1', lease };
+      expect(peer.frames).toEqual([hello]);
       expect(link.model).toBe('m');
       expect(reports.all).toEqual([]);
     });
