@@ -2,6 +2,7 @@ import { integerVar, numberVar, textVar } from '@voice-fleet/runtime/env';
 import { operatorEnv } from '@voice-fleet/runtime/operator-env';
 import { turnEnv } from '@voice-fleet/runtime/turn-env';
 import { z } from 'zod';
+import { ttsEnv, ttsSettings } from './tts/tts-env.ts';
 
 const SECONDS = 1000;
 
@@ -29,6 +30,7 @@ export const LlmTtsEnv = z
       doc: 'Redis or Valkey that holds the conversations.',
     }),
     ...turnEnv,
+    ...ttsEnv,
   })
   .transform((env) => ({
     host: env.LLM_TTS_BIND_HOST,
@@ -38,6 +40,7 @@ export const LlmTtsEnv = z
     logLevel: env.LOG_LEVEL,
     redisUrl: env.REDIS_URL,
     drainMs: env.LLM_TTS_DRAIN_S * SECONDS,
+    tts: ttsSettings(env),
   }));
 
 export type LlmTtsConfig = z.infer<typeof LlmTtsEnv>;

@@ -1,0 +1,114 @@
+import type { SpeechUnit } from '@voice-fleet/protocol/turn';
+import type { Timer } from '@voice-fleet/runtime/clock';
+import { PhraseSplitter } from '@voice-fleet/speech/phrase-splitter';
+import { WordChunker } from '@voice-fleet/speech/word-chunker';
+import { PhraseQueue, type PhraseQueueDeps, type SpeechEvent } from './phrase-queue.ts';
+import { speakable } from './speakable.ts';
+
+/** Without a token for this long, what there is is spoken. */
+const GAP_MS = 700;
+
+export interface SpeakerOptions extends PhraseQueueDeps {
+  /** Aborting it is `abort()`. */
+  readonly signal: AbortSignal;
+  readonly unit: SpeechUnit;
+  readonly voice?: string | undefined;
+  readonly language?: string | undefined;
+}
+
+/**
+ * Speaks one reply while it is being written: takes its tokens, gives its speech. Nothing is spoken twice or out of order, and
+ * nothing is told after an abort.
+ */
+export class Speaker {
+  readonly #options: SpeakerOptions;
+  readonly #cutter: PhraseSplitter | WordChunker;
+  readonly #queue: PhraseQueue;
+  readonly #manner: { readonly voice?: string; readonly language?: string };
+  readonly #onAbort = (): void => this.abort();
+  #gap: Timer | undefined;
+  #hasPhrase = false;
+  #isOver = false;
+
+  constructor(options: SpeakerOptions) {
+    const { unit, settings, voice, language, signal } = options;
+    this.#options = options;
+    this.#manner = { ...(voice && { voice }), ...(language && { language }) };
+    this.#queue = new PhraseQueue(options);
+    this.#cutter =
+      unit === 'words'
+        ? new WordChunker({ timeoutMs: GAP_MS })
+        : new PhraseSplitter({ maxLength: settings.maxPhraseLength, gapMs: GAP_MS });
+    signal.addEventListener('abort', this.#onAbort, { once: true });
+    if (signal.aborted) this.abort();
+  }
+
+  /** For one reader. Ends behind the last phrase once `finish` was called, or with an abort; leaving it early is one. */
+  get events(): AsyncIterable<SpeechEvent> {
+    return this.#read();
+  }
+
+  /** Whether there was anything to say so far. */
+  get hasPhrase(): boolean {
+    return this.#hasPhrase;
+  }
+
+  /** The next piece of the reply. */
+  push(token: string): void {
+    if (this.#isOver) return;
+    this.#gap?.cancel();
+    const nowMs = this.#options.clock.now();
+    for (const text of this.#cutter.push(token, nowMs)) this.#say(text);
+    const { deadlineMs } = this.#cutter;
+    if (deadlineMs === undefined) return;
+    this.#gap = this.#options.clock.after(deadlineMs - nowMs, () => this.#onGap());
+  }
+
+  /** The reply is whole: what is left of it is spoken too. */
+  finish(): void {
+    if (this.#isOver) return;
+    this.#say(this.#cutter.flush());
+    this.#end();
+    this.#queue.close();
+  }
+
+  /** Stops at once, whatever is being spoken. */
+  abort(): void {
+    this.#end();
+    this.#queue.abort();
+  }
+
+  async *#read(): AsyncGenerator<SpeechEvent, void> {
+    try {
+      yield* this.#queue.events();
+    } finally {
+      this.abort();
+    }
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#gap?.cancel();
+    this.#options.signal.removeEventListener('abort', this.#onAbort);
+  }
+
+  #onGap(): void {
+    this.#say(this.#cutter.due(this.#options.clock.now()));
+  }
+
+  /** A word without end is cut, as no engine should be asked to say it at one go. */
+  #say(text: string | undefined): void {
+    const said = speakable(text ?? '');
+    const { maxPhraseLength } = this.#options.settings;
+    if (said.length <= maxPhraseLength) return this.#add(said);
+    const cutter = new PhraseSplitter({ maxLength: maxPhraseLength });
+    for (const part of cutter.push(said, 0)) this.#add(part);
+    this.#add(cutter.flush() ?? '');
+  }
+
+  #add(text: string): void {
+    if (text === '') return;
+    this.#hasPhrase = true;
+    this.#queue.add({ ...this.#manner, text });
+  }
+}
