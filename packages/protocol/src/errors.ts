@@ -88,6 +88,11 @@ export const ERRORS = {
     message:
       'Audio must be base64 of PCM16 little-endian mono at 16 kHz (an even number of bytes).',
   },
+  unsupported_media_type: {
+    tier: 'client_mistake',
+    status: 415,
+    message: 'This kind of recording cannot be read here. Send a WAV file.',
+  },
   no_active_request: {
     tier: 'client_mistake',
     status: 409,

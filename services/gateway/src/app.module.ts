@@ -9,6 +9,8 @@ import { AdminKey } from './http/admin.guard.ts';
 import type { ErrorFilter } from './http/error.filter.ts';
 import { FleetHealth } from './http/fleet-health.ts';
 import { HealthController, OpenSessions } from './http/health.controller.ts';
+import { RecordingsController } from './http/recordings.controller.ts';
+import { Recordings } from './http/recordings.ts';
 import { StreamConfigController, VoiceConfig } from './http/stream-config.controller.ts';
 import { TokensController } from './http/tokens.controller.ts';
 import { UsageController, UsageSource } from './http/usage.controller.ts';
@@ -26,6 +28,7 @@ export interface AppParts {
   readonly usage: UsageSource;
   readonly sessions: OpenSessions;
   readonly voice: VoiceConfig;
+  readonly recordings: Recordings;
 }
 
 /** Nest's view of the gateway: its one socket gateway and its controllers. `gateway.ts` builds the parts. */
@@ -40,6 +43,7 @@ export class AppModule {
         TokensController,
         UsageController,
         StreamConfigController,
+        RecordingsController,
       ],
       providers: [
         { provide: Dialects, useValue: parts.dialects },
@@ -52,6 +56,7 @@ export class AppModule {
         { provide: APP_FILTER, useValue: parts.errorFilter },
         { provide: UsageSource, useValue: parts.usage },
         { provide: OpenSessions, useValue: parts.sessions },
+        { provide: Recordings, useValue: parts.recordings },
         { provide: VoiceConfig, useValue: parts.voice },
         VoiceGateway,
       ],

@@ -9,6 +9,7 @@ import {
 } from '@voice-fleet/runtime/env';
 import { operatorEnv } from '@voice-fleet/runtime/operator-env';
 import { z } from 'zod';
+import { recordingEnv, recordingSettings } from './http/recording-env.ts';
 import { voiceEnv, voiceSettings } from './voice/voice-env.ts';
 
 const SECONDS = 1000;
@@ -26,6 +27,7 @@ export const GatewayEnv = z
     ...operatorEnv(9100),
     ...fleetEnv,
     ...voiceEnv,
+    ...recordingEnv,
     SERVER_BIND_HOST: textVar({ default: '0.0.0.0', doc: 'Address the public port listens on.' }),
     SERVER_PORT: integerVar({
       default: 8000,
@@ -255,6 +257,7 @@ export const GatewayEnv = z
       idleReason: env.WS_CLOSE_IDLE_REASON,
     },
     voice: voiceSettings(env),
+    recordings: recordingSettings(env),
     link: {
       dialTimeoutMs: env.LINK_DIAL_TIMEOUT_S * SECONDS,
       inboundQueueMax: env.WS_INBOUND_QUEUE_MAX,

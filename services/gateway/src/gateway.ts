@@ -29,12 +29,15 @@ import { useJsonBodies } from './http/admin-bodies.ts';
 import { ErrorFilter } from './http/error.filter.ts';
 import { FleetHealth } from './http/fleet-health.ts';
 import { LimitedHttp } from './http/limited-http.ts';
+import { Recordings } from './http/recordings.ts';
+import { RequestSlots } from './http/request-slots.ts';
 import { VoiceConfig } from './http/stream-config.controller.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { WorkerRoute } from './routing/worker-route.ts';
 import { DailyAudio } from './usage/daily-audio.ts';
 import { SessionUsage } from './usage/session-usage.ts';
 import { UsageMeter } from './usage/usage-meter.ts';
+import { HTTP_PROTOCOL, Transcriber } from './voice/transcriber.ts';
 import { Admission } from './ws/admission.ts';
 import { SessionRecords } from './ws/session-records.ts';
 import { UpgradeGate } from './ws/upgrade-gate.ts';
@@ -55,7 +58,7 @@ export async function startGateway(
 ): Promise<Gateway> {
   const clock = systemClock;
   const dialects = new Dialects([yapDialect(config.yap), ...extraDialects]);
-  const metrics = new GatewayMetrics(dialects.names);
+  const metrics = new GatewayMetrics([...dialects.names, HTTP_PROTOCOL]);
   if (config.apiKey === '')
     log.warn(
       { event: 'stored_keys_only' },
@@ -140,6 +143,23 @@ export async function startGateway(
     heartbeatMs: config.heartbeatMs,
     drainMs: config.drainMs,
   };
+  const { admission, usage } = services;
+  const { failover } = config.limits;
+  const requests = new RequestSlots(config.recordings.maxAtOnce);
+  const recordings = new Recordings({
+    settings: config.recordings,
+    authenticate: authenticator.authenticate.bind(authenticator),
+    transcriber: new Transcriber({
+      clock,
+      admission,
+      usage,
+      metrics,
+      log,
+      // A worker may have to be looked for, and what it heard be heard again.
+      patienceMs: failover.timeoutMs + config.voice.asrTimeoutMs,
+    }),
+    slots: requests,
+  });
   const app = await NestFactory.create<NestExpressApplication>(
     AppModule.with({
       dialects,
@@ -157,6 +177,7 @@ export async function startGateway(
       },
       sessions: { count: () => metrics.openSessions() },
       voice: new VoiceConfig(config.voice),
+      recordings,
     }),
     new LimitedHttp(config.headersTimeoutMs),
     { logger: false, abortOnError: false, bodyParser: false },
@@ -188,8 +209,9 @@ export async function startGateway(
       gate.stop();
       // No more connections, and none that never sent a request: it would keep the server open for ever.
       http.close();
-      http.closeAllConnections();
-      await app.close();
+      http.closeIdleConnections();
+      const drained = requests.drain(clock, config.drainMs).then(() => http.closeAllConnections());
+      await Promise.all([drained, app.close()]);
       authenticator.stop();
       await Promise.all([line.stop(), watch.stop(), meter.stop()]);
       await keeper.stop();

@@ -44,6 +44,14 @@ const TENANT_STATUS = {
   unreadable_record: 500,
 } as const satisfies Record<TenantFault, number>;
 
+/** When to come again if nothing is known: about as long as somebody waited in vain. */
+const RETRY_S: Readonly<Record<string, number>> = {
+  at_capacity: 5,
+  fleet_unavailable: 5,
+  worker_unavailable: 5,
+  inbound_queue_full: 5,
+};
+
 /** Answers whatever a controller or a parser throws, in the one form that docs/http.md tells. Nothing of an unknown fault is shown. */
 @Catch()
 export class ErrorFilter implements ExceptionFilter {
@@ -59,7 +67,7 @@ export class ErrorFilter implements ExceptionFilter {
     const { status, error } = this.#answer(thrown, http.getRequest<HttpRequest>());
     // A body that has begun cannot become another one.
     if (response.headersSent) return response.end();
-    const waitS = error.details['retry_after_s'];
+    const waitS = error.details['retry_after_s'] ?? RETRY_S[error.code];
     if (typeof waitS === 'number') response.setHeader('Retry-After', String(Math.ceil(waitS)));
     if (status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
     response.status(status).json({ error });

@@ -1,0 +1,68 @@
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { credentialOf } from '../auth/credentials.ts';
+import { decodeRecording } from '../voice/decode-recording.ts';
+import type { Transcriber, Transcription } from '../voice/transcriber.ts';
+import type { RecordingSettings } from './recording-env.ts';
+import type { RequestSlots } from './request-slots.ts';
+import { readUpload, type UploadRequest } from './upload.ts';
+import type { Authenticate } from './usage.controller.ts';
+
+/** The request, as far as it is used here. */
+export interface RecordingRequest extends UploadRequest {
+  readonly socket: Pick<Socket, 'setTimeout' | 'timeout'>;
+}
+/** The response, as far as it is used here. */
+export type RecordingResponse = Pick<ServerResponse, 'once' | 'closed'>;
+
+/** What the endpoints for recordings are made from. */
+export interface RecordingsDeps {
+  readonly settings: RecordingSettings;
+  readonly authenticate: Authenticate;
+  readonly transcriber: Pick<Transcriber, 'transcribe'>;
+  readonly slots: RequestSlots;
+}
+
+/** Requests that bring a whole recording: few at a time, each over as soon as its client is gone. */
+export class Recordings {
+  readonly #deps: RecordingsDeps;
+
+  constructor(deps: RecordingsDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Transcribes the recording in a request, and answers what `work` makes of it. Rejects with VoiceError, whose first are those
+   * of the key and of too many requests: then the recording is not read.
+   */
+  async serve<T>(
+    request: RecordingRequest,
+    response: RecordingResponse,
+    work: (transcription: Transcription, signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const { settings, authenticate, transcriber, slots } = this.#deps;
+    const gone = new AbortController();
+    if (response.closed) gone.abort();
+    // Also when it was answered to its end.
+    response.once('close', () => gone.abort());
+    const credential = credentialOf(request.headers);
+    await authenticate(credential, 'stream');
+    const slot = slots.enter();
+    if (gone.signal.aborted) slot.leave();
+    // Not before: while this process stops, the answer is waited for too.
+    gone.signal.addEventListener('abort', () => slot.leave(), { once: true });
+    // Nothing moves on the connection while an engine works. All that it waits for has a limit of its own.
+    const { socket } = request;
+    const idleMs = socket.timeout ?? 0;
+    try {
+      const signal = AbortSignal.any([gone.signal, slot.signal]);
+      const bytes = await readUpload(request, settings.maxBytes, signal);
+      socket.setTimeout(0);
+      const pcm = await decodeRecording(bytes, settings, signal);
+      const transcription = await transcriber.transcribe(credential, pcm, signal);
+      return await work(transcription, signal);
+    } finally {
+      socket.setTimeout(idleMs);
+    }
+  }
+}

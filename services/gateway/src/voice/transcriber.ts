@@ -1,0 +1,125 @@
+import { VoiceError } from '@voice-fleet/protocol/errors';
+import type { Clock } from '@voice-fleet/runtime/clock';
+import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
+import type { Logger } from '@voice-fleet/telemetry/logger';
+import { type AdmissionOutcome, admissionOutcome } from '../admission-outcome.ts';
+import type { GatewayMetrics } from '../metrics.ts';
+import type { SessionUsage, UsageOwner } from '../usage/session-usage.ts';
+import type { Admission, Admitted } from '../ws/admission.ts';
+import { RecordingSession } from './recording-session.ts';
+
+/** How these sessions are told from those of sockets, in metrics and logs. */
+export const HTTP_PROTOCOL = 'http';
+
+export interface TranscriberDeps {
+  readonly clock: Clock;
+  readonly admission: Pick<Admission, 'admit'>;
+  /** Opens the books of an admitted session. */
+  readonly usage: (admitted: Admitted, owner: UsageOwner) => SessionUsage;
+  readonly metrics: GatewayMetrics;
+  readonly log: Logger;
+  /** A recording that gets on in no way for so long has failed. */
+  readonly patienceMs: number;
+}
+
+export interface Transcription {
+  readonly text: string;
+  readonly sessionId: string;
+  readonly tenantId: string;
+  /** Name of the model that transcribed it. */
+  readonly model: string;
+}
+
+/** Transcribes whole recordings: each is a session of its own, admitted, limited and booked as that of a socket. */
+export class Transcriber {
+  readonly #deps: TranscriberDeps;
+
+  constructor(deps: TranscriberDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * The text of `pcm` (PCM16, 16 kHz). Rejects with VoiceError; with `cancelled` when `signal` aborts. When it settles, its slot
+   * is given back and its audio booked.
+   */
+  async transcribe(apiKey: string, pcm: Buffer, signal: AbortSignal): Promise<Transcription> {
+    const { clock, patienceMs, metrics } = this.#deps;
+    let log = this.#deps.log.child({ protocol: HTTP_PROTOCOL });
+    const recording = new RecordingSession({
+      clock,
+      patienceMs,
+      onAudio: (samples) => metrics.audioSeconds.labels(HTTP_PROTOCOL).inc(samples / SAMPLE_RATE),
+      onTrouble: (event, cause) => log.warn({ event, cause }),
+    });
+    const onAbort = (): void => recording.fail(new VoiceError('cancelled'));
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      const admitted = await this.#admit(apiKey, recording);
+      log = log.child({ sid: admitted.session.id });
+      return await this.#run(admitted, recording, pcm, log);
+    } catch (error) {
+      const failure = recording.failure ?? error;
+      metrics.errors.labels(failure instanceof VoiceError ? failure.code : 'internal').inc();
+      throw failure;
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      await recording.close();
+    }
+  }
+
+  async #admit(apiKey: string, recording: RecordingSession): Promise<Admitted> {
+    const { admission, metrics, clock } = this.#deps;
+    const count = (outcome: AdmissionOutcome): void =>
+      metrics.admissions.labels(HTTP_PROTOCOL, outcome).inc();
+    const sinceMs = clock.now();
+    try {
+      const admitted = await admission.admit(
+        { apiKey, resumable: false, acks: false, waitMs: 0 },
+        {
+          sink: recording,
+          onSession: (session) => recording.hold(session),
+          fail: (error) => recording.fail(error),
+        },
+      );
+      if (recording.failure) throw recording.failure;
+      metrics.admissionSeconds.observe((clock.now() - sinceMs) / 1000);
+      count('accepted');
+      return admitted;
+    } catch (error) {
+      const { failure } = recording;
+      count(failure?.code === 'cancelled' ? 'abandoned' : admissionOutcome(failure ?? error));
+      throw error;
+    }
+  }
+
+  async #run(
+    admitted: Admitted,
+    recording: RecordingSession,
+    pcm: Buffer,
+    log: Logger,
+  ): Promise<Transcription> {
+    const { clock, metrics } = this.#deps;
+    const { session, info, principal } = admitted;
+    const { tenantId, keyId } = principal;
+    const sinceMs = clock.now();
+    const active = metrics.sessionsActive.labels(HTTP_PROTOCOL);
+    active.inc();
+    const usage = this.#deps.usage(admitted, recording);
+    log.info({ event: 'session_started', tenant: tenantId, key: keyId, resumed: false });
+    try {
+      const text = await recording.transcribe(pcm, usage);
+      return { text, sessionId: info.id, tenantId, model: info.model };
+    } finally {
+      await Promise.all([recording.close(), usage.close()]);
+      active.dec();
+      const { failure } = recording;
+      const reason =
+        failure === undefined ? 'ended' : failure.code === 'cancelled' ? 'gone' : 'error';
+      const durationS = (clock.now() - sinceMs) / 1000;
+      metrics.sessionSeconds.labels(reason).observe(durationS);
+      const code = failure && { code: failure.code };
+      log.info({ event: 'session_ended', reason, ...code, durationS, ...session.totals });
+    }
+  }
+}
