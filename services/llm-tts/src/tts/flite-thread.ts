@@ -14,12 +14,14 @@ interface Running {
 /** One thread that runs flite, started when first needed and again when one died. */
 export class FliteThread {
   readonly #module: WasmModule;
+  readonly #startWorker: (workerData: object) => Worker;
   #worker: Worker | undefined;
   #running: Running | undefined;
   #lastId = 0;
 
-  constructor(module: WasmModule) {
+  constructor(module: WasmModule, start: (workerData: object) => Worker = newWorker) {
     this.#module = module;
+    this.#startWorker = start;
   }
 
   get isBusy(): boolean {
@@ -45,7 +47,7 @@ export class FliteThread {
   }
 
   #start(): Worker {
-    const worker = newWorker({ module: this.#module });
+    const worker = this.#startWorker({ module: this.#module });
     const isOurs = (): boolean => this.#worker === worker;
     worker.on('message', (result: FliteResult) => {
       if (isOurs()) this.#receive(result);

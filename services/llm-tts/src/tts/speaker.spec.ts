@@ -188,7 +188,7 @@ describe('Speaker', () => {
     expect(outcomes.filter(({ outcome }) => outcome === 'dropped')).toHaveLength(2);
   });
 
-  it.each(['signal', 'call'] as const)(
+  it.each(['signal', 'call', 'signal after the end'] as const)(
     'P33: an abort by %s stops what runs and ends without a word',
     async (by) => {
       const { engine, speaker, controller, told, reading, outcomes, clock } = rig();
@@ -196,8 +196,9 @@ describe('Speaker', () => {
       engine.at(sentence(0)).speak();
       await settle();
       expect(told()).toEqual(['speech 0', 'phrase_done 0']);
-      if (by === 'signal') controller.abort();
-      else speaker.abort();
+      if (by === 'signal after the end') speaker.finish();
+      if (by === 'call') speaker.abort();
+      else controller.abort();
       expect(engine.at(sentence(1)).signal.aborted).toBe(true);
       expect(engine.at(sentence(2)).signal.aborted).toBe(true);
       await reading;

@@ -72,9 +72,10 @@ export class Speaker {
     this.#queue.close();
   }
 
-  /** Stops at once, whatever is being spoken. */
+  /** Stops at once, whatever is being spoken; also after `finish`. */
   abort(): void {
     this.#end();
+    this.#options.signal.removeEventListener('abort', this.#onAbort);
     this.#queue.abort();
   }
 
@@ -89,7 +90,6 @@ export class Speaker {
   #end(): void {
     this.#isOver = true;
     this.#gap?.cancel();
-    this.#options.signal.removeEventListener('abort', this.#onAbort);
   }
 
   #onGap(): void {
