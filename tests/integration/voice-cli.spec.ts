@@ -112,6 +112,30 @@ describe('npm run client -- voice', () => {
     expect(server?.starts).toMatchObject([{ endpointing: true }]);
   });
 
+  it('speaks into the reply with --barge-in-after, and tells of both replies', async () => {
+    const long: VoiceFault = 'long reply';
+    server = await startFakeVoiceServer({ fault: (_, i) => (i === 0 ? long : undefined) });
+    const { code, stdout } = await voice(['--barge-in-after', '20', '--json']);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      ok: true,
+      interrupted: { transcript: 'w0 w1', reply: 'You said. w0 w1' },
+      transcript: 'w0 w1',
+      transcriptId: 'utt-1',
+    });
+    const shown = await voice(['--barge-in-after', '0']);
+    expect(shown).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/interrupted +by speech/),
+    });
+  });
+
+  it('says that there was nothing to interrupt', async () => {
+    const { code, stderr } = await voice(['--barge-in-after', '50']);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/The reply was over within 50 ms/);
+  });
+
   it('asks for a transcript alone, or for a reply straight from the audio', async () => {
     const transcribed = await voice(['--mode', 'transcribe', '--json']);
     expect(JSON.parse(transcribed.stdout)).toMatchObject({ ok: true, transcript: 'w0 w1' });

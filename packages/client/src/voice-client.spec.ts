@@ -190,6 +190,40 @@ describe('VoiceClient', () => {
     expect(reply).toMatchObject({ outcome: 'complete', latency: undefined });
   });
 
+  it('cuts into a reply: the first turn ends as interrupted, the second is answered', async () => {
+    server = await startFakeVoiceServer({
+      fault: (_, utterance) => (utterance === 0 ? 'long reply' : undefined),
+    });
+    const client = await connect();
+    const first = say(client);
+    for await (const frame of first) if (frame.type === 'tts_phrase_done') break;
+    const second = client.interrupt();
+    for (let i = 0; i < 2; i++) second.send(PCM);
+    expect(await first.result(WAIT_MS)).toMatchObject({
+      outcome: 'interrupted',
+      replyDone: false,
+      latency: { t0: 1 },
+    });
+    second.stop();
+    expect(await second.result(WAIT_MS)).toMatchObject({
+      outcome: 'complete',
+      transcript: 'w0',
+      transcriptId: 'utt-1',
+      reply: 'You said. w0',
+    });
+    expect(server.starts).toHaveLength(1);
+  });
+
+  it('tells that there was no reply to cut into', async () => {
+    const client = await connect();
+    const first = say(client);
+    const second = client.interrupt();
+    await first.result(WAIT_MS);
+    await expect(second.result(WAIT_MS)).rejects.toThrow(/over before/);
+    expect(() => client.interrupt()).toThrow(/No reply is under way/);
+    expect(await say(client).result(WAIT_MS)).toMatchObject({ outcome: 'complete' });
+  });
+
   it.each([
     ['fatal error', VoiceServerError],
     ['two finals', VoiceProtocolError],

@@ -50,6 +50,9 @@ export class VoiceClient {
   readonly #onFrame: (frame: VoiceServerFrame) => void;
   readonly #opened: Promise<void>;
   #turn: VoiceTurn | undefined;
+  /** Speaks into the reply of `#turn`, until the server has heard it. */
+  #next: VoiceTurn | undefined;
+  #interrupted: VoiceTurn | undefined;
   #failure: Error | undefined;
   #sessionId: string | undefined;
   #rejectOpen: (error: Error) => void = () => {};
@@ -106,7 +109,25 @@ export class VoiceClient {
       ...(chunkSizeWords === undefined ? {} : { chunk_size_words: chunkSizeWords }),
       ...(endpointing === undefined ? {} : { endpointing }),
     });
-    return this.#newTurn(mode);
+    this.#next = undefined;
+    this.#turn = this.#newTurn(mode);
+    return this.#turn;
+  }
+
+  /**
+   * A turn that is spoken into the reply of the running one (barge-in): it needs no start, and becomes the running turn when
+   * the server has heard it. If the reply is over before, it fails with VoiceProtocolError. Throws when no turn runs.
+   */
+  interrupt(): VoiceTurn {
+    const turn = this.#turn;
+    if (!turn || turn.over.aborted) throw new VoiceProtocolError('No reply is under way.');
+    const next = this.#newTurn(turn.mode);
+    this.#next = next;
+    const onOver = (): void => {
+      if (this.#next === next) next.fail(new VoiceProtocolError('The reply was over before.'));
+    };
+    turn.over.addEventListener('abort', onOver, { once: true });
+    return next;
   }
 
   sendFrame(frame: VoiceClientFrame): void {
@@ -131,7 +152,7 @@ export class VoiceClient {
   }
 
   #newTurn(mode: VoiceMode): VoiceTurn {
-    this.#turn = new VoiceTurn({
+    return new VoiceTurn({
       mode,
       clock: this.#clock,
       output: {
@@ -140,7 +161,6 @@ export class VoiceClient {
         cancel: () => this.sendFrame({ type: 'cancel' }),
       },
     });
-    return this.#turn;
   }
 
   #listen(signal: AbortSignal | undefined): Promise<{ code: number; reason: string }> {
@@ -173,14 +193,37 @@ export class VoiceClient {
     }
     if (frame.type === 'info') this.#sessionId ??= frame.session_id;
     this.#onFrame(frame);
-    this.#turn?.receive(frame);
+    this.#route(frame);
     if (frame.type === 'error' && !frame.recoverable) this.#fail(new VoiceServerError(frame));
+  }
+
+  /** What follows a barge-in is of the turn that cut in; only the marks of the one before may still come. */
+  #route(frame: VoiceServerFrame): void {
+    const interrupted = this.#interrupted;
+    if (
+      interrupted &&
+      !interrupted.over.aborted &&
+      frame.type === 'metrics' &&
+      frame.event === 'latency'
+    ) {
+      interrupted.receive(frame);
+      return;
+    }
+    const turn = this.#turn;
+    if (frame.type === 'info' && frame.code === 'BARGE_IN' && this.#next) {
+      this.#interrupted = turn;
+      this.#turn = this.#next;
+      this.#next = undefined;
+    }
+    turn?.receive(frame);
   }
 
   #fail(error: Error): void {
     this.#failure ??= error;
     this.#rejectOpen(error);
     this.#turn?.fail(error);
+    this.#next?.fail(error);
+    this.#interrupted?.fail(error);
   }
 }
 

@@ -24,6 +24,7 @@ export type VoiceFault =
   | 'final before any partial'
   | 'no id'
   | 'late first token'
+  | 'long reply'
   | 'closes at a recoverable error';
 
 export interface FakeVoiceServer {
@@ -168,13 +169,17 @@ class FakeSession {
     }
   }
 
-  #start(mode: string): void {
-    const fault = this.#fault;
+  #listen(mode: string): void {
     this.#mode = mode;
     this.#capturing = true;
     this.#frames = 0;
     this.#silent = 0;
     this.#words = [];
+  }
+
+  #start(mode: string): void {
+    const fault = this.#fault;
+    this.#listen(mode);
     if (fault === 'not the protocol') return this.#socket.send('{"type":"hello"}');
     if (fault === 'binary frame') return this.#socket.send(Buffer.alloc(4));
     this.#send({ type: 'protocol', version: 1 });
@@ -207,8 +212,8 @@ class FakeSession {
     clearTimeout(this.#timer);
     this.#replying = false;
     this.#send({ type: 'info', code: 'BARGE_IN', message: 'The reply was stopped.' });
-    this.#utterances += 1;
-    this.#start(this.#mode);
+    this.#complete();
+    this.#listen(this.#mode);
     this.#hear(pcm);
   }
 
@@ -255,6 +260,8 @@ class FakeSession {
     const [first, second] = [this.#seq, this.#seq + 1];
     this.#seq += 2;
     this.#speak(fault === 'phrases out of order' ? second : first, fault);
+    // Until somebody speaks into it.
+    if (fault === 'long reply') return;
     this.#send({ type: 'llm_token', done: true });
     if (fault === 'phrase fails') this.#error('TTS_FAIL', true);
     else this.#speak(fault === 'phrases out of order' ? first : second, fault);

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { VOICE_PATHS, type VoiceServerFrame } from '@voice-fleet/protocol/prompt-voice';
 import { YAP_QUERY } from '@voice-fleet/protocol/yap';
+import { sleep } from '@voice-fleet/runtime/clock';
 import { durationS } from '../audio-source.ts';
 import { sessionTimeoutMs } from '../marks.ts';
 import { printableUrl } from '../server-url.ts';
@@ -19,6 +20,7 @@ import {
   parseFlags,
   positive,
   type Recording,
+  seconds,
   UsageError,
 } from './flags.ts';
 import { EXIT, guarded } from './guard.ts';
@@ -45,6 +47,8 @@ phrases as they come, then the marks t0 to t4. Exit code 0 when all that the mod
   --out FILE             write the speech as one WAV file
   --play                 play the phrases as they come (aplay, paplay, afplay, play or ffplay)
   --no-stop              send silence after the recording, and let the server find the end
+  --barge-in-after MS    speak the recording again, MS after the first of the reply: the reply
+                         must stop, and what was said into it must be answered
 
 ${AUDIO_HELP}
 
@@ -57,6 +61,13 @@ interface Talk {
   readonly replyMode: (typeof REPLY_MODES)[number] | undefined;
   readonly speed: number;
   readonly untilSilence: boolean;
+  readonly bargeInAfterMs: number | undefined;
+}
+
+interface Talked {
+  readonly reply: VoiceReply;
+  /** The reply that was spoken into. */
+  readonly interrupted: VoiceReply | undefined;
 }
 
 async function runVoice(args: readonly string[], io: CliIo): Promise<number> {
@@ -67,6 +78,7 @@ async function runVoice(args: readonly string[], io: CliIo): Promise<number> {
     out: { type: 'string' },
     play: { type: 'boolean', default: false },
     'no-stop': { type: 'boolean', default: false },
+    'barge-in-after': { type: 'string' },
   });
   const { url, apiKey, keyIn, waitS } = connectOptions(flags, io, { path: PATH });
   const dialled = new URL(url);
@@ -79,6 +91,10 @@ async function runVoice(args: readonly string[], io: CliIo): Promise<number> {
         : oneOf('reply-mode', flags['reply-mode'], REPLY_MODES),
     speed: positive(flags.speed, 'speed'),
     untilSilence: flags['no-stop'],
+    bargeInAfterMs:
+      flags['barge-in-after'] === undefined
+        ? undefined
+        : seconds(flags['barge-in-after'], 'barge-in-after'),
   };
   const server = printableUrl(url);
   const guard = { server, json: flags.json, debug: flags.debug, path: PATH };
@@ -96,12 +112,13 @@ async function runVoice(args: readonly string[], io: CliIo): Promise<number> {
       onFrame: watcher(io, { debug: flags.debug, player }),
     });
     try {
-      const reply = await talkOnce(client, recording.pcm, talk, io);
+      const { reply, interrupted } = await talkTo(client, recording.pcm, talk, io);
       const out = await writeSpeech(flags.out, reply);
       const ok = succeeded(reply, talk.mode);
-      const context = { recording, server, out, mode: talk.mode, sessionId: client.sessionId };
+      const { sessionId } = client;
+      const context = { recording, server, out, mode: talk.mode, sessionId, interrupted };
       if (flags.json) printJson(io.stdout, json(reply, { ...context, ok }));
-      else io.stdout(text(reply, recording, flags['full-text'], out));
+      else io.stdout(text(reply, { ...context, full: flags['full-text'] }));
       if (!ok) io.stderr(`${shortcoming(reply, talk.mode)}\n`);
       return ok ? EXIT.ok : EXIT.failed;
     } finally {
@@ -111,23 +128,38 @@ async function runVoice(args: readonly string[], io: CliIo): Promise<number> {
   });
 }
 
-async function talkOnce(
-  client: VoiceClient,
-  pcm: Buffer,
-  talk: Talk,
-  io: CliIo,
-): Promise<VoiceReply> {
-  const { mode, replyMode, speed, untilSilence } = talk;
-  const turn: VoiceTurn = client.start({
+async function talkTo(client: VoiceClient, pcm: Buffer, talk: Talk, io: CliIo): Promise<Talked> {
+  const { mode, replyMode, untilSilence, bargeInAfterMs } = talk;
+  const turn = client.start({
     mode,
     // A pause in the recording is no end, unless the server is to find one.
     endpointing: untilSilence,
     ...(replyMode === undefined ? {} : { replyMode }),
   });
-  const end = untilSilence ? 'silence' : 'stop';
-  await speak(turn, pcm, { clock: io.clock, signal: io.signal, speed, end });
+  await say(turn, pcm, talk, io);
   const timeoutMs = io.sessionTimeoutMs ?? sessionTimeoutMs(durationS(pcm)) + REPLY_TIMEOUT_MS;
-  return await turn.result(timeoutMs);
+  if (bargeInAfterMs === undefined) {
+    return { reply: await turn.result(timeoutMs), interrupted: undefined };
+  }
+  await firstOfReply(turn);
+  await sleep(io.clock, bargeInAfterMs, io.signal);
+  if (turn.over.aborted) throw new Error(`The reply was over within ${bargeInAfterMs} ms.`);
+  const next = client.interrupt();
+  await say(next, pcm, talk, io);
+  const interrupted = await turn.result(timeoutMs);
+  return { reply: await next.result(timeoutMs), interrupted };
+}
+
+async function say(turn: VoiceTurn, pcm: Buffer, talk: Talk, io: CliIo): Promise<void> {
+  const end = talk.untilSilence ? 'silence' : 'stop';
+  await speak(turn, pcm, { clock: io.clock, signal: io.signal, speed: talk.speed, end });
+}
+
+/** Also settles when the turn is over without any. */
+async function firstOfReply(turn: VoiceTurn): Promise<void> {
+  for await (const { type } of turn) {
+    if (type === 'llm_token' || type === 'text_chunk') return;
+  }
 }
 
 /** Shows frames as they come; on a terminal a partial overwrites the one before. */
@@ -218,13 +250,11 @@ async function writeSpeech(
   return path;
 }
 
-function text(
-  reply: VoiceReply,
-  { reference }: Recording,
-  full: boolean,
-  out: string | undefined,
-): string {
-  return `\n${replyRows(reply, { full, reference, out })}\n${latencyTable(reply)}`;
+function text(reply: VoiceReply, context: Omit<Context, 'ok'> & { full: boolean }): string {
+  const { recording, interrupted, full, out } = context;
+  const { reference } = recording;
+  const before = interrupted && `${replyRows(interrupted, { full, reference, out: undefined })}\n`;
+  return `\n${before ?? ''}${replyRows(reply, { full, reference, out })}\n${latencyTable(reply)}`;
 }
 
 interface Context {
@@ -234,10 +264,11 @@ interface Context {
   readonly mode: VoiceMode;
   readonly sessionId: string | undefined;
   readonly out: string | undefined;
+  readonly interrupted: VoiceReply | undefined;
 }
 
 function json(reply: VoiceReply, context: Context): object {
-  const { ok, server, recording, mode, sessionId, out } = context;
+  const { ok, server, recording, mode, sessionId, out, interrupted } = context;
   const { phrases, marks, partials, error, faults, latency, ...rest } = reply;
   const t0 = marks.firstAudioMs ?? marks.startMs;
   return {
@@ -252,6 +283,9 @@ function json(reply: VoiceReply, context: Context): object {
     phrases: phrases.map(({ seq, durationMs, atMs }) => ({ seq, durationMs, atMs: atMs - t0 })),
     speechS: speechS(reply),
     out: out ?? null,
+    interrupted: interrupted
+      ? { transcript: interrupted.transcript, reply: interrupted.reply }
+      : null,
     error: error?.code ?? null,
     faults: faults.map(({ code }) => code),
     marks: clientMarks(marks),
