@@ -13,6 +13,7 @@ export interface TurnsOptions {
   readonly redis?: TestRedis;
   /** False: no language model is configured, so the built-in rules answer. */
   readonly llm?: boolean;
+  /** What speaks; without it nobody does, unless `env` names an engine. */
   readonly speech?: FakeRoute;
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -57,6 +58,7 @@ export class Turns implements AsyncDisposable {
       LLM_TTS_DRAIN_S: '1',
       REDIS_URL: redis.url,
       ...(options.llm !== false && { OPENAI_BASE_URL: openai.baseUrl }),
+      STREAM_TTS_ENGINE: options.speech ? 'openai' : 'none',
       ...(options.speech && { TTS_BASE_URL: openai.baseUrl }),
       ...options.env,
     });

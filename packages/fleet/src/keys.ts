@@ -97,3 +97,11 @@ export function scriptKeys(keys: PoolKeys): readonly string[] {
     keys.grants,
   ];
 }
+
+/**
+ * list, the last turns of a conversation, each JSON {user, assistant}; ends with its Redis TTL. Owner: llm-tts. Alone in its
+ * step, so it needs no hash tag. The length keeps tenants apart whose names and conversations would run together.
+ */
+export function conversationKey(tenantId: string, conversation: string): string {
+  return `vf-conversation:${tenantId.length}:${tenantId}:${conversation}`;
+}

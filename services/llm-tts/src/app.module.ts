@@ -3,10 +3,13 @@ import { APP_FILTER } from '@nestjs/core';
 import type { ErrorFilter } from './http/error.filter.ts';
 import { HealthController } from './http/health.controller.ts';
 import { ServiceHealth } from './http/service-health.ts';
+import { TurnsController } from './turns/turns.controller.ts';
+import { Turns } from './turns/turns.ts';
 
 export interface AppParts {
   readonly health: ServiceHealth;
   readonly errorFilter: ErrorFilter;
+  readonly turns: Turns;
 }
 
 /** Nest's view of the service: its controllers. `llm-tts.ts` builds the parts. */
@@ -15,9 +18,10 @@ export class AppModule {
   static with(parts: AppParts): DynamicModule {
     return {
       module: AppModule,
-      controllers: [HealthController],
+      controllers: [HealthController, TurnsController],
       providers: [
         { provide: ServiceHealth, useValue: parts.health },
+        { provide: Turns, useValue: parts.turns },
         { provide: APP_FILTER, useValue: parts.errorFilter },
       ],
     };

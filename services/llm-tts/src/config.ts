@@ -2,7 +2,9 @@ import { integerVar, numberVar, textVar } from '@voice-fleet/runtime/env';
 import { operatorEnv } from '@voice-fleet/runtime/operator-env';
 import { turnEnv } from '@voice-fleet/runtime/turn-env';
 import { z } from 'zod';
+import { llmEnv, llmSettings } from './llm/llm-env.ts';
 import { ttsEnv, ttsSettings } from './tts/tts-env.ts';
+import { tokenLimits } from './turns/token-deadlines.ts';
 
 const SECONDS = 1000;
 
@@ -29,6 +31,19 @@ export const LlmTtsEnv = z
       secret: true,
       doc: 'Redis or Valkey that holds the conversations.',
     }),
+    CONVERSATION_TTL_S: integerVar({
+      default: 1800,
+      min: 1,
+      max: 86_400 * 30,
+      doc: 'A conversation is forgotten so long after its last turn.',
+    }),
+    LLM_TTS_MAX_TURNS: integerVar({
+      default: 64,
+      min: 1,
+      max: 10_000,
+      doc: 'Turns at once; more are refused with 503.',
+    }),
+    ...llmEnv,
     ...turnEnv,
     ...ttsEnv,
   })
@@ -39,6 +54,10 @@ export const LlmTtsEnv = z
     internalPort: env.INTERNAL_PORT,
     logLevel: env.LOG_LEVEL,
     redisUrl: env.REDIS_URL,
+    conversationTtlMs: env.CONVERSATION_TTL_S * SECONDS,
+    maxTurns: env.LLM_TTS_MAX_TURNS,
+    llm: llmSettings(env),
+    limits: tokenLimits(env.STREAM_LLM_TIMEOUT_S * SECONDS),
     drainMs: env.LLM_TTS_DRAIN_S * SECONDS,
     tts: ttsSettings(env),
   }));

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { connectRedis } from '@voice-fleet/fleet/redis';
+import { systemClock } from '@voice-fleet/runtime/clock';
 import type { Running } from '@voice-fleet/runtime/lifecycle';
 import { startInternalServer } from '@voice-fleet/telemetry/internal-server';
 import type { Logger } from '@voice-fleet/telemetry/logger';
@@ -12,9 +13,18 @@ import type { LlmTtsConfig } from './config.ts';
 import { ErrorFilter } from './http/error.filter.ts';
 import { ServiceHealth } from './http/service-health.ts';
 import { ServiceHttp } from './http/service-http.ts';
+import { llmFrom } from './llm/engines.ts';
+import { RedisConversation } from './memory/conversation.ts';
 import { LlmTtsMetrics } from './metrics.ts';
+import { startTtsEngine } from './tts/engines.ts';
+import type { PhraseOutcome } from './tts/phrase-queue.ts';
+import { Speaker } from './tts/speaker.ts';
+import { Turns } from './turns/turns.ts';
 
 const BODY_BYTES_MAX = 256 * 1024;
+/** Part of the time for a first token, after which the rules stand in: they need what is left. */
+const PATIENCE = 0.6;
+const GOODBYE_MS = 250;
 
 export interface LlmTts extends Running {
   readonly port: number;
@@ -23,14 +33,69 @@ export interface LlmTts extends Running {
 
 /** Builds the service, starts it, and owns all that it started. */
 export async function startLlmTts(config: LlmTtsConfig, log: Logger): Promise<LlmTts> {
+  const clock = systemClock;
   const metrics = new LlmTtsMetrics();
   const redis = connectRedis(config.redisUrl, {
     onError: (error) => log.error({ event: 'redis_lost', err: error }),
     onRecovered: () => log.info({ event: 'redis_back' }),
   });
-  const health = new ServiceHealth(() => ({ model: 'builtin-rules', turns: 0 }));
+  const { limits } = config;
+  const tts = await startTtsEngine(config.tts, { clock });
+  const onOutcome = (outcome: PhraseOutcome): void => {
+    metrics.countPhrase(outcome);
+    const { error, engine } = outcome;
+    if (error) log.warn({ event: 'phrase_lost', engine, outcome: outcome.outcome, err: error });
+  };
+  const llm = llmFrom(config.llm, {
+    clock,
+    patienceMs: PATIENCE * limits.firstMs,
+    onFallback: (error) => {
+      metrics.llmFaults.labels('fallback').inc();
+      log.warn({ event: 'llm_fallback', err: error });
+    },
+  });
+  const memory = new RedisConversation({
+    redis,
+    ttlMs: config.conversationTtlMs,
+    onFault: (step, error) => {
+      metrics.memoryFaults.labels(step).inc();
+      log.warn({ event: 'memory_fault', step, err: error });
+    },
+  });
+  const turns = new Turns({
+    engines: {
+      clock,
+      llm,
+      memory,
+      limits,
+      systemPrompt: config.llm.systemPrompt,
+      speech: tts && {
+        name: tts.name,
+        speaker: ({ unit, voice, language }, signal) =>
+          new Speaker({
+            engine: tts,
+            clock,
+            settings: config.tts.speaker,
+            onOutcome,
+            signal,
+            unit,
+            voice,
+            language,
+          }),
+      },
+    },
+    clock,
+    metrics,
+    log,
+    maxActive: config.maxTurns,
+  });
+  const health = new ServiceHealth(() => ({
+    model: llm.model,
+    ...(tts && { tts: tts.name }),
+    turns: turns.active,
+  }));
   const app = await NestFactory.create<NestExpressApplication>(
-    AppModule.with({ health, errorFilter: new ErrorFilter(log) }),
+    AppModule.with({ health, turns, errorFilter: new ErrorFilter(log) }),
     new ServiceHttp(),
     { logger: false, abortOnError: false, bodyParser: false },
   );
@@ -44,17 +109,27 @@ export async function startLlmTts(config: LlmTtsConfig, log: Logger): Promise<Ll
     readiness: () => health.readiness(),
   });
   const { port } = http.address() as AddressInfo;
-  log.info({ event: 'listening', port, internalPort: internal.port });
+  log.info({
+    event: 'listening',
+    port,
+    internalPort: internal.port,
+    model: llm.model,
+    tts: tts?.name,
+  });
 
   return {
     port,
     internalPort: internal.port,
     close: async () => {
       health.drain();
+      await turns.drain(config.drainMs);
       const closed = new Promise((resolve) => http.close(resolve));
-      http.closeAllConnections();
+      // Idle ones are closed by now; the last words of the others are on their way.
+      const cutOff = clock.after(GOODBYE_MS, () => http.closeAllConnections());
       await closed;
+      cutOff.cancel();
       await app.close();
+      await tts?.stop();
       await internal.close();
       redis.disconnect();
       log.info({ event: 'stopped' });

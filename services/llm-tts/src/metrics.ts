@@ -1,5 +1,9 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { MODEL_LABELS } from './llm/engine.ts';
 import type { PhraseOutcome } from './tts/phrase-queue.ts';
+
+const TURN_OUTCOMES = ['spoken', 'failed', 'cancelled'] as const;
+export type TurnOutcome = (typeof TURN_OUTCOMES)[number];
 
 /** Every metric of llm-tts. Labels are bounded: never a conversation, voice or text. */
 export class LlmTtsMetrics {
@@ -9,6 +13,49 @@ export class LlmTtsMetrics {
   readonly turnsActive = new Gauge({
     name: 'voice_llm_tts_turns_active',
     help: 'Turns under way.',
+    registers: this.#registers,
+  });
+  readonly turns = new Counter({
+    name: 'voice_llm_tts_turns_total',
+    help: 'Turns by how they ended, and by who answered. cancelled: the gateway closed the request.',
+    labelNames: ['outcome', 'model'],
+    registers: this.#registers,
+  });
+  readonly turnsRefused = new Counter({
+    name: 'voice_llm_tts_turns_refused_total',
+    help: 'Turns answered with 503, as too many were under way or the service was told to stop.',
+    registers: this.#registers,
+  });
+  readonly firstTokenSeconds = new Histogram({
+    name: 'voice_llm_tts_first_token_seconds',
+    help: 'From the request to the first token of its reply.',
+    labelNames: ['model'],
+    buckets: [0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 3, 5],
+    registers: this.#registers,
+  });
+  readonly turnSeconds = new Histogram({
+    name: 'voice_llm_tts_turn_seconds',
+    help: 'From the request to the last event.',
+    labelNames: ['outcome'],
+    buckets: [0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60],
+    registers: this.#registers,
+  });
+  readonly tokens = new Counter({
+    name: 'voice_llm_tts_tokens_total',
+    help: 'Tokens passed on.',
+    labelNames: ['model'],
+    registers: this.#registers,
+  });
+  readonly llmFaults = new Counter({
+    name: 'voice_llm_tts_llm_faults_total',
+    help: 'Replies that came to no end, and those that the built-in rules gave in place of the model.',
+    labelNames: ['cause'],
+    registers: this.#registers,
+  });
+  readonly memoryFaults = new Counter({
+    name: 'voice_llm_tts_memory_faults_total',
+    help: 'Turns that went on without what was said earlier, or were not remembered, as Redis was away.',
+    labelNames: ['step'],
     registers: this.#registers,
   });
 
@@ -28,6 +75,13 @@ export class LlmTtsMetrics {
 
   constructor() {
     collectDefaultMetrics({ register: this.registry });
+    for (const model of MODEL_LABELS) {
+      this.tokens.labels(model).inc(0);
+      for (const outcome of TURN_OUTCOMES) this.turns.labels(outcome, model).inc(0);
+    }
+    for (const cause of ['llm_timeout', 'llm_failed', 'fallback'])
+      this.llmFaults.labels(cause).inc(0);
+    for (const step of ['recall', 'remember']) this.memoryFaults.labels(step).inc(0);
   }
 
   countPhrase({ engine, outcome, seconds }: PhraseOutcome): void {

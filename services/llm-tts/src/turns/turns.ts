@@ -1,0 +1,197 @@
+import { VoiceError } from '@voice-fleet/protocol/errors';
+import type { TurnEvent, TurnRequest } from '@voice-fleet/protocol/turn';
+import type { Clock } from '@voice-fleet/runtime/clock';
+import type { Logger } from '@voice-fleet/telemetry/logger';
+import type { LlmModel } from '../llm/engine.ts';
+import type { LlmTtsMetrics, TurnOutcome } from '../metrics.ts';
+import { runTurn, type TurnEngines, type TurnWatch } from './run-turn.ts';
+
+export interface TurnsDeps {
+  readonly engines: TurnEngines;
+  readonly clock: Clock;
+  readonly metrics: LlmTtsMetrics;
+  readonly log: Logger;
+  /** Turns at once; more are refused. */
+  readonly maxActive: number;
+}
+
+const RETRY_AFTER_S = 1;
+
+/** The turns under way: how many there may be, and what became of each. */
+export class Turns {
+  readonly #deps: TurnsDeps;
+  readonly #active = new Set<AbortController>();
+  #onEmpty: (() => void) | undefined;
+  #isDraining = false;
+
+  constructor(deps: TurnsDeps) {
+    this.#deps = deps;
+  }
+
+  get active(): number {
+    return this.#active.size;
+  }
+
+  /** The events of a new turn; it counts from now until it was read to its end or left. Throws `at_capacity`. */
+  open(request: TurnRequest, signal: AbortSignal): AsyncGenerator<TurnEvent, void> {
+    const { metrics, maxActive } = this.#deps;
+    if (this.#isDraining || this.#active.size >= maxActive) {
+      metrics.turnsRefused.inc();
+      throw new VoiceError('at_capacity', {
+        message: 'As many turns are under way as may be. Try again shortly.',
+        details: { retry_after_s: RETRY_AFTER_S },
+      });
+    }
+    const controller = new AbortController();
+    this.#active.add(controller);
+    metrics.turnsActive.set(this.#active.size);
+    return this.#run(request, controller, AbortSignal.any([signal, controller.signal]));
+  }
+
+  /** Takes no more turns. Settles when the last has ended; those that have not by then are cut off after `timeoutMs`. */
+  async drain(timeoutMs: number): Promise<void> {
+    this.#isDraining = true;
+    if (this.#active.size === 0) return;
+    const empty = new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+    });
+    const timer = this.#deps.clock.after(timeoutMs, () => {
+      for (const controller of this.#active) controller.abort(new Error('this service stops'));
+    });
+    await empty;
+    timer.cancel();
+  }
+
+  async *#run(
+    request: TurnRequest,
+    controller: AbortController,
+    signal: AbortSignal,
+  ): AsyncGenerator<TurnEvent, void> {
+    const record = new TurnRecord(request, this.#deps);
+    try {
+      for await (const event of runTurn(request, this.#deps.engines, record, signal)) {
+        record.onEvent(event);
+        yield event;
+      }
+    } catch (error) {
+      record.onCrash(error);
+      throw error;
+    } finally {
+      record.close();
+      this.#active.delete(controller);
+      this.#deps.metrics.turnsActive.set(this.#active.size);
+      if (this.#active.size === 0) this.#onEmpty?.();
+    }
+  }
+}
+
+/** What is told of one turn when it is over. */
+class TurnRecord implements TurnWatch {
+  readonly #request: TurnRequest;
+  readonly #deps: TurnsDeps;
+  readonly #beganMs: number;
+  #model: LlmModel;
+  #outcome: TurnOutcome = 'cancelled';
+  #error: string | undefined;
+  #cause: Readonly<Record<string, string | number>> | undefined;
+  #firstTokenMs: number | undefined;
+  #firstSpeechMs: number | undefined;
+  #tokens = 0;
+  #chars = 0;
+  #phrases = 0;
+  #phrasesLost = 0;
+
+  constructor(request: TurnRequest, deps: TurnsDeps) {
+    this.#request = request;
+    this.#deps = deps;
+    this.#beganMs = deps.clock.now();
+    this.#model = deps.engines.llm;
+  }
+
+  onModel(model: LlmModel): void {
+    this.#model = model;
+  }
+
+  onFault(error: unknown): void {
+    if (error instanceof VoiceError) this.#cause = error.details;
+    else this.#deps.log.error({ event: 'llm_fault', sid: this.#request.conversation, err: error });
+  }
+
+  onCrash(error: unknown): void {
+    this.#outcome = 'failed';
+    this.#error = 'internal';
+    this.#deps.log.error({ event: 'turn_fault', sid: this.#request.conversation, err: error });
+  }
+
+  onEvent(event: TurnEvent): void {
+    switch (event.type) {
+      case 'started':
+        break;
+      case 'token':
+        if (event.done) break;
+        this.#firstTokenMs ??= this.#elapsedMs();
+        this.#tokens += 1;
+        this.#chars += event.text.length;
+        break;
+      case 'speech':
+        this.#firstSpeechMs ??= this.#elapsedMs();
+        this.#phrases += 1;
+        break;
+      case 'phrase_done':
+        break;
+      case 'phrase_dropped':
+        this.#phrasesLost += 1;
+        break;
+      case 'error':
+        if (event.code === 'tts_failed' || event.code === 'tts_timeout') this.#phrasesLost += 1;
+        else this.#error = this.#fault(event.code);
+        break;
+      case 'complete':
+        this.#outcome = event.outcome;
+        break;
+    }
+  }
+
+  close(): void {
+    const { metrics, log } = this.#deps;
+    const { label, model } = this.#model;
+    const durationMs = this.#elapsedMs();
+    metrics.turns.labels(this.#outcome, label).inc();
+    metrics.turnSeconds.labels(this.#outcome).observe(durationMs / 1000);
+    metrics.tokens.labels(label).inc(this.#tokens);
+    if (this.#firstTokenMs !== undefined)
+      metrics.firstTokenSeconds.labels(label).observe(this.#firstTokenMs / 1000);
+    log.info({
+      event: 'turn_ended',
+      sid: this.#request.conversation,
+      tenant: this.#request.tenant,
+      outcome: this.#outcome,
+      error: this.#error,
+      ...(this.#cause && { cause: this.#cause }),
+      model,
+      speak: this.#request.speak,
+      unit: this.#request.unit,
+      textChars: this.#request.text.length,
+      tokens: this.#tokens,
+      replyChars: this.#chars,
+      phrases: this.#phrases,
+      phrasesLost: this.#phrasesLost,
+      firstTokenMs: rounded(this.#firstTokenMs),
+      firstSpeechMs: rounded(this.#firstSpeechMs),
+      durationMs: rounded(durationMs),
+    });
+  }
+
+  #fault(code: string): string {
+    this.#deps.metrics.llmFaults.labels(code).inc();
+    return code;
+  }
+
+  #elapsedMs(): number {
+    return this.#deps.clock.now() - this.#beganMs;
+  }
+}
+
+function rounded(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : Math.round(ms);
+}
