@@ -131,7 +131,11 @@ describe('OpenAiSpeech', () => {
   });
 
   it.each<[string, SpeechFault, RegExp]>([
-    ['an error', { kind: 'error', status: 500, message: 'out of memory' }, /500.*out of memory/],
+    [
+      'an error',
+      { kind: 'error', status: 500, message: 'out of memory' },
+      /^Error: answered 500: out of memory$/,
+    ],
     ['an error after 200', { kind: 'error_body' }, /engine core died/],
     [
       'an error after 200 that is called audio',
@@ -150,6 +154,13 @@ describe('OpenAiSpeech', () => {
     await speech.calls[0]?.exchange.closed;
     const { durationMs } = await engine.synthesize({ text: 'Hello.' }, never);
     expect(durationMs).toBeGreaterThan(0);
+  });
+
+  it('keeps what was to be said out of the log, where a server quotes it', async () => {
+    const { engine, speech } = await rig();
+    speech.next({ fault: { kind: 'error', status: 422, message: 'bad input "My secret.", sir' } });
+    const why = await fails(engine.synthesize({ text: 'My secret.' }, never));
+    expect(why).toBe('Error: answered 422: bad input "…", sir');
   });
 
   it('says in the log that a key was refused or nobody is there', async () => {

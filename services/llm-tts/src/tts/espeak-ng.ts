@@ -106,7 +106,7 @@ function run(
   children = new Set<ChildProcess>(),
 ): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const child = spawn(COMMAND, args, { stdio: ['pipe', 'pipe', 'ignore'] });
+    const child = spawn(COMMAND, args, { stdio: ['pipe', 'pipe', 'ignore'], env: childEnv() });
     children.add(child);
     const parts: Buffer[] = [];
     let bytes = 0;
@@ -132,6 +132,12 @@ function run(
       reject(new Error(`${COMMAND} ended with ${killedBy ?? `code ${code}`}`));
     });
   });
+}
+
+/** The keys of this process are nothing to it. */
+function childEnv(): NodeJS.ProcessEnv {
+  const { PATH, ESPEAK_DATA_PATH } = process.env;
+  return { PATH, ...(ESPEAK_DATA_PATH && { ESPEAK_DATA_PATH }) };
 }
 
 function base(language: string): string {

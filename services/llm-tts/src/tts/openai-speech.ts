@@ -1,11 +1,13 @@
 import { VoiceError } from '@voice-fleet/protocol/errors';
+import { z } from 'zod';
 import type { Phrase, SpeechAudio, TtsEngine } from './engine.ts';
 import { speechFromPcm, speechFromWav } from './speech-audio.ts';
 import type { SpeechServer } from './tts-env.ts';
 
 /** More than a minute of 48 kHz: no phrase is that long. */
 const MAX_BYTES = 8 * 1024 * 1024;
-/** Of an error's text, for the log. */
+const MAX_ERROR_BYTES = 64 * 1024;
+/** Of what it says, for the log. */
 const MAX_ERROR_CHARACTERS = 500;
 /** What a server says of a voice that it does not have. */
 const UNKNOWN_VOICE_STATUS = [400, 404, 422];
@@ -54,12 +56,12 @@ export class OpenAiSpeech implements TtsEngine {
     const own = this.#server.voice;
     const voice = phrase.voice !== undefined && this.#mayAsk(phrase.voice) ? phrase.voice : own;
     const response = await this.#post(phrase.text, voice, signal);
-    if (response.ok) return this.#read(response);
-    const why = await errorText(response);
+    if (response.ok) return this.#read(response, phrase.text);
+    const why = await refusal(response, phrase.text);
     if (voice === own || !UNKNOWN_VOICE_STATUS.includes(response.status)) throw why;
     const second = await this.#post(phrase.text, own, signal);
-    if (!second.ok) throw await errorText(second);
-    const audio = await this.#read(second);
+    if (!second.ok) throw await refusal(second, phrase.text);
+    const audio = await this.#read(second, phrase.text);
     this.#unknownVoices.add(voice);
     return audio;
   }
@@ -85,18 +87,18 @@ export class OpenAiSpeech implements TtsEngine {
     });
   }
 
-  async #read(response: Response): Promise<SpeechAudio> {
+  async #read(response: Response, text: string): Promise<SpeechAudio> {
     const type = response.headers.get('content-type')?.toLowerCase() ?? '';
     // Errors that came to a server's mind after it had said 200.
-    if (/json|text\/|event-stream/u.test(type)) throw await errorText(response);
+    if (/json|text\/|event-stream/u.test(type)) throw await refusal(response, text);
     const body = await readCapped(response, MAX_BYTES);
     if (body.toString('latin1', 0, 4) === 'RIFF') {
       checkComplete(body);
       return speechFromWav(body);
     }
-    if (body[0] === 0x7b) throw failure(new Error(`answered 200 with ${clipped(body.toString())}`));
+    if (body[0] === 0x7b) throw failure(new Error(`answered 200: ${reasonIn(body, text)}`));
     if (/pcm|l16/u.test(type)) return speechFromPcm(body, this.#rateOf(type));
-    throw failure(new Error(`answered with ${clipped(type) || 'something'} that is no WAV`));
+    throw failure(new Error(`answered with ${type.slice(0, 100)}, which is no WAV`));
   }
 
   /** `audio/L16;rate=24000`, where the server says it. */
@@ -126,16 +128,34 @@ async function readCapped(response: Response, maxBytes: number): Promise<Buffer>
   return Buffer.concat(parts);
 }
 
-/** Its text is for the log alone. */
-async function errorText(response: Response): Promise<VoiceError> {
-  const text = await readCapped(response, 64 * 1024)
-    .then((body) => body.toString())
-    .catch(String);
-  return failure(new Error(`answered ${response.status}: ${clipped(text)}`));
+async function refusal(response: Response, text: string): Promise<VoiceError> {
+  const body = await readCapped(response, MAX_ERROR_BYTES).catch(() => Buffer.alloc(0));
+  return failure(new Error(`answered ${response.status}: ${reasonIn(body, text)}`));
 }
 
-function clipped(text: string): string {
-  return text.slice(0, MAX_ERROR_CHARACTERS);
+const ErrorBody = z.object({
+  message: z.string().optional(),
+  error: z.union([z.string(), z.object({ message: z.string() })]).optional(),
+  detail: z.union([z.string(), z.array(z.object({ msg: z.string() }))]).optional(),
+});
+
+/** What the server says is wrong, for the log: where no speech may get to, and servers like to quote what they were asked. */
+function reasonIn(body: Buffer, text: string): string {
+  const parsed = ErrorBody.safeParse(parseJson(body));
+  if (!parsed.success) return `${body.length} bytes that are no error of OpenAI's form`;
+  const { message, error, detail } = parsed.data;
+  const said = typeof error === 'string' ? error : error?.message;
+  const details = typeof detail === 'string' ? detail : detail?.map(({ msg }) => msg).join(', ');
+  const reason = said ?? message ?? details ?? 'no reason given';
+  return reason.replaceAll(text, '…').slice(0, MAX_ERROR_CHARACTERS);
+}
+
+function parseJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString());
+  } catch {
+    return undefined;
+  }
 }
 
 function failure(cause: unknown): VoiceError {
