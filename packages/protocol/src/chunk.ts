@@ -31,3 +31,18 @@ export type ReplyOptions = z.infer<typeof ReplyOptions>;
 
 /** POST, multipart: the ReplyOptions and `file`, a WAV. Answered with server-sent events, a ReplyChunk each. */
 export const AUDIO_CHAT_PATH = '/v1/audio/chat';
+
+/** Instead of a stream, for those who ask for JSON: the whole reply at once. */
+export const WholeReply = z.strictObject({
+  success: z.boolean(),
+  /** What the model said; the fallback text if it said nothing before it failed. */
+  text: z.string(),
+  processing_time_ms: z.number().nonnegative(),
+  error: z.string().optional(),
+  /** As they would have been streamed. */
+  chunks: z.array(ReplyChunk),
+});
+export type WholeReply = z.infer<typeof WholeReply>;
+
+/** Follows the final chunk of a stream, as with OpenAI: `data: [DONE]`. */
+export const STREAM_END = '[DONE]';
