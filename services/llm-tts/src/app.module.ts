@@ -1,5 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
+import { AudioChatController } from './chat/audio-chat.controller.ts';
+import { AudioChat } from './chat/audio-chat.ts';
 import type { ErrorFilter } from './http/error.filter.ts';
 import { HealthController } from './http/health.controller.ts';
 import { ServiceHealth } from './http/service-health.ts';
@@ -10,6 +12,7 @@ export interface AppParts {
   readonly health: ServiceHealth;
   readonly errorFilter: ErrorFilter;
   readonly turns: Turns;
+  readonly audioChat: AudioChat;
 }
 
 /** Nest's view of the service: its controllers. `llm-tts.ts` builds the parts. */
@@ -18,8 +21,9 @@ export class AppModule {
   static with(parts: AppParts): DynamicModule {
     return {
       module: AppModule,
-      controllers: [HealthController, TurnsController],
+      controllers: [HealthController, TurnsController, AudioChatController],
       providers: [
+        { provide: AudioChat, useValue: parts.audioChat },
         { provide: ServiceHealth, useValue: parts.health },
         { provide: Turns, useValue: parts.turns },
         { provide: APP_FILTER, useValue: parts.errorFilter },

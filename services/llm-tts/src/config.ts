@@ -2,6 +2,7 @@ import { integerVar, numberVar, textVar } from '@voice-fleet/runtime/env';
 import { operatorEnv } from '@voice-fleet/runtime/operator-env';
 import { turnEnv } from '@voice-fleet/runtime/turn-env';
 import { z } from 'zod';
+import { chatEnv, chatSettings } from './chat/chat-env.ts';
 import { llmEnv, llmSettings } from './llm/llm-env.ts';
 import { ttsEnv, ttsSettings } from './tts/tts-env.ts';
 import { tokenLimits } from './turns/token-deadlines.ts';
@@ -46,6 +47,7 @@ export const LlmTtsEnv = z
     ...llmEnv,
     ...turnEnv,
     ...ttsEnv,
+    ...chatEnv,
   })
   .transform((env) => ({
     host: env.LLM_TTS_BIND_HOST,
@@ -60,6 +62,7 @@ export const LlmTtsEnv = z
     limits: tokenLimits(env.STREAM_LLM_TIMEOUT_S * SECONDS),
     drainMs: env.LLM_TTS_DRAIN_S * SECONDS,
     tts: ttsSettings(env),
+    chat: chatSettings(env),
   }));
 
 export type LlmTtsConfig = z.infer<typeof LlmTtsEnv>;

@@ -9,6 +9,7 @@ import type { Running } from '@voice-fleet/runtime/lifecycle';
 import { startInternalServer } from '@voice-fleet/telemetry/internal-server';
 import type { Logger } from '@voice-fleet/telemetry/logger';
 import { AppModule } from './app.module.ts';
+import { audioChatFrom } from './chat/audio-chat.ts';
 import type { LlmTtsConfig } from './config.ts';
 import { ErrorFilter } from './http/error.filter.ts';
 import { ServiceHealth } from './http/service-health.ts';
@@ -89,13 +90,14 @@ export async function startLlmTts(config: LlmTtsConfig, log: Logger): Promise<Ll
     log,
     maxActive: config.maxTurns,
   });
+  const audioChat = audioChatFrom(config.chat, { clock, stats: metrics.audioChat, log });
   const health = new ServiceHealth(() => ({
     model: llm.model,
     ...(tts && { tts: tts.name }),
     turns: turns.active,
   }));
   const app = await NestFactory.create<NestExpressApplication>(
-    AppModule.with({ health, turns, errorFilter: new ErrorFilter(log) }),
+    AppModule.with({ health, turns, audioChat, errorFilter: new ErrorFilter(log) }),
     new ServiceHttp(),
     { logger: false, abortOnError: false, bodyParser: false },
   );
@@ -122,7 +124,7 @@ export async function startLlmTts(config: LlmTtsConfig, log: Logger): Promise<Ll
     internalPort: internal.port,
     close: async () => {
       health.drain();
-      await turns.drain(config.drainMs);
+      await Promise.all([turns.drain(config.drainMs), audioChat.drain(config.drainMs)]);
       const closed = new Promise((resolve) => http.close(resolve));
       // Idle ones are closed by now; the last words of the others are on their way.
       const cutOff = clock.after(GOODBYE_MS, () => http.closeAllConnections());

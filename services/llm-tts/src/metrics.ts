@@ -5,6 +5,9 @@ import type { PhraseOutcome } from './tts/phrase-queue.ts';
 const TURN_OUTCOMES = ['spoken', 'failed', 'cancelled'] as const;
 export type TurnOutcome = (typeof TURN_OUTCOMES)[number];
 
+import type { ChatStats } from './chat/audio-chat.ts';
+import { REPLY_OUTCOMES } from './chat/audio-reply.ts';
+
 /** Every metric of llm-tts. Labels are bounded: never a conversation, voice or text. */
 export class LlmTtsMetrics {
   readonly registry = new Registry();
@@ -73,6 +76,30 @@ export class LlmTtsMetrics {
     registers: this.#registers,
   });
 
+  readonly audioRepliesActive = new Gauge({
+    name: 'voice_llm_tts_audio_replies_active',
+    help: 'Requests for a reply from audio under way.',
+    registers: this.#registers,
+  });
+  readonly audioReplies = new Counter({
+    name: 'voice_llm_tts_audio_replies_total',
+    help: 'Replies from audio by how they ended.',
+    labelNames: ['outcome'],
+    registers: this.#registers,
+  });
+  readonly audioReplyFirstChunkSeconds = new Histogram({
+    name: 'voice_llm_tts_audio_reply_first_chunk_seconds',
+    help: 'From a request for a reply from audio to its first words. What is aimed at is 0.1.',
+    buckets: [0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60],
+    registers: this.#registers,
+  });
+  readonly audioReplySeconds = new Histogram({
+    name: 'voice_llm_tts_audio_reply_duration_seconds',
+    help: 'From a request for a reply from audio to its last words, of replies that were made. What is aimed at is 0.5.',
+    buckets: [0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60],
+    registers: this.#registers,
+  });
+
   constructor() {
     collectDefaultMetrics({ register: this.registry });
     for (const model of MODEL_LABELS) {
@@ -82,10 +109,21 @@ export class LlmTtsMetrics {
     for (const cause of ['llm_timeout', 'llm_failed', 'fallback'])
       this.llmFaults.labels(cause).inc(0);
     for (const step of ['recall', 'remember']) this.memoryFaults.labels(step).inc(0);
+    for (const outcome of REPLY_OUTCOMES) this.audioReplies.labels(outcome).inc(0);
   }
 
   countPhrase({ engine, outcome, seconds }: PhraseOutcome): void {
     this.phrases.inc({ engine, outcome });
     if (outcome === 'spoken') this.phraseSeconds.observe({ engine }, seconds);
   }
+
+  /** What replies from audio count. */
+  readonly audioChat: ChatStats = {
+    onActive: (count) => this.audioRepliesActive.set(count),
+    onReply: ({ outcome, firstChunkMs, totalMs }) => {
+      this.audioReplies.labels(outcome).inc();
+      if (firstChunkMs !== undefined) this.audioReplyFirstChunkSeconds.observe(firstChunkMs / 1000);
+      if (outcome === 'replied') this.audioReplySeconds.observe(totalMs / 1000);
+    },
+  };
 }

@@ -14,9 +14,10 @@ interface Answer {
   readonly status: number;
   readonly code: string;
   readonly message: string;
+  readonly details?: VoiceError['details'];
 }
 
-/** Answers whatever a controller or a parser throws, as `{error: {code, message}}`. Nothing of an unknown fault is shown. */
+/** Answers whatever a controller or a parser throws, as `{error: {code, message, details}}`. Nothing of an unknown fault is shown. */
 @Catch()
 export class ErrorFilter implements ExceptionFilter {
   readonly #log: Pick<Logger, 'error'>;
@@ -27,19 +28,19 @@ export class ErrorFilter implements ExceptionFilter {
 
   catch(thrown: unknown, host: ArgumentsHost): void {
     const response = host.switchToHttp().getResponse<HttpResponse>();
-    const { status, code, message } = this.#answer(thrown);
+    const { status, code, message, details = {} } = this.#answer(thrown);
     // A body that has begun cannot become another one; cut off, it cannot be taken for a whole one either.
     if (response.headersSent) return response.destroy();
     if (thrown instanceof VoiceError && typeof thrown.details['retry_after_s'] === 'number')
       response.setHeader('Retry-After', String(thrown.details['retry_after_s']));
-    response.status(status).json({ error: { code, message } });
+    response.status(status).json({ error: { code, message, details } });
   }
 
   #answer(thrown: unknown): Answer {
     if (thrown instanceof VoiceError) {
       const { status, code, message } = thrown;
       if (code === 'internal') this.#report(thrown.cause ?? thrown);
-      return { status, code, message };
+      return { status, code, message, details: thrown.details };
     }
     const status = statusOf(thrown);
     if (status === 404)
