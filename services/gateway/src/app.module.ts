@@ -6,6 +6,7 @@ import { Authenticator } from './auth/authenticator.ts';
 import { Dialects } from './dialects/dialects.ts';
 import { AdminController } from './http/admin.controller.ts';
 import { AdminKey } from './http/admin.guard.ts';
+import { AudioChatController, AudioChatRoute } from './http/audio-chat.controller.ts';
 import type { ErrorFilter } from './http/error.filter.ts';
 import { FleetHealth } from './http/fleet-health.ts';
 import { HealthController, OpenSessions } from './http/health.controller.ts';
@@ -29,6 +30,7 @@ export interface AppParts {
   readonly sessions: OpenSessions;
   readonly voice: VoiceConfig;
   readonly recordings: Recordings;
+  readonly audioChat: AudioChatRoute;
 }
 
 /** Nest's view of the gateway: its one socket gateway and its controllers. `gateway.ts` builds the parts. */
@@ -44,6 +46,7 @@ export class AppModule {
         UsageController,
         StreamConfigController,
         RecordingsController,
+        AudioChatController,
       ],
       providers: [
         { provide: Dialects, useValue: parts.dialects },
@@ -58,6 +61,7 @@ export class AppModule {
         { provide: OpenSessions, useValue: parts.sessions },
         { provide: Recordings, useValue: parts.recordings },
         { provide: VoiceConfig, useValue: parts.voice },
+        { provide: AudioChatRoute, useValue: parts.audioChat },
         VoiceGateway,
       ],
     };

@@ -1,4 +1,5 @@
 import { fleetEnv } from '@voice-fleet/fleet/env';
+import { audioChatEnv } from '@voice-fleet/runtime/audio-chat-env';
 import {
   booleanVar,
   enumVar,
@@ -28,6 +29,7 @@ export const GatewayEnv = z
     ...fleetEnv,
     ...voiceEnv,
     ...recordingEnv,
+    ...audioChatEnv,
     SERVER_BIND_HOST: textVar({ default: '0.0.0.0', doc: 'Address the public port listens on.' }),
     SERVER_PORT: integerVar({
       default: 8000,
@@ -258,6 +260,7 @@ export const GatewayEnv = z
     },
     voice: voiceSettings(env),
     recordings: recordingSettings(env),
+    audioChatMaxBytes: env.VOXTRAL_CHAT_MAX_BYTES,
     link: {
       dialTimeoutMs: env.LINK_DIAL_TIMEOUT_S * SECONDS,
       inboundQueueMax: env.WS_INBOUND_QUEUE_MAX,

@@ -13,6 +13,7 @@ import { CredentialStore } from '@voice-fleet/fleet/tenants/credential-store';
 import { TenantStore } from '@voice-fleet/fleet/tenants/tenant-store';
 import { WaitingLine } from '@voice-fleet/fleet/waiting-line';
 import { WorkerRegistry } from '@voice-fleet/fleet/worker-registry';
+import { AUDIO_CHAT_PATH } from '@voice-fleet/protocol/chunk';
 import { systemClock } from '@voice-fleet/runtime/clock';
 import type { Running } from '@voice-fleet/runtime/lifecycle';
 import { startInternalServer } from '@voice-fleet/telemetry/internal-server';
@@ -44,6 +45,9 @@ import { UpgradeGate } from './ws/upgrade-gate.ts';
 import { UpgradeHold } from './ws/upgrade-gate-hold.ts';
 import { VoiceAdapter } from './ws/voice.adapter.ts';
 import type { ConnectionServices } from './ws/voice.gateway.ts';
+
+/** What a form holds beside its file. */
+const FORM_BYTES_MAX = 65_536;
 
 export interface Gateway extends Running {
   readonly port: number;
@@ -178,6 +182,16 @@ export async function startGateway(
       sessions: { count: () => metrics.openSessions() },
       voice: new VoiceConfig(config.voice),
       recordings,
+      audioChat: {
+        log,
+        authenticate: authenticator.authenticate.bind(authenticator),
+        upstream: {
+          url: new URL(AUDIO_CHAT_PATH, config.voice.llmTtsUrl),
+          clock,
+          dialTimeoutMs: config.link.dialTimeoutMs,
+          maxBodyBytes: config.audioChatMaxBytes + FORM_BYTES_MAX,
+        },
+      },
     }),
     new LimitedHttp(config.headersTimeoutMs),
     { logger: false, abortOnError: false, bodyParser: false },
