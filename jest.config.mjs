@@ -26,7 +26,11 @@ export default {
     {
       ...shared,
       displayName: 'unit',
-      testMatch: ['<rootDir>/{packages,services}/*/src/**/*.spec.ts'],
+      testMatch: [
+        '<rootDir>/{packages,services}/*/src/**/*.spec.ts',
+        // The page is shipped as it is written.
+        '<rootDir>/services/gateway/public/*.spec.js',
+      ],
     },
     {
       ...shared,

@@ -11,11 +11,12 @@ RUN test -d "services/${SERVICE:?name one with --build-arg SERVICE=gateway or SE
 # No package needs its install script here: the native ones bring their binaries along.
 RUN npm ci --ignore-scripts --no-audit --no-fund
 RUN TURBO_TELEMETRY_DISABLED=1 npx turbo run build --filter="@voice-fleet/${SERVICE}"
-# What was compiled, where Node looks for it, and without the sources.
+# What was compiled, where Node looks for it, and without the sources; and the page, which is served as it is.
 RUN for folder in packages/* "services/${SERVICE}"; do \
       if [ -d "${folder}/dist" ]; then \
         mkdir -p "/app/${folder}" && cp -r "${folder}/dist" "${folder}/package.json" "/app/${folder}/"; \
       fi; \
+      if [ -d "${folder}/public" ]; then cp -r "${folder}/public" "/app/${folder}/"; fi; \
     done
 # Once more, now without the compiler and the test tools.
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund --workspace="services/${SERVICE}" \

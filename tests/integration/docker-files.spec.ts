@@ -215,6 +215,7 @@ describe('.dockerignore', () => {
     'services/gateway/dist/main.js',
     'services/gateway/.env.local',
     'packages/fleet/src/redis.spec.ts',
+    'services/gateway/public/marks.spec.js',
   ])('does not send %s', (path) => {
     expect(sent(path)).toBe(false);
   });
@@ -223,6 +224,7 @@ describe('.dockerignore', () => {
     'packages/fleet/src/redis.ts',
     'packages/fleet/src/lua/acquire.lua',
     'services/asr-worker/tsconfig.build.json',
+    'services/gateway/public/index.html',
     'docker/healthcheck.mjs',
   ])('sends %s', (path) => {
     expect(sent(path)).toBe(true);

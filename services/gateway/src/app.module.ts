@@ -10,6 +10,8 @@ import { AudioChatController, AudioChatRoute } from './http/audio-chat.controlle
 import type { ErrorFilter } from './http/error.filter.ts';
 import { FleetHealth } from './http/fleet-health.ts';
 import { HealthController, OpenSessions } from './http/health.controller.ts';
+import { PageController } from './http/page.controller.ts';
+import { PageFiles } from './http/page-files.ts';
 import { RecordingsController } from './http/recordings.controller.ts';
 import { Recordings } from './http/recordings.ts';
 import { StreamConfigController, VoiceConfig } from './http/stream-config.controller.ts';
@@ -31,6 +33,7 @@ export interface AppParts {
   readonly voice: VoiceConfig;
   readonly recordings: Recordings;
   readonly audioChat: AudioChatRoute;
+  readonly page: PageFiles;
 }
 
 /** Nest's view of the gateway: its one socket gateway and its controllers. `gateway.ts` builds the parts. */
@@ -40,6 +43,8 @@ export class AppModule {
     return {
       module: AppModule,
       controllers: [
+        // Before the health endpoints: both have `/`.
+        PageController,
         HealthController,
         AdminController,
         TokensController,
@@ -62,6 +67,7 @@ export class AppModule {
         { provide: Recordings, useValue: parts.recordings },
         { provide: VoiceConfig, useValue: parts.voice },
         { provide: AudioChatRoute, useValue: parts.audioChat },
+        { provide: PageFiles, useValue: parts.page },
         VoiceGateway,
       ],
     };

@@ -30,6 +30,7 @@ import { useJsonBodies } from './http/admin-bodies.ts';
 import { ErrorFilter } from './http/error.filter.ts';
 import { FleetHealth } from './http/fleet-health.ts';
 import { LimitedHttp } from './http/limited-http.ts';
+import { PageFiles } from './http/page-files.ts';
 import { Recordings } from './http/recordings.ts';
 import { RequestSlots } from './http/request-slots.ts';
 import { VoiceConfig } from './http/stream-config.controller.ts';
@@ -192,6 +193,7 @@ export async function startGateway(
           maxBodyBytes: config.audioChatMaxBytes + FORM_BYTES_MAX,
         },
       },
+      page: new PageFiles(),
     }),
     new LimitedHttp(config.headersTimeoutMs),
     { logger: false, abortOnError: false, bodyParser: false },

@@ -1,0 +1,200 @@
+import { markOf } from './marks.js';
+
+const RATE = 16_000;
+/** The latency marks follow the end of a turn; a server that sends none is not waited for longer. */
+const MARKS_MS = 300;
+const CANCEL_MS = 2_000;
+
+/** Who speaks when. While a reply sounds, an open microphone already listens for the next turn. */
+export class Dialog {
+  #parts;
+  /** What the server still says of a turn that was cancelled is not played. */
+  #muted = false;
+  /** Grows with each thing that is begun: what is older than the newest comes to nothing. */
+  #attempt = 0;
+  #onEnded;
+  #timer;
+
+  /** `parts`: socket, input, playback, conversation, marks, settings, oneTurn(), onChange(), onProblem(code, details). */
+  constructor(parts) {
+    this.#parts = parts;
+  }
+
+  /** Whether a turn is open in which nothing was heard yet. */
+  get waits() {
+    const { conversation } = this.#parts;
+    return conversation.phase === 'listening' && conversation.current.you === '';
+  }
+
+  /** Opens the input and a turn; what goes on is stopped first. `how` is one of Input. */
+  async speak(how, file) {
+    const { conversation, input, playback, socket, onProblem, onChange } = this.#parts;
+    this.#attempt += 1;
+    const attempt = this.#attempt;
+    playback.unlock();
+    if (conversation.running) await this.#cancelled();
+    conversation.lose();
+    playback.stop();
+    if (attempt !== this.#attempt) return;
+    try {
+      await input.open(how, file);
+      if (attempt !== this.#attempt) {
+        // Closed meanwhile, it would stay open for nobody.
+        if (input.how === undefined) input.close();
+        return;
+      }
+      onChange();
+      if ((await socket.connect()) && attempt === this.#attempt) this.#begin();
+    } catch (error) {
+      if (attempt === this.#attempt) this.#rest();
+      onProblem(error.code ?? 'CLOSED', {});
+    }
+  }
+
+  /** All was said that was to be said. */
+  stop() {
+    const { socket, input, conversation, onChange } = this.#parts;
+    input.hold();
+    if (conversation.phase === 'listening') socket.send({ type: 'stop' });
+    // Let go before the turn was open.
+    else if (!conversation.running) this.#rest();
+    onChange();
+  }
+
+  /** Everything ends: the turn, the reply, the input. */
+  cancel() {
+    const { conversation, socket, playback } = this.#parts;
+    if (conversation.running) {
+      this.#muted = true;
+      socket.send({ type: 'cancel' });
+    }
+    playback.stop();
+    this.#rest();
+  }
+
+  onFrame(frame) {
+    const { conversation, input, playback, marks, onChange, onProblem } = this.#parts;
+    const mark = markOf(frame);
+    if (mark && conversation.running) marks.mark(mark);
+    if (frame.type === 'tts_chunk' && !this.#muted && conversation.running)
+      void playback.add(frame.seq, frame.audio_b64);
+    // A recording does not speak into its own reply.
+    if (frame.type === 'finalize_pending' && input.how !== 'open') input.hold();
+    const faults = conversation.current?.faults ?? [];
+    const known = faults.length;
+    const ended = conversation.take(frame);
+    for (const { code, message } of faults.slice(known))
+      onProblem(code, { message, passing: true });
+    if (frame.code === 'BARGE_IN') this.#bargedIn();
+    else if (ended) this.#afterTurn();
+    else if (frame.type === 'metrics') this.#again();
+    // Somebody speaks into what still sounds of the reply before.
+    else if (frame.type === 'partial_transcript' && !this.waits) playback.stop();
+    onChange();
+  }
+
+  onSocket({ state, reason, code, fatal }) {
+    const { conversation, input, onProblem } = this.#parts;
+    if (state === 'waiting' || state === 'closed') {
+      input.hold();
+      this.#settle();
+      conversation.lose();
+      if (state === 'closed' || input.how !== 'open') this.#rest();
+    }
+    if (state !== 'closed' || reason === 'left') return;
+    if (fatal) onProblem(fatal.code, fatal);
+    else if (reason === 'gone') onProblem('CONNECTION_LOST', {});
+    else if (code === 4000) onProblem('ASLEEP', {});
+    else if (reason !== 'rest') onProblem(code === 1008 ? 'UNAUTHORIZED' : 'CLOSED', {});
+  }
+
+  /** The connection is back: whoever was talking goes on. */
+  onReconnected() {
+    if (this.#parts.input.how === 'open') this.#begin();
+  }
+
+  /** The reply has sounded to its end. */
+  onSilence() {
+    const { socket, input, settings, conversation, onChange } = this.#parts;
+    if (input.how === 'file') this.#nextOfFile();
+    else if (input.how === 'open' && !settings.handsFree && (this.waits || !conversation.running)) {
+      this.#muted = true;
+      if (conversation.running) socket.send({ type: 'cancel' });
+      this.#rest();
+    }
+    onChange();
+  }
+
+  #begin() {
+    const { conversation, input, marks, settings, socket, oneTurn } = this.#parts;
+    if (conversation.running) return;
+    clearTimeout(this.#timer);
+    this.#muted = false;
+    conversation.dropEmpty();
+    const mode = oneTurn() ? 'transcribe' : settings.mode;
+    conversation.begin(mode, marks.begin());
+    const wishes = oneTurn() ? {} : { mode, endpointing: input.how === 'open' };
+    socket.send({ type: 'start', sample_rate: RATE, ...wishes });
+    input.flow();
+  }
+
+  /** The server has begun the next turn by itself, with what was said into the reply. */
+  #bargedIn() {
+    const { conversation, marks, playback } = this.#parts;
+    playback.stop();
+    conversation.begin(conversation.current.mode, marks.begin());
+  }
+
+  #afterTurn() {
+    const { conversation, input, socket, oneTurn } = this.#parts;
+    input.hold();
+    this.#settle();
+    conversation.dropEmpty();
+    if (oneTurn()) socket.close();
+    if (input.how !== undefined) this.#timer = setTimeout(() => this.#again(), MARKS_MS);
+  }
+
+  /** The next turn, where there is to be one. */
+  #again() {
+    const { conversation, input, playback, settings, socket } = this.#parts;
+    clearTimeout(this.#timer);
+    if (conversation.running || input.how === undefined) return;
+    if (input.how === 'file') return playback.active || this.#nextOfFile();
+    const goesOn = input.how === 'open' && (settings.handsFree || playback.active);
+    if (!goesOn) return this.#rest();
+    const attempt = this.#attempt;
+    void socket.connect().then((open) => open && attempt === this.#attempt && this.#begin());
+  }
+
+  /** A recording that is longer than an utterance may be goes on in the next one. */
+  #nextOfFile() {
+    const { conversation, input } = this.#parts;
+    if (conversation.running) return;
+    if (input.unfinished) this.#begin();
+    else this.#rest();
+  }
+
+  #rest() {
+    this.#attempt += 1;
+    clearTimeout(this.#timer);
+    this.#parts.input.close();
+    this.#parts.onChange();
+  }
+
+  /** Settles when the server has ended the turn, or does not answer. */
+  #cancelled() {
+    this.#muted = true;
+    this.#parts.input.hold();
+    this.#parts.socket.send({ type: 'cancel' });
+    this.#timer = setTimeout(() => this.#settle(), CANCEL_MS);
+    return new Promise((resolve) => {
+      this.#onEnded = resolve;
+    });
+  }
+
+  #settle() {
+    clearTimeout(this.#timer);
+    this.#onEnded?.();
+    this.#onEnded = undefined;
+  }
+}
