@@ -5,6 +5,7 @@ import { env } from 'node:process';
 const SERVICES = {
   gateway: ['INTERNAL_PORT', '9100', '/livez'],
   'asr-worker': ['INTERNAL_PORT', '9200', '/livez'],
+  'llm-tts': ['INTERNAL_PORT', '9102', '/livez'],
   vllm: ['VLLM_PORT', '8300', '/health'],
 };
 const TIMEOUT_MS = 4_000;

@@ -7,7 +7,7 @@ WORKDIR /src
 COPY package.json package-lock.json turbo.json tsconfig.base.json ./
 COPY packages packages
 COPY services services
-RUN test -d "services/${SERVICE:?name one with --build-arg SERVICE=gateway or SERVICE=asr-worker}"
+RUN test -d "services/${SERVICE:?name one with --build-arg SERVICE=gateway, asr-worker or llm-tts}"
 # No package needs its install script here: the native ones bring their binaries along.
 RUN npm ci --ignore-scripts --no-audit --no-fund
 RUN TURBO_TELEMETRY_DISABLED=1 npx turbo run build --filter="@voice-fleet/${SERVICE}"
@@ -21,6 +21,13 @@ RUN for folder in packages/* "services/${SERVICE}"; do \
 # Once more, now without the compiler and the test tools.
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund --workspace="services/${SERVICE}" \
     && cp -a node_modules /app/node_modules
+# The runtime of the voice detector brings its library for every system, 290 MB in all; this image needs one of them.
+RUN for library in /app/node_modules/onnxruntime-node/bin/*/*/*; do \
+      case "${library}" in \
+        */linux/"$(node -p process.arch)") ;; \
+        *) rm -rf "${library}" ;; \
+      esac; \
+    done
 
 FROM node:${NODE_VERSION}-bookworm-slim
 ARG SERVICE
@@ -37,5 +44,5 @@ WORKDIR /app/services/${SERVICE}
 # By number, so that a cluster can see that it is not root.
 USER 1000:1000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["node", "/app/healthcheck.mjs"]
-# Node is process 1: both services close on SIGTERM by themselves, and start no process they do not wait for.
+# Node is process 1: the services close on SIGTERM by themselves, and start no process they do not wait for.
 ENTRYPOINT ["node", "--enable-source-maps", "dist/main.js"]

@@ -15,7 +15,8 @@ RUN for folder in packages/* services/asr-worker; do \
         mkdir -p "/app/${folder}" && cp -r "${folder}/dist" "${folder}/package.json" "/app/${folder}/"; \
       fi; \
     done
-RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund --workspace=services/asr-worker \
+# The launcher needs none of the worker's optional packages.
+RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund --workspace=services/asr-worker \
     && cp -a node_modules /app/node_modules
 
 FROM node:${NODE_VERSION}-bookworm-slim AS uv

@@ -1,81 +1,29 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { WorkerEnv } from '@voice-fleet/asr-worker/config';
 import { installation, torchWheel, VLLM_VERSION } from '@voice-fleet/asr-worker/gpu/cuda-wheel';
 import { LaunchEnv } from '@voice-fleet/asr-worker/gpu/launch-env';
 import { GatewayEnv } from '@voice-fleet/gateway/config';
-import { type EnvMeta, parseEnv } from '@voice-fleet/runtime/env';
+import { LlmTtsEnv } from '@voice-fleet/llm-tts/config';
+import { parseEnv } from '@voice-fleet/runtime/env';
+import {
+  type Instruction,
+  instructions,
+  last,
+  only,
+  REPO,
+  sent,
+  text,
+} from '../support/docker-files.ts';
 
 jest.setTimeout(30_000);
 
-const REPO = fileURLToPath(new URL('../..', import.meta.url));
 const FILES = ['docker/node.Dockerfile', 'docker/vllm.Dockerfile'];
-
-function text(path: string): string {
-  return readFileSync(join(REPO, path), 'utf8');
-}
-
-interface Instruction {
-  readonly name: string;
-  readonly value: string;
-  /** Which FROM it stands below: 0 for none yet. */
-  readonly stage: number;
-}
-
-/** Instructions of a Dockerfile, with their continued lines joined. */
-function instructions(path: string): Instruction[] {
-  const joined = text(path)
-    .replaceAll(/^\s*#.*\n/gm, '')
-    .replaceAll('\\\n', '\n');
-  const found: Instruction[] = [];
-  let stage = 0;
-  for (const line of joined.split('\n')) {
-    const match = /^([A-Z]+) (.*)$/.exec(line);
-    if (match?.[1] === undefined) {
-      const last = found.at(-1);
-      if (last && line.trim() !== '')
-        found[found.length - 1] = { ...last, value: `${last.value}\n${line}` };
-      continue;
-    }
-    if (match[1] === 'FROM') stage += 1;
-    found.push({ name: match[1], value: match[2] ?? '', stage });
-  }
-  return found;
-}
-
-function only(all: readonly Instruction[], name: string): string[] {
-  return all.filter((one) => one.name === name).map(({ value }) => value);
-}
-
-/** What a stage that others are not built from holds. */
-function last(all: readonly Instruction[]): Instruction[] {
-  const stage = Math.max(...all.map((one) => one.stage));
-  return all.filter((one) => one.stage === stage);
-}
-
-/** Whether .dockerignore lets a path through: the last pattern that fits it or a folder of it decides. */
-function sent(path: string): boolean {
-  let ignored = false;
-  for (const line of text('.dockerignore').split('\n')) {
-    const pattern = line.trim();
-    if (pattern === '' || pattern.startsWith('#')) continue;
-    const negated = pattern.startsWith('!');
-    const source = (negated ? pattern.slice(1) : pattern)
-      .replaceAll(/[.+^${}()|[\]\\]/g, '\\$&')
-      .replaceAll('**/', '\u0000')
-      .replaceAll('*', '[^/]*')
-      .replaceAll('\u0000', '(?:.*/)?');
-    if (new RegExp(`^${source}(?:/.*)?$`).test(path)) ignored = !negated;
-  }
-  return !ignored;
-}
 
 describe.each(FILES)('%s', (path) => {
   const all = instructions(path);
@@ -146,7 +94,7 @@ describe.each(FILES)('%s', (path) => {
     const compiled = entry[2] ?? '';
     const services = compiled.startsWith('/app/')
       ? ['']
-      : ['services/gateway/', 'services/asr-worker/'];
+      : ['services/gateway/', 'services/asr-worker/', 'services/llm-tts/'];
     for (const service of services) {
       const path = `${service}${compiled.replace('/app/', '')}`;
       expect(existsSync(join(REPO, path.replace('dist/', 'src/').replace(/js$/, 'ts')))).toBe(true);
@@ -180,6 +128,69 @@ describe.each(FILES)('%s', (path) => {
 
   it('needs no builder but the classic one', () => {
     expect(text(path)).not.toMatch(/--mount=|<<EOF|^# syntax=/m);
+  });
+});
+
+describe('the image of a service', () => {
+  const runs = only(instructions('docker/node.Dockerfile'), 'RUN');
+  let folder = '';
+
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'voice-fleet-image-'));
+  });
+  afterAll(() => {
+    rmSync(folder, { recursive: true });
+  });
+
+  /** One step of the build, with its own /app. */
+  function build(words: string): SpawnSyncReturns<string> {
+    const run = runs.find((value) => value.includes(words)) ?? '';
+    return spawnSync('/bin/sh', ['-ec', run.replaceAll('/app', `${folder}/app`)], {
+      cwd: folder,
+      encoding: 'utf8',
+      env: { PATH: process.env['PATH'], SERVICE: 'gateway' },
+    });
+  }
+
+  function put(path: string): void {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), path);
+  }
+
+  it('holds what was compiled and the page, and no source', () => {
+    for (const path of ['dist/main.js', 'public/index.html', 'package.json', 'src/main.ts']) {
+      put(`services/gateway/${path}`);
+      put(`services/asr-worker/${path}`);
+    }
+    put('packages/speech/dist/wav.js');
+    put('packages/speech/package.json');
+    put('packages/testkit/package.json');
+    expect(build('cp -r')).toMatchObject({ status: 0, stderr: '' });
+    const held = readdirSync(join(folder, 'app'), { recursive: true, encoding: 'utf8' });
+    expect(held.filter((path) => path.includes('.')).sort()).toEqual([
+      'packages/speech/dist/wav.js',
+      'packages/speech/package.json',
+      'services/gateway/dist/main.js',
+      'services/gateway/package.json',
+      'services/gateway/public/index.html',
+    ]);
+  });
+
+  it('holds ONNX Runtime for its own system alone, and needs none', () => {
+    expect(build('onnxruntime-node')).toMatchObject({ status: 0, stderr: '' });
+    const bin = 'app/node_modules/onnxruntime-node/bin';
+    // As the package lays them out today.
+    const installed = readdirSync(join(REPO, 'node_modules/onnxruntime-node/bin'));
+    for (const napi of installed) {
+      for (const system of ['darwin/arm64', 'linux/arm64', 'linux/x64', 'win32/x64']) {
+        put(`${bin}/${napi}/${system}/binding.node`);
+      }
+    }
+    expect(build('onnxruntime-node')).toMatchObject({ status: 0, stderr: '' });
+    const left = readdirSync(join(folder, bin), { recursive: true, encoding: 'utf8' });
+    expect(left.filter((path) => path.endsWith('.node'))).toEqual(
+      installed.map((napi) => `${napi}/linux/${process.arch}/binding.node`),
+    );
   });
 });
 
@@ -338,7 +349,8 @@ describe('healthcheck.mjs', () => {
   it('asks the service that the image is of', async () => {
     expect(await check({ VF_SERVICE: 'gateway', INTERNAL_PORT: port })).toBe(0);
     expect(await check({ VF_SERVICE: 'asr-worker', INTERNAL_PORT: port })).toBe(0);
-    expect(asked.splice(0)).toEqual(['/livez', '/livez']);
+    expect(await check({ VF_SERVICE: 'llm-tts', INTERNAL_PORT: port })).toBe(0);
+    expect(asked.splice(0)).toEqual(['/livez', '/livez', '/livez']);
   });
 
   it('fails on an answer that is none', async () => {
@@ -357,100 +369,9 @@ describe('healthcheck.mjs', () => {
     expect(source).toContain(
       `'asr-worker': ['INTERNAL_PORT', '${parseEnv(WorkerEnv, {}).internalPort}'`,
     );
-    expect(source).toContain(`vllm: ['VLLM_PORT', '${parseEnv(LaunchEnv, {}).port}'`);
-  });
-});
-
-interface ComposeService {
-  readonly build?: { context: string; dockerfile: string; args: Record<string, string> };
-  readonly profiles?: string[];
-  readonly depends_on?: Record<string, unknown>;
-  readonly environment?: Record<string, string>;
-  readonly volumes?: string[];
-  readonly ports?: string[];
-  readonly healthcheck?: unknown;
-  readonly deploy?: unknown;
-}
-
-describe('compose.yaml', () => {
-  const yaml = createRequire(import.meta.url)('js-yaml') as { load(source: string): unknown };
-  const { services, volumes } = yaml.load(text('docker/compose.yaml')) as {
-    services: Record<string, ComposeService>;
-    volumes: Record<string, unknown>;
-  };
-
-  it('holds the fleet', () => {
-    expect(Object.keys(services).sort()).toEqual([
-      'asr-worker',
-      'demo-worker',
-      'gateway',
-      'redis',
-      'vllm',
-    ]);
-  });
-
-  it('builds with the files that are there and the arguments that they take', () => {
-    for (const { build } of Object.values(services)) {
-      if (build === undefined) continue;
-      expect(build.context).toBe('..');
-      const declared = only(instructions(build.dockerfile), 'ARG').map(
-        (value) => value.split('=')[0],
-      );
-      for (const arg of Object.keys(build.args)) expect(declared).toContain(arg);
-    }
-    expect(services['vllm']?.build?.args).toMatchObject({
-      CUDA_VERSION: expect.stringMatching(/^\$\{CUDA_VERSION:-12\.8\.0\}$/),
-      TORCH_BACKEND: expect.stringMatching(/^\$\{TORCH_BACKEND:-cu128\}$/),
-      VLLM_WHEEL_INDEX_URL: expect.stringMatching(/^\$\{VLLM_WHEEL_INDEX_URL:-\}$/),
-    });
-  });
-
-  it('sets variables that the services read', () => {
-    const known = {
-      gateway: GatewayEnv,
-      'asr-worker': WorkerEnv,
-      'demo-worker': WorkerEnv,
-      vllm: LaunchEnv,
-    } as unknown as Record<string, { def: { in: { shape: Record<string, { meta(): EnvMeta }> } } }>;
-    for (const [name, schema] of Object.entries(known)) {
-      const read = Object.keys(schema.def.in.shape);
-      for (const variable of Object.keys(services[name]?.environment ?? {}))
-        expect([name, read.includes(variable), variable]).toEqual([name, true, variable]);
-    }
-  });
-
-  it('waits for what is there, and in the same profile', () => {
-    for (const { depends_on: needed = {}, profiles } of Object.values(services)) {
-      for (const name of Object.keys(needed)) {
-        expect(Object.keys(services)).toContain(name);
-        const other = services[name]?.profiles;
-        if (other !== undefined) expect(other).toEqual(profiles);
-      }
-    }
-  });
-
-  it('gives vLLM a card and the volume of its image', () => {
-    expect(services['vllm']?.deploy).toEqual({
-      resources: {
-        reservations: { devices: [{ driver: 'nvidia', count: 1, capabilities: ['gpu'] }] },
-      },
-    });
-    expect(services['vllm']?.volumes).toEqual(['models:/models']);
-    expect(Object.keys(volumes)).toEqual(['models']);
-  });
-
-  it('publishes the gateway only, and starts it with no key but one that is given', () => {
-    const published = Object.entries(services).filter(([, { ports }]) => ports !== undefined);
-    expect(published.map(([name]) => name)).toEqual(['gateway']);
-    expect(services['gateway']?.environment?.['VOXTRAL_API_KEY']).toMatch(
-      /^\$\{VOXTRAL_API_KEY:\?/,
+    expect(source).toContain(
+      `'llm-tts': ['INTERNAL_PORT', '${parseEnv(LlmTtsEnv, {}).internalPort}'`,
     );
-  });
-
-  it('holds no secret', () => {
-    for (const { environment = {} } of Object.values(services)) {
-      for (const [name, value] of Object.entries(environment))
-        if (/KEY|TOKEN/.test(name)) expect(value).toMatch(/^\$\{\w+(?::-|:\?[\w\s]+)\}?$/);
-    }
+    expect(source).toContain(`vllm: ['VLLM_PORT', '${parseEnv(LaunchEnv, {}).port}'`);
   });
 });
