@@ -1,12 +1,11 @@
-import { randomBytes, randomUUID } from 'node:crypto';
-import { tmpdir } from 'node:os';
+import { randomBytes } from 'node:crypto';
 import { env } from 'node:process';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { ended, FROM_SOURCE, LocalFleet, reachable } from './lib/local-fleet.mjs';
 import { ensureNodeModules } from './lib/node-modules.mjs';
 import { condense, paint, parseObject, say, tell } from './lib/output.mjs';
 import { repoRoot } from './lib/paths.mjs';
-import { answersOk, freePort, isFree, poll, redisAnswers } from './lib/ports.mjs';
+import { freePort, isFree } from './lib/ports.mjs';
 import { Processes } from './lib/processes.mjs';
 import { demoRecording } from './lib/recording.mjs';
 import { untilStopped } from './lib/stop.mjs';
@@ -27,12 +26,8 @@ prints what was recognised. Ctrl+C stops everything. Installs first what this ma
 Environment: SERVER_PORT, SERVER_BIND_HOST (default 127.0.0.1), VOXTRAL_API_KEY (default: a new one),
 REDIS_URL (default: an own Redis that keeps nothing), ASR_ENGINE, LOG_LEVEL.`;
 
-const READY_TIMEOUT_MS = 60_000;
 const DEMO_TIMEOUT_MS = 60_000;
 const COLOURS = { redis: 'magenta', gateway: 'cyan', demo: 'green' };
-
-/** Runs one of our TypeScript programs without a build. */
-const FROM_SOURCE = ['--conditions=source', '--import', 'tsx'];
 
 async function main() {
   const options = readOptions();
@@ -102,43 +97,15 @@ async function checkPort({ port, bindHost }) {
 /** Starts everything, plays the recording, and stays until a child ends; ends by itself with `--once`. */
 async function serve(processes, { options, system }) {
   const started = performance.now();
-  let fail;
-  const crash = new Promise((_, reject) => {
-    fail = reject;
-  });
-  // Awaited only in races below, the first of which may come after the crash.
-  crash.catch(() => {});
-  const service = (name, args, settings) => {
-    const child = processes.start(name, process.execPath, args, {
-      cwd: repoRoot,
-      env: { VF_EXIT_WITH_PARENT: '1', LOG_LEVEL: env.LOG_LEVEL || 'info', ...settings },
-    });
-    child.exited.then(({ code, signal }) => fail(new Error(ended(child, code ?? signal))));
-  };
-
-  const redisUrl = env.REDIS_URL || (await startRedis(service, crash, system));
+  const fleet = new LocalFleet(processes, system, 'npm start');
+  const { crash } = fleet;
+  const redisUrl = env.REDIS_URL || (await fleet.startRedis());
   const internalPort = await freePort();
   const workers = [];
-  for (let index = 1; index <= options.workers; index += 1) {
-    workers.push({
-      name: `worker-${index}`,
-      port: await freePort(),
-      internalPort: await freePort(),
-    });
-  }
-  for (const worker of workers) {
-    service(worker.name, [...FROM_SOURCE, 'services/asr-worker/src/main.ts'], {
-      ASR_ENGINE: env.ASR_ENGINE || 'pocketsphinx',
-      INTERNAL_BIND_HOST: '127.0.0.1',
-      INTERNAL_PORT: String(worker.internalPort),
-      REDIS_URL: redisUrl,
-      WORKER_BIND_HOST: '127.0.0.1',
-      WORKER_HOST: '127.0.0.1',
-      WORKER_PORT: String(worker.port),
-    });
-  }
+  for (let index = 1; index <= options.workers; index += 1)
+    workers.push(await fleet.startWorker(`worker-${index}`, redisUrl));
   // Last, so that it stops first: sessions end before the workers that serve them.
-  service('gateway', [...FROM_SOURCE, 'services/gateway/src/main.ts'], {
+  fleet.start('gateway', [...FROM_SOURCE, 'services/gateway/src/main.ts'], {
     INTERNAL_BIND_HOST: '127.0.0.1',
     INTERNAL_PORT: String(internalPort),
     REDIS_URL: redisUrl,
@@ -147,10 +114,8 @@ async function serve(processes, { options, system }) {
     VOXTRAL_API_KEY: options.apiKey,
   });
   const address = `${reachable(options.bindHost)}:${options.port}`;
-  await ready(crash, 'gateway', `http://${address}/readyz`);
-  for (const worker of workers) {
-    await ready(crash, worker.name, `http://127.0.0.1:${worker.internalPort}/readyz`);
-  }
+  await fleet.ready('gateway', `http://${address}/readyz`);
+  for (const worker of workers) await fleet.ready(worker.name, worker.readyUrl);
   const result = { url: `http://${address}`, apiKey: options.apiKey, readyMs: since(started) };
   if (options.demo) {
     Object.assign(
@@ -162,32 +127,6 @@ async function serve(processes, { options, system }) {
   printSummary(result, options);
   if (!options.once) await crash;
   return 0;
-}
-
-async function startRedis(service, crash, system) {
-  const port = await freePort();
-  // It saves nothing, but would load a dump.rdb it finds: hence a file name that is not there.
-  const flags = `--port ${port} --bind 127.0.0.1 --appendonly no --dir ${tmpdir()} --dbfilename ${randomUUID()}`;
-  service(
-    'redis',
-    [WITH_PARENT, system.redisServer, ...flags.split(' '), '--save', ''],
-    system.env,
-  );
-  await ready(crash, 'redis', `redis://127.0.0.1:${port}`, () => redisAnswers(port));
-  return `redis://127.0.0.1:${port}`;
-}
-
-const WITH_PARENT = fileURLToPath(new URL('lib/with-parent.mjs', import.meta.url));
-
-async function ready(crash, name, url, probe = () => answersOk(url)) {
-  const onWait = (seconds) => tell('start', `waiting for ${name} (${seconds} s)`);
-  const took = await Promise.race([poll(probe, { timeoutMs: READY_TIMEOUT_MS, onWait }), crash]);
-  if (took === false) {
-    throw new Error(
-      `${name} is not ready after ${READY_TIMEOUT_MS / 1_000} s (${url}): see its lines above, or try LOG_LEVEL=debug npm start.`,
-    );
-  }
-  tell('start', `${name} is ready`);
 }
 
 /** Plays one recording through the gateway with the client's own command line, as any caller would. */
@@ -249,16 +188,6 @@ function printSummary(result, options) {
   say();
   say(`  Ctrl+C stops everything.`);
   say();
-}
-
-function ended({ name, lastLines }, how) {
-  return `${name} ended by itself (${how}). Its last lines:\n${lastLines.map((line) => `  ${line}`).join('\n')}`;
-}
-
-/** An address for clients on this machine. */
-function reachable(bindHost) {
-  if (bindHost === '0.0.0.0' || bindHost === '::') return '127.0.0.1';
-  return bindHost.includes(':') ? `[${bindHost}]` : bindHost;
 }
 
 function since(started) {
