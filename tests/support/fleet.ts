@@ -11,6 +11,7 @@ import { createLogger } from '@voice-fleet/telemetry/logger';
 import { startRedis, type TestRedis } from '@voice-fleet/testkit/redis';
 import { codedVad } from './coded-vad.ts';
 import { until } from './until.ts';
+import { VoiceSocket } from './voice-socket.ts';
 import { YapSocket } from './yap-socket.ts';
 
 export const KEY = 'test-key';
@@ -32,7 +33,7 @@ export class Fleet implements AsyncDisposable {
   readonly redis: TestRedis;
   readonly gateways: Gateway[] = [];
   readonly workers: AsrWorker[] = [];
-  readonly sockets: YapSocket[] = [];
+  readonly sockets: { terminate(): void }[] = [];
 
   private constructor(redis: TestRedis) {
     this.redis = redis;
@@ -114,6 +115,29 @@ export class Fleet implements AsyncDisposable {
   async client(options: { gateway?: number } = {}): Promise<YapSocket> {
     const socket = this.dial(options);
     await socket.next('session.created');
+    return socket;
+  }
+
+  /** Opens a client socket of the voice pipeline; it may be refused. */
+  dialVoice(
+    options: {
+      path?: string;
+      query?: string;
+      headers?: Record<string, string>;
+      gateway?: number;
+    } = {},
+  ): VoiceSocket {
+    const port = this.gateways[options.gateway ?? 0]?.port ?? 0;
+    const { path = '/ws', query = `?api_key=${KEY}` } = options;
+    const socket = new VoiceSocket(`ws://127.0.0.1:${port}${path}${query}`, options.headers);
+    this.sockets.push(socket);
+    return socket;
+  }
+
+  /** An admitted client of the voice pipeline. */
+  async voice(options: { path?: string; gateway?: number } = {}): Promise<VoiceSocket> {
+    const socket = this.dialVoice(options);
+    await socket.next('info');
     return socket;
   }
 

@@ -149,6 +149,11 @@ export const ERRORS = {
     status: 409,
     message: 'No utterance is open, so this audio was let go. Send start first.',
   },
+  endpoint_deprecated: {
+    tier: 'fatal',
+    status: 410,
+    message: 'deprecated; migrate to /ws',
+  },
   streaming_disabled: {
     tier: 'fatal',
     status: 503,

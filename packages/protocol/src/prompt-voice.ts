@@ -26,6 +26,8 @@ export const VoiceClientFrame = z.discriminatedUnion('type', [
 ]);
 export type VoiceClientFrame = z.infer<typeof VoiceClientFrame>;
 
+export const VOICE_CLIENT_TYPES: readonly string[] = ['start', 'stop', 'cancel', 'ping'];
+
 /** The two tiers: after `recoverable: false` the socket is closed. */
 export const VoiceErrorCode = z.enum([
   'PROTOCOL_VIOLATION',
@@ -45,6 +47,7 @@ export const VoiceErrorCode = z.enum([
   'UNSUPPORTED_SAMPLE_RATE',
   'CANCELLED',
   'NOT_STARTED',
+  'BAD_FRAME',
   'BAD_JSON',
   'UNKNOWN_TYPE',
 ]);

@@ -24,6 +24,7 @@ import { RevocationWatch } from './auth/revocation-watch.ts';
 import type { GatewayConfig } from './config.ts';
 import type { Dialect } from './dialects/dialect.ts';
 import { Dialects } from './dialects/dialects.ts';
+import { legacyVoiceDialect, promptVoiceDialect } from './dialects/prompt-voice/dialect.ts';
 import { yapDialect } from './dialects/yap/dialect.ts';
 import { AdminKey } from './http/admin.guard.ts';
 import { useJsonBodies } from './http/admin-bodies.ts';
@@ -39,6 +40,7 @@ import { WorkerRoute } from './routing/worker-route.ts';
 import { DailyAudio } from './usage/daily-audio.ts';
 import { SessionUsage } from './usage/session-usage.ts';
 import { UsageMeter } from './usage/usage-meter.ts';
+import { pipelines } from './voice/pipelines.ts';
 import { HTTP_PROTOCOL, Transcriber } from './voice/transcriber.ts';
 import { Admission } from './ws/admission.ts';
 import { SessionRecords } from './ws/session-records.ts';
@@ -62,7 +64,12 @@ export async function startGateway(
   extraDialects: readonly Dialect[] = [],
 ): Promise<Gateway> {
   const clock = systemClock;
-  const dialects = new Dialects([yapDialect(config.yap), ...extraDialects]);
+  const dialects = new Dialects([
+    yapDialect(config.yap),
+    promptVoiceDialect(config.voice),
+    legacyVoiceDialect,
+    ...extraDialects,
+  ]);
   const metrics = new GatewayMetrics([...dialects.names, HTTP_PROTOCOL]);
   if (config.apiKey === '')
     log.warn(
@@ -138,6 +145,7 @@ export async function startGateway(
       holdMs: config.holdMs,
       maxWaitMs: config.maxWaitMs,
     }),
+    pipeline: pipelines({ clock, settings: config.voice, metrics }),
     usage: ({ session, principal }, owner) =>
       new SessionUsage(session.id, principal, owner, { meter, watch }),
     metrics,

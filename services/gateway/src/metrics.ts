@@ -1,8 +1,69 @@
 import { ERRORS } from '@voice-fleet/protocol/errors';
+import type { FinalizeReason } from '@voice-fleet/protocol/session';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { ADMISSION_OUTCOMES } from './admission-outcome.ts';
 import { MOVE_CAUSES } from './session/link-holder.ts';
+import { DELTAS } from './voice/latency.ts';
+import { TURN_OUTCOMES } from './voice/turn.ts';
 import { UPGRADE_REFUSALS } from './ws/upgrade-gate-refusal.ts';
+
+const FINALIZE_REASONS = [
+  'explicit_stop',
+  'vad_silence_timeout',
+  'inactivity_timeout',
+  'max_utterance_timeout',
+] as const satisfies readonly FinalizeReason[];
+
+/** Metrics of the voice pipeline. */
+export class VoiceMetrics {
+  readonly utterances: Counter<'reason'>;
+  readonly turns: Counter<'outcome'>;
+  readonly latencySeconds: Histogram<'delta'>;
+  readonly bargeIns: Counter;
+  readonly backpressure: Counter;
+  readonly decodeRtf: Histogram;
+
+  constructor(registers: Registry[]) {
+    this.utterances = new Counter({
+      name: 'voice_gateway_utterances_total',
+      help: 'Utterances of the voice pipeline whose final was sent, by what ended them.',
+      labelNames: ['reason'],
+      registers,
+    });
+    this.turns = new Counter({
+      name: 'voice_gateway_turns_total',
+      help: 'Replies by how they ended.',
+      labelNames: ['outcome'],
+      registers,
+    });
+    this.latencySeconds = new Histogram({
+      name: 'voice_gateway_voice_latency_seconds',
+      help: 'From first audio to first partial and to the final, and from that to first token and first speech.',
+      labelNames: ['delta'],
+      buckets: [0.05, 0.1, 0.25, 0.5, 1, 1.5, 2.5, 3, 5, 10, 30],
+      registers,
+    });
+    this.bargeIns = new Counter({
+      name: 'voice_gateway_barge_ins_total',
+      help: 'Replies stopped because their client spoke.',
+      registers,
+    });
+    this.backpressure = new Counter({
+      name: 'voice_gateway_backpressure_total',
+      help: 'Times a client of the voice pipeline read so slowly that partials became rare.',
+      registers,
+    });
+    this.decodeRtf = new Histogram({
+      name: 'voice_gateway_decode_rtf',
+      help: 'Time an engine took for audio by the time of that audio, a partial interval at a time.',
+      buckets: [0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.5, 2, 4],
+      registers,
+    });
+    for (const reason of FINALIZE_REASONS) this.utterances.labels(reason).inc(0);
+    for (const outcome of TURN_OUTCOMES) this.turns.labels(outcome).inc(0);
+    for (const delta of Object.keys(DELTAS)) this.latencySeconds.zero({ delta });
+  }
+}
 
 /** Every metric of the gateway. Labels are bounded: never a session, key or address. */
 export class GatewayMetrics {
@@ -131,6 +192,7 @@ export class GatewayMetrics {
     labelNames: ['op', 'outcome'],
     registers: this.#registers,
   });
+  readonly voice = new VoiceMetrics(this.#registers);
 
   constructor(protocols: readonly string[]) {
     collectDefaultMetrics({ register: this.registry });

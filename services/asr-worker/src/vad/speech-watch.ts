@@ -28,7 +28,7 @@ export class SpeechWatch {
       fromSample,
       silenceMs: endpoint.silenceMs,
       // What is heard again may hold nothing but the silence behind words that another worker heard.
-      startedSample: resume?.words[0]?.startSample,
+      startedSample: resume?.words[0]?.startSample ?? (endpoint.begun && fromSample),
       onStarted,
       onEnded: (sample) => {
         this.close();

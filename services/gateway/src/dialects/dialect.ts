@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import type { ErrorCode } from '@voice-fleet/protocol/errors';
 import type { ClientCommand, CloseReason, SessionEvent } from '@voice-fleet/protocol/session';
 
 /** What a client says of itself before its first frame. */
@@ -15,6 +16,9 @@ export interface Handshake {
   readonly waitMs: number;
 }
 
+/** `voice`: utterances are answered. */
+export type PipelineKind = 'voice';
+
 /** A wire protocol of clients: its paths, how it carries a key, and its codec. Data and pure functions only. */
 export interface Dialect {
   readonly name: string;
@@ -25,6 +29,12 @@ export interface Dialect {
    * still follow they hear nothing.
    */
   readonly admission: 'socket' | 'upgrade';
+  /** What stands between its clients and their sessions, if anything does. */
+  readonly pipeline?: PipelineKind;
+  /** Nobody is let in; each client is told this. */
+  readonly refuses?: ErrorCode;
+  /** Its codec bounds its frames itself. */
+  readonly boundsFrames?: boolean;
   handshake(query: URLSearchParams, headers: IncomingHttpHeaders): Handshake;
   /** One for each connection; it may remember ids between frames. */
   codec(): DialectCodec;

@@ -34,7 +34,7 @@ export interface AdmissionDeps {
 export interface Guest {
   readonly sink: SessionSink;
   /** The session exists and may be closed; it is not admitted yet. */
-  onSession(session: Session): void;
+  onSession(session: Session, principal: Principal): void;
   /** Turns it away, whatever it is waiting for. */
   fail(error: VoiceError): void;
 }
@@ -88,7 +88,7 @@ export class Admission {
       route,
       sink: guest.sink,
     });
-    guest.onSession(session);
+    guest.onSession(session, principal);
     const waits = handshake.waitMs > 0;
     const info = await session.open({
       waitMs: waits ? Math.min(handshake.waitMs, maxWaitMs) : holdMs,
@@ -129,7 +129,7 @@ export class Admission {
       sink: guest.sink,
       restored: { snapshot, text, acceptedSamples },
     });
-    guest.onSession(session);
+    guest.onSession(session, principal);
     return { session, info: session.resume(snapshot), principal, record: found.own(route) };
   }
 }

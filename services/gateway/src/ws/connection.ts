@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Principal } from '@voice-fleet/fleet/tenant';
 import { VoiceError } from '@voice-fleet/protocol/errors';
 import type { CloseReason, ResumedUtterance, SessionEvent } from '@voice-fleet/protocol/session';
 import type { Clock, Timer } from '@voice-fleet/runtime/clock';
@@ -6,7 +7,7 @@ import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import type { Logger } from '@voice-fleet/telemetry/logger';
 import type { WebSocket } from 'ws';
 import { type AdmissionOutcome, admissionOutcome } from '../admission-outcome.ts';
-import type { Dialect, DialectCodec } from '../dialects/dialect.ts';
+import type { Dialect, DialectCodec, PipelineKind } from '../dialects/dialect.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { MoveCause } from '../session/link-holder.ts';
 import type { Session } from '../session/session.ts';
@@ -17,7 +18,8 @@ import { clipReason, isResumable } from './close-reason.ts';
 import { EarlyFrames } from './early-frames.ts';
 import { Inflow } from './inflow.ts';
 import type { Journal } from './journal.ts';
-import { Outbox } from './outbox.ts';
+import { MAX_SPOKEN_CHARS, MAX_WAITING_CHARS, Outbox } from './outbox.ts';
+import type { Pipeline } from './pipeline.ts';
 import type { UpgradeGate } from './upgrade-gate.ts';
 
 /** A client that may resume and leaves so much unread is cut off: it can come back for it. */
@@ -26,6 +28,8 @@ const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 export interface ConnectionDeps {
   readonly clock: Clock;
   readonly admission: Admission;
+  /** What stands between a session and this connection. */
+  readonly pipeline: (kind: PipelineKind | undefined, sink: SessionSink) => Pipeline | undefined;
   /** Opens the books of an admitted session. */
   readonly usage: (admitted: Admitted, owner: UsageOwner) => SessionUsage;
   readonly metrics: GatewayMetrics;
@@ -48,6 +52,7 @@ export class Connection implements SessionSink, UsageOwner {
   readonly #early: EarlyFrames;
   readonly #audioSeconds: { inc(seconds: number): void };
   readonly #closed: Promise<void>;
+  readonly #pipeline: Pipeline | undefined;
   #log: Logger;
   #session: Session | undefined;
   #admitted: Admitted | undefined;
@@ -79,12 +84,17 @@ export class Connection implements SessionSink, UsageOwner {
         this.#heard = true;
       },
     });
+    this.#pipeline = deps.pipeline(dialect.pipeline, this);
     this.#early = new EarlyFrames(this.#inflow.forReason('admission'));
     this.#outbox = new Outbox(
       socket,
       (event) => this.#codec.encode(event),
       () => this.end({ kind: 'slow-reader' }),
-      (change) => deps.metrics.outboxWaiting.inc(change),
+      (change) => {
+        deps.metrics.outboxWaiting.inc(change);
+        this.#pipeline?.onLoad(this.#outbox.load);
+      },
+      this.#pipeline ? MAX_SPOKEN_CHARS : MAX_WAITING_CHARS,
     );
     // Read from the start, as only a socket that is read tells that its client has gone.
     socket.on('message', (data: Buffer, isBinary: boolean) => {
@@ -114,6 +124,7 @@ export class Connection implements SessionSink, UsageOwner {
     const count = (outcome: AdmissionOutcome): void =>
       metrics.admissions.labels(this.#dialect.name, outcome).inc();
     try {
+      if (this.#dialect.refuses) throw new VoiceError(this.#dialect.refuses);
       const url = new URL(request.url ?? '/', 'ws://gateway');
       const handshake = this.#dialect.handshake(url.searchParams, request.headers);
       // A slot was free before the upgrade. If it is gone, the client has no way to hear so but to be cut off: it waits.
@@ -123,8 +134,8 @@ export class Connection implements SessionSink, UsageOwner {
       const admitted = await admission.admit(
         { ...handshake, waitMs },
         {
-          sink: this,
-          onSession: (session) => this.#hold(session),
+          sink: this.#pipeline ?? this,
+          onSession: (session, principal) => this.#hold(session, principal),
           fail: (error) => this.fail(error),
         },
       );
@@ -148,7 +159,7 @@ export class Connection implements SessionSink, UsageOwner {
     if (this.#ended) return;
     if (this.#journal) this.#journal.write(this.#codec.encode(event));
     else this.#outbox.send(event);
-    if (this.#draining && !this.#session?.busy) this.end({ kind: 'shutdown' });
+    if (this.#draining && !this.#busy) this.end({ kind: 'shutdown' });
   }
 
   /** Sends what waits, closes the socket and gives the slot back. The first reason counts. */
@@ -197,7 +208,7 @@ export class Connection implements SessionSink, UsageOwner {
     if (this.#ended) return;
     if (this.#admitted === undefined) return this.end({ kind: 'shutdown' });
     this.event({ kind: 'shutdown', graceMs });
-    if (this.#journal !== undefined || !this.#session?.busy) return this.end({ kind: 'shutdown' });
+    if (this.#journal !== undefined || !this.#busy) return this.end({ kind: 'shutdown' });
     this.#draining = this.#deps.clock.after(graceMs, () => this.end({ kind: 'shutdown' }));
   }
 
@@ -207,9 +218,14 @@ export class Connection implements SessionSink, UsageOwner {
     await this.#sessionClosed;
   }
 
-  #hold(session: Session): void {
+  get #busy(): boolean {
+    return (this.#pipeline ?? this.#session)?.busy ?? false;
+  }
+
+  #hold(session: Session, { tenantId }: Principal): void {
     this.#session = session;
     this.#log = this.#log.child({ sid: session.id });
+    this.#pipeline?.attach(session, { tenantId, log: this.#log });
     // Its client has gone while its key was looked up.
     if (this.#ended) this.#sessionClosed = session.close();
   }
@@ -249,13 +265,11 @@ export class Connection implements SessionSink, UsageOwner {
     if (this.#ended) return;
     session.touch();
     try {
-      if (data.length > this.#deps.maxMessageBytes) {
-        throw new VoiceError('message_too_large', {
-          details: { max_bytes: this.#deps.maxMessageBytes },
-        });
-      }
+      const { maxMessageBytes: max_bytes } = this.#deps;
+      if (data.length > max_bytes && !this.#dialect.boundsFrames)
+        throw new VoiceError('message_too_large', { details: { max_bytes } });
       const before = session.recordedSamples;
-      session.apply(this.#codec.decode(data, isBinary));
+      (this.#pipeline ?? session).apply(this.#codec.decode(data, isBinary));
       const accepted = session.recordedSamples - before;
       if (accepted === 0) return;
       this.#audioSeconds.inc(accepted / SAMPLE_RATE);
@@ -304,6 +318,7 @@ export class Connection implements SessionSink, UsageOwner {
     this.#heartbeat?.cancel();
     this.#draining?.cancel();
     // First of all: what its worker still says must not be in the last save without having been sent.
+    const stopped = this.#pipeline?.stop();
     const closed = this.#session?.close();
     if (reason.kind === 'resumed-elsewhere') this.#journal?.stop();
     else if (this.#journal) {
@@ -315,7 +330,7 @@ export class Connection implements SessionSink, UsageOwner {
     const { code, reason: text } = this.#codec.close(reason);
     this.#socket.close(code, clipReason(text));
     this.#inflow.stop();
-    await Promise.all([closed, this.#usage?.close()]);
+    await Promise.all([stopped, closed, this.#usage?.close()]);
     if (!isResumable(reason)) await this.#admitted?.record?.end();
   }
 

@@ -6,17 +6,26 @@ export interface FrameSocket {
   send(frame: string, done: () => void): void;
 }
 
-type Partial = Extract<SessionEvent, { kind: 'partial' }>;
+/** What may be merged with its like while it waits: a partial is added to the last one, a transcript takes its place. */
+type Mergeable = Extract<SessionEvent, { kind: 'partial' | 'transcript' }>;
+
+/** What waits for a client. */
+export interface OutboxLoad {
+  readonly events: number;
+  readonly chars: number;
+}
 
 /** Bytes in the socket above which events wait here, where partials can still be merged. */
 const HIGH_BYTES = 256 * 1024;
 const MAX_WAITING = 1024;
 /** A frame holds ids of the client's choosing, so their number alone bounds nothing. */
-const MAX_WAITING_CHARS = 1024 * 1024;
+export const MAX_WAITING_CHARS = 1024 * 1024;
+/** With spoken replies, which are read no further when a part of this waits. */
+export const MAX_SPOKEN_CHARS = 8 * 1024 * 1024;
 
 /**
  * The way out to one client, bounded. A slow reader's partials are merged while they wait, all else is kept in order;
- * when more than 1024 events or 1 Mi characters wait all the same, `onOverflow` is called once and nothing more is taken.
+ * when more than 1024 events or `maxChars` characters wait all the same, `onOverflow` is called once and nothing more is taken.
  */
 export class Outbox {
   readonly #socket: FrameSocket;
@@ -25,10 +34,11 @@ export class Outbox {
   readonly #onSent = (): void => {
     if (this.#waiting.length > 0) this.#flush(HIGH_BYTES);
   };
-  #waiting: (Partial | readonly string[])[] = [];
+  #waiting: (Mergeable | readonly string[])[] = [];
   #waitingChars = 0;
   #overflowed = false;
   readonly #onWaiting: (change: number) => void;
+  readonly #maxChars: number;
   #told = 0;
 
   /** `onWaiting` hears of each change in how many events wait; after `flushAll`, of none that do. */
@@ -37,7 +47,9 @@ export class Outbox {
     encode: (event: SessionEvent) => readonly string[],
     onOverflow: () => void,
     onWaiting: (change: number) => void = () => undefined,
+    maxChars = MAX_WAITING_CHARS,
   ) {
+    this.#maxChars = maxChars;
     this.#socket = socket;
     this.#encode = encode;
     this.#onOverflow = onOverflow;
@@ -48,15 +60,20 @@ export class Outbox {
     return this.#waiting.length;
   }
 
+  get load(): OutboxLoad {
+    return { events: this.#waiting.length, chars: this.#waitingChars };
+  }
+
   send(event: SessionEvent): void {
     if (this.#overflowed) return;
     if (this.#waiting.length === 0 && this.#socket.bufferedAmount <= HIGH_BYTES)
       return this.#write(this.#encode(event));
     // All but partials are encoded now: the codec may answer with the ids of the frame being handled.
-    const item = event.kind === 'partial' ? event : this.#encode(event);
+    const merges = event.kind === 'partial' || event.kind === 'transcript';
+    const item = merges ? event : this.#encode(event);
     this.#waitingChars += chars(item);
     if (!('kind' in item && this.#merge(item))) this.#waiting.push(item);
-    if (this.#waiting.length <= MAX_WAITING && this.#waitingChars <= MAX_WAITING_CHARS)
+    if (this.#waiting.length <= MAX_WAITING && this.#waitingChars <= this.#maxChars)
       return this.#tell();
     this.#overflowed = true;
     this.#waiting = [];
@@ -69,11 +86,14 @@ export class Outbox {
     this.#flush(Number.POSITIVE_INFINITY);
   }
 
-  #merge(event: Partial): boolean {
+  #merge(event: Mergeable): boolean {
     const last = this.#waiting.at(-1);
-    if (last === undefined || !('kind' in last) || last.utteranceId !== event.utteranceId)
-      return false;
-    this.#waiting[this.#waiting.length - 1] = { ...event, text: last.text + event.text };
+    if (last === undefined || !('kind' in last) || last.kind !== event.kind) return false;
+    if (last.utteranceId !== event.utteranceId) return false;
+    const whole = event.kind === 'transcript';
+    if (whole) this.#waitingChars -= chars(last);
+    const text = whole ? event.text : last.text + event.text;
+    this.#waiting[this.#waiting.length - 1] = { ...event, text };
     return true;
   }
 
@@ -99,7 +119,7 @@ export class Outbox {
   }
 }
 
-function chars(item: Partial | readonly string[]): number {
+function chars(item: Mergeable | readonly string[]): number {
   if ('kind' in item) return item.text.length;
   return item.reduce((sum, frame) => sum + frame.length, 0);
 }

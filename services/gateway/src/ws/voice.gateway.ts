@@ -10,6 +10,7 @@ import { Connection, type ConnectionDeps } from './connection.ts';
 export abstract class ConnectionServices implements ConnectionDeps {
   abstract readonly clock: ConnectionDeps['clock'];
   abstract readonly admission: ConnectionDeps['admission'];
+  abstract readonly pipeline: ConnectionDeps['pipeline'];
   abstract readonly usage: ConnectionDeps['usage'];
   abstract readonly metrics: ConnectionDeps['metrics'];
   abstract readonly log: ConnectionDeps['log'];

@@ -1,0 +1,27 @@
+import type { PipelineKind } from '../dialects/dialect.ts';
+import type { SessionSink } from '../session/session-deps.ts';
+import type { Pipeline } from '../ws/pipeline.ts';
+import { audioChatAt } from './audio-chat-client.ts';
+import { VoicePipeline } from './pipeline.ts';
+import { TurnClient } from './turn-client.ts';
+import type { VoiceDeps } from './voice-deps.ts';
+
+/** Makes what stands between a connection and its session, by what its dialect asks for. */
+export function pipelines(
+  deps: Omit<VoiceDeps, 'turns' | 'audioReplies'>,
+): (kind: PipelineKind | undefined, sink: SessionSink) => Pipeline | undefined {
+  const { llmTtsUrl } = deps.settings;
+  const voice: VoiceDeps = {
+    ...deps,
+    turns: new TurnClient(llmTtsUrl),
+    audioReplies: audioChatAt(llmTtsUrl),
+  };
+  return (kind, sink) => {
+    switch (kind) {
+      case undefined:
+        return undefined;
+      case 'voice':
+        return new VoicePipeline(sink, voice);
+    }
+  };
+}
