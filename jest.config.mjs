@@ -1,3 +1,6 @@
+/** Specs that start whole fleets of processes, or judge time and memory: nothing may run beside them. */
+const ALONE = ['tests/chaos/', 'tests/e2e/', 'tests/integration/backlog.spec.ts'];
+
 const shared = {
   rootDir: import.meta.dirname,
   testEnvironment: 'node',
@@ -36,6 +39,14 @@ export default {
       ...shared,
       displayName: 'integration',
       testMatch: ['<rootDir>/tests/{integration,e2e,chaos}/**/*.spec.ts'],
+      testPathIgnorePatterns: ALONE.map((path) => `<rootDir>/${path}`),
+    },
+    {
+      ...shared,
+      displayName: 'alone',
+      testMatch: ALONE.map(
+        (path) => `<rootDir>/${path}${path.endsWith('/') ? '**/*.spec.ts' : ''}`,
+      ),
     },
   ],
 };

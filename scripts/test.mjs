@@ -11,7 +11,7 @@ import { ensureSystem } from './lib/system.mjs';
 
 const HELP = `npm test [-- options]
 
-Installs what this machine lacks, then runs every check: lint, typecheck, build, docs, unit, integration.
+Installs what this machine lacks, then runs every check: lint, typecheck, build, docs, unit, integration, alone.
 A failed check does not keep the others from running; the exit code is 1 if any failed.
 
   --only NAME   run this check only; may be repeated
@@ -29,6 +29,7 @@ const CHECKS = {
   docs: () => commands(['npm', 'run', '--silent', 'docs:check']),
   unit: () => jest('unit'),
   integration: () => jest('integration'),
+  alone: () => jest('alone'),
 };
 
 async function main() {
@@ -97,8 +98,8 @@ async function jest(project) {
   const folder = mkdtempSync(join(tmpdir(), 'voice-fleet-jest-'));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const report = join(folder, 'report.json');
-  // Unit specs share nothing; integration specs start servers and measure time, one file after the other.
-  const workers = project === 'unit' ? '100%' : '1';
+  // Specs share nothing, but those of `alone` start many processes or measure: one file after the other.
+  const workers = project === 'alone' ? '1' : '100%';
   const args = [
     '--selectProjects',
     project,
