@@ -27,6 +27,11 @@ export class AudioChatController {
   async post(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
     const { authenticate, upstream, log } = this.#route;
     await authenticate(credentialOf(request.headers), 'stream');
+    // Another body may have been read already, so that nothing of it could be carried.
+    if (!/^multipart\/form-data\b/i.test(request.headers['content-type'] ?? ''))
+      throw new VoiceError('unsupported_media_type', {
+        message: 'The body must be multipart/form-data.',
+      });
     try {
       await relay(request, response, upstream);
     } catch (error) {

@@ -41,6 +41,8 @@ async function* chatReply(
     for await (const data of eventsOf(response)) {
       if (data === STREAM_END) break;
       const chunk = ReplyChunk.parse(JSON.parse(data));
+      // What came before the signal is not read after it.
+      signal.throwIfAborted();
       isWhole = chunk.is_final;
       yield chunk;
     }

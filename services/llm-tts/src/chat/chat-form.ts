@@ -23,7 +23,7 @@ const Fields = ReplyOptions.extend({
 }).strict();
 
 /**
- * Reads a multipart form as it comes; nothing is kept but the file and the fields. Throws VoiceError invalid_message, missing_audio or
+ * Reads a multipart form as it comes; nothing is kept but the file and the fields. Throws VoiceError unsupported_media_type, invalid_message, missing_audio or
  * message_too_large, the last before the rest has come.
  */
 export async function readChatForm(
@@ -54,7 +54,9 @@ interface Parts {
 function openParser(request: IncomingMessage, maxFileBytes: number): BusboyInstance {
   const contentType = request.headers['content-type'] ?? '';
   if (!/^multipart\/form-data\b/i.test(contentType))
-    throw badForm('The body must be multipart/form-data.');
+    throw new VoiceError('unsupported_media_type', {
+      message: 'The body must be multipart/form-data.',
+    });
   const declared = Number(request.headers['content-length'] ?? 0);
   const fieldCount = Object.keys(Fields.shape).length;
   const formBytesMax = maxFileBytes + 64 * 1024;
