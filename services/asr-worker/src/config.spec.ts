@@ -20,6 +20,7 @@ describe('the environment of the asr-worker', () => {
       pool: 'default',
       leaseTtlMs: 10_000,
       engines: ['pocketsphinx'],
+      vad: 'auto',
       tickMs: 5_000,
       capacity: {
         floor: 1,
@@ -133,6 +134,7 @@ describe('the environment of the asr-worker', () => {
     ['FLEET_POOL', 'a{b}'],
     ['REDIS_URL', 'localhost:6379'],
     ['ASR_ENGINE', 'whisper'],
+    ['ASR_VAD', 'loud'],
     ['STT_SEGMENT_SECONDS', '0.5'],
     ['STT_MAX_BACKLOG_SECONDS', '-1'],
     ['VLLM_MAX_MODEL_LEN', '128'],

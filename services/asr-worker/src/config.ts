@@ -1,6 +1,13 @@
 import { hostname } from 'node:os';
 import { fleetEnv } from '@voice-fleet/fleet/env';
-import { booleanVar, enumListVar, integerVar, numberVar, textVar } from '@voice-fleet/runtime/env';
+import {
+  booleanVar,
+  enumListVar,
+  enumVar,
+  integerVar,
+  numberVar,
+  textVar,
+} from '@voice-fleet/runtime/env';
 import { operatorEnv } from '@voice-fleet/runtime/operator-env';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { z } from 'zod';
@@ -8,6 +15,7 @@ import { ENGINES } from './engines/engines.ts';
 import { childEnv } from './engines/process/child-env.ts';
 import { PROCESS_DEFAULTS } from './engines/process/engine.ts';
 import { segmentPlan } from './transcription/segment-plan.ts';
+import { VAD_CHOICES } from './vad/vad-ladder.ts';
 
 const SECONDS = 1000;
 
@@ -83,6 +91,10 @@ export const WorkerEnv = z
     ASR_ENGINE: enumListVar(ENGINES, {
       default: ['pocketsphinx'],
       doc: 'Engine that turns audio into words; of several, the first that works.',
+    }),
+    ASR_VAD: enumVar(VAD_CHOICES, {
+      default: 'auto',
+      doc: 'What tells voices from noise, for sessions that ask where speech ends; `auto`: the best that can be loaded.',
     }),
     VOXTRAL_PROCESS_BIN: textVar({
       default: 'voxtral',
@@ -279,6 +291,7 @@ export const WorkerEnv = z
     pool: env.FLEET_POOL,
     leaseTtlMs: env.LEASE_TTL_S * SECONDS,
     engines: env.ASR_ENGINE,
+    vad: env.ASR_VAD,
     tickMs: env.WORKER_TICK_S * SECONDS,
     capacity: {
       floor: env.WORKER_SLOTS_MIN,

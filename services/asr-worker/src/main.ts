@@ -9,6 +9,7 @@ import { engineFrom, engineRegistry } from './engines/engines.ts';
 import { probeGpu, type Run } from './gpu/probe.ts';
 import { runCommand } from './gpu/run-command.ts';
 import { WorkerMetrics } from './metrics.ts';
+import { VadLadder } from './vad/vad-ladder.ts';
 import { startWorker } from './worker.ts';
 
 const CLOSE_MARGIN_MS = 10_000;
@@ -40,7 +41,13 @@ await runService({ name: 'asr-worker', env: process.env }, async () => {
   // A stop while the engine is loaded ends this process with nothing to close, but what the engine has started lives on.
   process.once('exit', () => void engine.stop());
   if (gpu) log.info({ event: 'gpu', ...gpu, slots: capacity.start });
-  const worker = await startWorker(config, { engine, registry, capacity, metrics, log });
+  const vad = await VadLadder.start(config.vad, {
+    clock: systemClock,
+    stats: metrics.vadStats,
+    log: (event, fields) => log.warn({ event, ...fields }),
+  });
+  log.info({ event: 'vad', vad: vad.name });
+  const worker = await startWorker(config, { engine, vad, registry, capacity, metrics, log });
   const stopGraceMs = config.engines.includes('process') ? config.process.stopGraceMs : 0;
   const closeTimeoutMs = config.drainMs + stopGraceMs + CLOSE_MARGIN_MS;
   return { close: () => worker.close(), closeTimeoutMs };

@@ -5,6 +5,7 @@ import { FAULT_CAUSES } from './engines/engine.ts';
 import type { VllmStats } from './engines/vllm/engine.ts';
 import type { ModelStatus } from './http/worker-health.ts';
 import type { CatchUpStats } from './transcription/catch-up.ts';
+import { VADS, type VadStats } from './vad/vad-ladder.ts';
 
 const LATENCY_BUCKETS_S = [0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5];
 
@@ -177,6 +178,36 @@ export class WorkerMetrics {
     registers: this.#registers,
   });
 
+  readonly vad = new Gauge({
+    name: 'voice_worker_vad',
+    help: '1 for the detector that tells voices from noise.',
+    labelNames: ['name'],
+    registers: this.#registers,
+  });
+  readonly vadFrames = new Counter({
+    name: 'voice_worker_vad_frames_total',
+    help: 'Frames of 32 ms that Silero was to judge, by what decided them: it; a gate, since nothing stirred; or energy, since it was late.',
+    labelNames: ['decided_by'],
+    registers: this.#registers,
+  });
+  readonly vadBatch = new Histogram({
+    name: 'voice_worker_vad_batch_streams',
+    help: 'Streams that Silero judged in one step.',
+    buckets: [1, 2, 4, 8, 16, 32, 64],
+    registers: this.#registers,
+  });
+  readonly vadStepSeconds = new Histogram({
+    name: 'voice_worker_vad_step_seconds',
+    help: 'What a step of Silero took, with the ways to its thread and back.',
+    buckets: [0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.1, 0.5],
+    registers: this.#registers,
+  });
+  readonly vadRestarts = new Counter({
+    name: 'voice_worker_vad_restarts_total',
+    help: 'Times the thread of Silero was started anew.',
+    registers: this.#registers,
+  });
+
   constructor() {
     collectDefaultMetrics({ register: this.registry });
     for (const from of ['spare', 'dial']) this.upstreamTakes.labels(from).inc(0);
@@ -208,6 +239,26 @@ export class WorkerMetrics {
     },
     onCaughtUp: (durationMs) => this.catchUpSeconds.observe(durationMs / 1000),
   };
+
+  /** What the detector counts: with each frame, so its counters are looked up once. */
+  readonly vadStats = ((): VadStats => {
+    const frames = {
+      model: this.vadFrames.labels('model'),
+      gate: this.vadFrames.labels('gate'),
+      late: this.vadFrames.labels('late'),
+    };
+    return {
+      onVad: (name) => {
+        for (const each of VADS) this.vad.labels(each).set(each === name ? 1 : 0);
+      },
+      onDecided: (by) => frames[by].inc(),
+      onStep: (streams, tookMs) => {
+        this.vadBatch.observe(streams);
+        this.vadStepSeconds.observe(tookMs / 1000);
+      },
+      onRestart: () => this.vadRestarts.inc(),
+    };
+  })();
 
   /** What the vLLM engine counts. */
   readonly vllm: VllmStats = {

@@ -73,6 +73,7 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
   const ready = (): boolean => engine.health().state === 'ready' && capacity.ready;
   const health = new WorkerHealth({
     engine,
+    vad,
     registry: engines,
     capacity,
     sessions: () => links?.leases().length ?? 0,

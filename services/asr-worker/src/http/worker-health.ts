@@ -3,6 +3,7 @@ import type { DegradeLevel } from '../capacity/degrade-ladder.ts';
 import type { HealthStatus } from '../capacity/health-status.ts';
 import type { AsrEngine, EngineState, EngineWork } from '../engines/engine.ts';
 import type { EngineRegistry, ProviderInfo } from '../engines/registry.ts';
+import type { Vad } from '../vad/vad.ts';
 
 /** A type, not an interface, so that it can be answered as plain JSON. */
 export type WorkerReadiness = {
@@ -10,6 +11,8 @@ export type WorkerReadiness = {
   reason?: string;
   state: EngineState;
   engine: string;
+  /** What tells voices from noise. */
+  vad: string;
   slots: number;
 };
 
@@ -22,6 +25,7 @@ export type ModelStatus = WorkerReadiness & {
 
 export interface HealthDeps {
   readonly engine: AsrEngine;
+  readonly vad: Pick<Vad, 'name'>;
   readonly registry: EngineRegistry;
   readonly capacity: Pick<CapacityMonitor, 'slots' | 'ready' | 'level' | 'status'>;
   readonly sessions: () => number;
@@ -38,9 +42,9 @@ export class WorkerHealth {
 
   /** Whether it can take a session, and if not, why. */
   readiness(): WorkerReadiness {
-    const { engine, capacity, draining } = this.#deps;
+    const { engine, vad, capacity, draining } = this.#deps;
     const { state, reason } = engine.health();
-    const facts = { state, engine: engine.name, slots: capacity.slots };
+    const facts = { state, engine: engine.name, vad: vad.name, slots: capacity.slots };
     if (draining()) return { ready: false, reason: 'draining', ...facts };
     if (state !== 'ready') return { ready: false, reason: reason ?? state, ...facts };
     if (!capacity.ready) return { ready: false, reason: `overloaded: ${capacity.level}`, ...facts };

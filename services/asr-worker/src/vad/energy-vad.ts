@@ -35,7 +35,7 @@ export class EnergyJudge {
 
 /** The detector that is always there. Takes typing and music for voices. */
 export class EnergyVad implements Vad {
-  readonly name = 'energy';
+  readonly name = 'energy' as const;
 
   open(listener: VadListener): VadStream {
     const judge = new EnergyJudge();

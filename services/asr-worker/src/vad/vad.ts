@@ -1,12 +1,12 @@
 /**
  * What a detector says of one frame. `fromSample` and `untilSample` count from the first sample of the stream. Frames come
- * in order and without gaps, each some 30 ms long.
+ * in order, each some 30 ms long, and without gaps; only where another detector takes over, less than a frame is left out.
  */
 export type VadListener = (fromSample: number, untilSample: number, voiced: boolean) => void;
 
 /** The audio of one utterance on its way to a detector. */
 export interface VadStream {
-  /** PCM16 LE; the detector may read it until the next turn of the event loop. */
+  /** PCM16 LE, read at once. */
   push(pcm: Buffer): void;
   /** From now on nothing is told. May be called twice. */
   close(): void;
