@@ -6,6 +6,8 @@ import type { Vad, VadListener, VadStream } from './vad.ts';
 /** 30 ms, the longest that it takes. */
 const FRAME_SAMPLES = 480;
 const FRAME_BYTES = FRAME_SAMPLES * BYTES_PER_SAMPLE;
+/** Until it has heard so much of a stream it takes any noise for a voice: 120 ms. */
+const LEARNING_SAMPLES = 4 * FRAME_SAMPLES;
 /** The most sceptical. */
 const MODE = 3;
 
@@ -39,7 +41,8 @@ export class WebrtcVad implements Vad {
       if (!this.#streams.has(stream)) return;
       const fromSample = sample;
       sample += FRAME_SAMPLES;
-      listener(fromSample, sample, this.#judge(handle, pcm, fromByte));
+      const voiced = this.#judge(handle, pcm, fromByte);
+      listener(fromSample, sample, voiced && sample > LEARNING_SAMPLES);
     });
     const stream: VadStream = {
       push: (pcm) => framer.push(pcm),
