@@ -50,6 +50,8 @@ export class VoiceClient {
   readonly #onFrame: (frame: VoiceServerFrame) => void;
   readonly #opened: Promise<void>;
   #turn: VoiceTurn | undefined;
+  /** The server has begun `#turn`: what came before is of the one before it. */
+  #begun = false;
   /** Speaks into the reply of `#turn`, until the server has heard it. */
   #next: VoiceTurn | undefined;
   #interrupted: VoiceTurn | undefined;
@@ -110,6 +112,7 @@ export class VoiceClient {
       ...(endpointing === undefined ? {} : { endpointing }),
     });
     this.#next = undefined;
+    this.#begun = false;
     this.#turn = this.#newTurn(mode);
     return this.#turn;
   }
@@ -210,6 +213,8 @@ export class VoiceClient {
       return;
     }
     const turn = this.#turn;
+    this.#begun ||= frame.type === 'protocol';
+    if (!this.#begun && frame.type !== 'error' && frame.type !== 'info') return;
     if (frame.type === 'info' && frame.code === 'BARGE_IN' && this.#next) {
       this.#interrupted = turn;
       this.#turn = this.#next;

@@ -235,8 +235,10 @@ class FakeSession {
       return this.#socket.close(1011);
     }
     if (fault === 'llm timeout') {
+      // As after a reply of which some was spoken.
       this.#error('LLM_TIMEOUT', true);
-      return this.#complete();
+      this.#complete();
+      return this.#send({ type: 'tts_complete' });
     }
     if (text === '' || this.#mode === 'transcribe') return this.#complete();
     if (this.#mode === 'chat') return this.#chat();
@@ -266,8 +268,8 @@ class FakeSession {
     if (fault === 'phrase fails') this.#error('TTS_FAIL', true);
     else this.#speak(fault === 'phrases out of order' ? first : second, fault);
     this.#replying = false;
-    this.#send({ type: 'tts_complete' });
     this.#complete();
+    this.#send({ type: 'tts_complete' });
   }
 
   #speak(seq: number, fault: VoiceFault | undefined): void {

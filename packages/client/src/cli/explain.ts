@@ -49,7 +49,7 @@ function explainRejected({ reason, message }: YapRejected, server: string): stri
 
 function explainVoice({ code, message }: VoiceServerError, server: string): string {
   if (code === 'UNAUTHORIZED') return explainRejected(new YapRejected('auth', message), server);
-  if (code === 'AT_CAPACITY') return explainRejected(new YapRejected('capacity', message), server);
+  if (code === 'AT_CAPACITY') return `${server} takes no session right now: try again shortly.`;
   if (code === 'LIMIT_REACHED') return explainRejected(new YapRejected('limit', message), server);
   return `${server} ended the session with ${code}: ${message}`;
 }

@@ -56,16 +56,19 @@ export const AUDIO = {
   'full-text': { type: 'boolean', default: false },
 } as const satisfies Options;
 
+const WAIT_HELP = `
+  --wait SECONDS       wait so long in line when all slots are taken (default 0)`;
+
 export const CONNECTION_HELP = connectionHelp(YAP_PATH);
 
+/** Sessions of the voice pipeline cannot ask to wait in line. */
 export function connectionHelp(path: string): string {
   return `Connection:
   --server ADDRESS     host:port, ws(s)://… or http(s)://…; a missing path becomes
                        ${path} (default: $VOXTRAL_SERVER or localhost:8000)
   --secure             use wss even when the address does not say so
   --voxtral-key KEY    API key (default: $VOXTRAL_API_KEY)
-  --key-in PLACE       header (default) or query
-  --wait SECONDS       wait so long in line when all slots are taken (default 0)
+  --key-in PLACE       header (default) or query${path === YAP_PATH ? WAIT_HELP : ''}
 
 Output:
   --json               one JSON object on stdout and nothing else there
@@ -122,11 +125,13 @@ export function connectOptions(
   if (urls.length > 1 && !flags.resumable) {
     throw new UsageError('--server takes several addresses only together with --resumable.');
   }
+  const waitS = seconds(flags.wait, 'wait');
+  if (waitS > 0 && path !== undefined) throw new UsageError(`--wait does not work on ${path}.`);
   return {
     url: urls[0],
     urls,
     resumable: flags.resumable,
-    waitS: seconds(flags.wait, 'wait'),
+    waitS,
     apiKey: flags['voxtral-key'] ?? io.env['VOXTRAL_API_KEY'],
     keyIn,
     clock: io.clock,

@@ -7,6 +7,7 @@ import { speak } from '../speak.ts';
 import { judge, type Threshold, type UatFacts, type UatUtterance } from '../uat.ts';
 import { VoiceClient, type VoiceConnectOptions } from '../voice-client.ts';
 import { voiceTimes } from '../voice-reply.ts';
+import type { VoiceTurn } from '../voice-turn.ts';
 import {
   type CliIo,
   type Command,
@@ -99,7 +100,6 @@ class Gate {
   readonly #speed: number;
   readonly #io: CliIo;
   readonly #utterances: UatUtterance[] = [];
-  #frames: VoiceServerFrame[] = [];
   #client: VoiceClient | undefined;
   #recoverable = 0;
   #killed = 0;
@@ -128,30 +128,30 @@ class Gate {
 
   async #utterance({ file, pcm }: Take, number: number): Promise<UatUtterance> {
     const audioS = durationS(pcm);
-    this.#frames = [];
+    let turn: VoiceTurn | undefined;
     try {
       const client = await this.#connected();
-      const turn = client.start();
+      turn = client.start();
       const { clock, signal } = this.#io;
       await speak(turn, pcm, { clock, signal, speed: this.#speed, end: 'silence' });
       const reply = await turn.result(this.#io.sessionTimeoutMs ?? REPLY_TIMEOUT_MS);
       this.#io.stderr(`${number}  ${JSON.stringify(reply.transcript ?? '')}\n`);
       const failure = reply.error && `${reply.error.code}: ${reply.error.message}`;
-      return { file, audioS, reply, failure, frames: this.#frames };
+      return { file, audioS, reply, failure, frames: await framesOf(turn) };
     } catch (error) {
       // Ctrl+C, or nobody there at all: no run.
       if (this.#io.signal.aborted || !this.#client) throw error;
-      const last = this.#frames.findLast(({ type }) => type === 'error');
+      const frames = await framesOf(turn);
+      const last = frames.findLast(({ type }) => type === 'error');
       await this.#drop(last?.type === 'error' && last.recoverable);
       const failure = error instanceof Error ? error.message : String(error);
       this.#io.stderr(`${number}  ${failure}\n`);
-      return { file, audioS, reply: undefined, failure, frames: this.#frames };
+      return { file, audioS, reply: undefined, failure, frames };
     }
   }
 
   /** A wrong sample rate, a cancel, a frame that is no JSON: each is told, and none may end the session. */
   async #provoke(): Promise<void> {
-    this.#frames = [];
     try {
       const client = await this.#connected();
       client.sendRaw('{');
@@ -170,7 +170,6 @@ class Gate {
       ...this.#options,
       connectTimeoutMs: this.#io.connectTimeoutMs,
       onFrame: (frame) => {
-        this.#frames.push(frame);
         if (frame.type === 'error' && frame.recoverable) this.#recoverable += 1;
       },
     });
@@ -197,6 +196,17 @@ class Gate {
       return false;
     }
   }
+}
+
+/** All that came of a turn that is over, or as much as did before it failed. */
+async function framesOf(turn: VoiceTurn | undefined): Promise<VoiceServerFrame[]> {
+  const frames: VoiceServerFrame[] = [];
+  try {
+    for await (const frame of turn ?? []) frames.push(frame);
+  } catch {
+    // Why is told by whoever waited for its result.
+  }
+  return frames;
 }
 
 function text(utterances: readonly UatUtterance[], thresholds: Threshold[], ok: boolean): string {

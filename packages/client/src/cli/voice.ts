@@ -1,6 +1,5 @@
 import { writeFile } from 'node:fs/promises';
 import { VOICE_PATHS, type VoiceServerFrame } from '@voice-fleet/protocol/prompt-voice';
-import { YAP_QUERY } from '@voice-fleet/protocol/yap';
 import { sleep } from '@voice-fleet/runtime/clock';
 import { durationS } from '../audio-source.ts';
 import { sessionTimeoutMs } from '../marks.ts';
@@ -80,9 +79,7 @@ async function runVoice(args: readonly string[], io: CliIo): Promise<number> {
     'no-stop': { type: 'boolean', default: false },
     'barge-in-after': { type: 'string' },
   });
-  const { url, apiKey, keyIn, waitS } = connectOptions(flags, io, { path: PATH });
-  const dialled = new URL(url);
-  if (waitS > 0) dialled.searchParams.set(YAP_QUERY.wait, String(waitS));
+  const { url, apiKey, keyIn } = connectOptions(flags, io, { path: PATH });
   const talk: Talk = {
     mode: oneOf('mode', flags.mode, MODES),
     replyMode:
@@ -103,7 +100,7 @@ async function runVoice(args: readonly string[], io: CliIo): Promise<number> {
     const player = flags.play ? await Player.open(io.env['PATH'], io.signal) : undefined;
     io.stderr(`Speaking ${recording.path} to ${server}\n`);
     const client = await VoiceClient.connect({
-      url: dialled,
+      url,
       apiKey,
       keyIn,
       clock: io.clock,
