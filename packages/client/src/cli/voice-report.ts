@@ -36,7 +36,8 @@ export function replyRows(
   if (reply.reply !== '') rows.push(['Reply', clip(reply.reply, options.full)]);
   if (reply.phrases.length > 0) {
     const lengths = reply.phrases.map(({ durationMs }) => s(durationMs / 1000)).join(' + ');
-    rows.push(['Speech', `${s(speechS(reply))} in ${reply.phrases.length} phrases: ${lengths}`]);
+    const count = `${reply.phrases.length} phrase${reply.phrases.length === 1 ? '' : 's'}`;
+    rows.push(['Speech', `${s(speechS(reply))} in ${count}: ${lengths}`]);
   }
   if (options.out !== undefined) rows.push(['Written to', options.out]);
   for (const { code, message } of reply.faults) rows.push(['Fault', `${code}: ${message}`]);
