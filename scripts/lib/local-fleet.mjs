@@ -69,6 +69,22 @@ export class LocalFleet {
     return { name, readyUrl: `http://127.0.0.1:${internalPort}/readyz` };
   }
 
+  /** What makes replies, on `url`; it is ready when its `readyUrl` says so. */
+  async startLlmTts(redisUrl) {
+    const name = 'llm-tts';
+    const port = await freePort();
+    const internalPort = await freePort();
+    this.start(name, [...FROM_SOURCE, 'services/llm-tts/src/main.ts'], {
+      INTERNAL_BIND_HOST: '127.0.0.1',
+      INTERNAL_PORT: String(internalPort),
+      LLM_TTS_BIND_HOST: '127.0.0.1',
+      LLM_TTS_PORT: String(port),
+      REDIS_URL: redisUrl,
+    });
+    const readyUrl = `http://127.0.0.1:${internalPort}/readyz`;
+    return { name, url: `http://127.0.0.1:${port}`, readyUrl };
+  }
+
   /** Resolves when `probe` says yes; rejects when it never does, or a part has ended meanwhile. */
   async ready(name, url, probe = () => answersOk(url)) {
     const onWait = (seconds) => tell('start', `waiting for ${name} (${seconds} s)`);

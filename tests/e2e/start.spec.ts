@@ -9,6 +9,15 @@ interface Started extends Command {
   readonly port: number;
 }
 
+interface Spoken {
+  readonly question: string;
+  readonly transcript: string;
+  readonly reply: string;
+  readonly speechS: number;
+  /** In milliseconds since t0. */
+  readonly marks: Readonly<Record<string, number | undefined>>;
+}
+
 /** As templates render what is not set. */
 const EMPTY = {
   REDIS_URL: '',
@@ -28,16 +37,27 @@ async function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Prom
 describe('npm start', () => {
   afterEach(endCommands);
 
-  it('recognises its recording, also with empty variables, and leaves nothing behind', async () => {
+  it('recognises its recording and answers its question aloud, also with empty variables, and leaves nothing behind', async () => {
     const started = await start(['--once', '--json'], EMPTY);
     expect({ code: await started.closed, stderr: started.stderr }).toMatchObject({ code: 0 });
-    const result = JSON.parse(started.stdout) as Record<string, string>;
+    const result = JSON.parse(started.stdout) as Record<string, string> & { voice: Spoken };
     expect(result['url']).toBe(`http://127.0.0.1:${started.port}`);
     expect(result['reference']).toBe('he might even have been made amiable himself');
     expect(result['transcript']).toMatch(/\w+ \w+/);
     expect(started.stderr).toContain(`recognised  ${result['transcript']}`);
     expect(started.stderr).toContain('production is Voxtral on vLLM');
-    expect(started.family.size).toBeGreaterThanOrEqual(5);
+    const { question, transcript, reply, speechS, marks } = result.voice;
+    expect(transcript).toBe(question);
+    expect(reply).toMatch(/\b12\b.* not a language model/);
+    expect(speechS).toBeGreaterThan(1);
+    const { t0 = -1, t2 = -1, t3 = -1, t4 = -1 } = marks;
+    const inOrder = [t0, t2, t3, t4];
+    expect(inOrder).toEqual([...inOrder].sort((a, b) => a - b));
+    expect(t0).toBe(0);
+    expect(started.stderr).toContain(`understood  ${transcript}`);
+    expect(started.stderr).toMatch(/marks +t0 first audio 0 ms, .*t4 first speech \d+ ms/);
+    expect(started.stderr).toContain(`page        ${result['url']}/#key=${result['apiKey']}`);
+    expect(started.family.size).toBeGreaterThanOrEqual(7);
     expect(left(started)).toEqual([]);
   }, 120_000);
 
@@ -45,11 +65,20 @@ describe('npm start', () => {
     const started = await start(['--no-demo']);
     await until(() => started.stderr.includes('Ctrl+C stops everything'), 'ready', 90_000);
     expect((await fetch(`http://127.0.0.1:${started.port}/readyz`)).status).toBe(200);
-    expect(left(started).length).toBeGreaterThanOrEqual(4);
+    expect(left(started).length).toBeGreaterThanOrEqual(5);
     started.child.kill('SIGINT');
     await until(() => started.child.exitCode !== null, 'stopped', 15_000);
     expect(started.child.exitCode).toBe(0);
     expect(left(started)).toEqual([]);
+  }, 120_000);
+
+  it('shows no key that its caller brought', async () => {
+    const started = await start(['--no-demo'], { VOXTRAL_API_KEY: 'a-key-of-mine' });
+    await until(() => started.stderr.includes('Ctrl+C stops everything'), 'ready', 90_000);
+    expect(started.stdout + started.stderr).not.toContain('a-key-of-mine');
+    expect(started.stderr).toContain(`page        http://127.0.0.1:${started.port}/\n`);
+    started.child.kill('SIGINT');
+    expect(await started.closed).toBe(0);
   }, 120_000);
 
   it('leaves nothing behind when it is killed outright', async () => {
