@@ -25,6 +25,7 @@ const args = [
   '--selectProjects',
   'unit',
   'integration',
+  'alone',
   // Integration specs start servers and measure time: one file after the other.
   '--maxWorkers=1',
   '--ci',
