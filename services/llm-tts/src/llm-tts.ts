@@ -3,7 +3,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
-import { connectRedis } from '@voice-fleet/fleet/redis';
+import { connectRedis, untilReady } from '@voice-fleet/fleet/redis';
 import { systemClock } from '@voice-fleet/runtime/clock';
 import type { Running } from '@voice-fleet/runtime/lifecycle';
 import { startInternalServer } from '@voice-fleet/telemetry/internal-server';
@@ -26,6 +26,8 @@ const BODY_BYTES_MAX = 256 * 1024;
 /** Part of the time for a first token, after which the rules stand in: they need what is left. */
 const PATIENCE = 0.6;
 const GOODBYE_MS = 250;
+/** The first turns should find their memory; without Redis they are taken all the same. */
+const REDIS_WAIT_MS = 1_000;
 
 export interface LlmTts extends Running {
   readonly port: number;
@@ -103,6 +105,7 @@ export async function startLlmTts(config: LlmTtsConfig, log: Logger): Promise<Ll
   );
   app.useBodyParser('json', { limit: BODY_BYTES_MAX });
   const http = app.getHttpServer() as Server;
+  await untilReady(redis, AbortSignal.timeout(REDIS_WAIT_MS)).catch(() => undefined);
   await app.listen(config.port, config.host);
   const internal = await startInternalServer({
     port: config.internalPort,

@@ -45,6 +45,7 @@ export class FallbackEngine implements LlmEngine {
         yield token;
       }
       if (hasBegun) return;
+      signal.throwIfAborted();
       impatient.signal.throwIfAborted();
       onFallback(new Error('it said nothing'));
     } catch (error) {

@@ -35,11 +35,18 @@ export class RedisConversation implements Conversation {
 
   async recall(tenant: string, conversation: string): Promise<readonly ChatMessage[]> {
     const { redis, onFault } = this.#options;
+    let kept: readonly string[];
     try {
-      const kept = await redis.lrange(conversationKey(tenant, conversation), -KEPT_TURNS, -1);
-      return kept.flatMap(messagesOf);
+      kept = await redis.lrange(conversationKey(tenant, conversation), -KEPT_TURNS, -1);
     } catch (error) {
       onFault('recall', redisFault(error));
+      return [];
+    }
+    try {
+      return kept.flatMap(messagesOf);
+    } catch {
+      // Not the error itself, which quotes what was said.
+      onFault('recall', new Error('a turn that was remembered cannot be read'));
       return [];
     }
   }
@@ -62,15 +69,8 @@ export class RedisConversation implements Conversation {
   }
 }
 
-/** Throws without what it has read: errors are logged. */
 function messagesOf(json: string): ChatMessage[] {
-  let exchange: Exchange;
-  try {
-    exchange = Exchange.parse(JSON.parse(json));
-  } catch {
-    throw new Error('a turn that was remembered cannot be read');
-  }
-  const { user, assistant } = exchange;
+  const { user, assistant } = Exchange.parse(JSON.parse(json));
   return [
     { role: 'user', content: user },
     { role: 'assistant', content: assistant },

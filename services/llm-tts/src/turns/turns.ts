@@ -32,7 +32,7 @@ export class Turns {
     return this.#active.size;
   }
 
-  /** The events of a new turn; it counts from now until it was read to its end or left. Throws `at_capacity`. */
+  /** The events of a new turn, which counts while they are read. Throws `at_capacity`. */
   open(request: TurnRequest, signal: AbortSignal): AsyncGenerator<TurnEvent, void> {
     const { metrics, maxActive } = this.#deps;
     if (this.#isDraining || this.#active.size >= maxActive) {
@@ -42,10 +42,7 @@ export class Turns {
         details: { retry_after_s: RETRY_AFTER_S },
       });
     }
-    const controller = new AbortController();
-    this.#active.add(controller);
-    metrics.turnsActive.set(this.#active.size);
-    return this.#run(request, controller, AbortSignal.any([signal, controller.signal]));
+    return this.#run(request, signal);
   }
 
   /** Takes no more turns. Settles when the last has ended; those that have not by then are cut off after `timeoutMs`. */
@@ -62,14 +59,15 @@ export class Turns {
     timer.cancel();
   }
 
-  async *#run(
-    request: TurnRequest,
-    controller: AbortController,
-    signal: AbortSignal,
-  ): AsyncGenerator<TurnEvent, void> {
+  async *#run(request: TurnRequest, signal: AbortSignal): AsyncGenerator<TurnEvent, void> {
+    const { engines, metrics } = this.#deps;
+    const controller = new AbortController();
+    this.#active.add(controller);
+    metrics.turnsActive.set(this.#active.size);
     const record = new TurnRecord(request, this.#deps);
+    const either = AbortSignal.any([signal, controller.signal]);
     try {
-      for await (const event of runTurn(request, this.#deps.engines, record, signal)) {
+      for await (const event of runTurn(request, engines, record, either)) {
         record.onEvent(event);
         yield event;
       }
@@ -79,7 +77,7 @@ export class Turns {
     } finally {
       record.close();
       this.#active.delete(controller);
-      this.#deps.metrics.turnsActive.set(this.#active.size);
+      metrics.turnsActive.set(this.#active.size);
       if (this.#active.size === 0) this.#onEmpty?.();
     }
   }

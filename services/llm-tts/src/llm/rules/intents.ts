@@ -114,7 +114,8 @@ function recall(lead: string, said: string | undefined): string {
 /** As it was said, at most so long, and with an end to its sentence. */
 function quote(text: string): string {
   const line = text.replace(/\s+/g, ' ').trim();
-  const cut = line.length > QUOTE_CHARS ? `${line.slice(0, QUOTE_CHARS)} and so on` : line;
+  const cut =
+    line.length > QUOTE_CHARS ? `${line.slice(0, QUOTE_CHARS).trimEnd()} and so on` : line;
   return /[.!?]$/.test(cut) ? cut : `${cut}.`;
 }
 
