@@ -104,6 +104,24 @@ describe('health over HTTP', () => {
     expect((await client.next('final')).payload.normalized_text).toBe(transcript(range(1, 3)));
   });
 
+  it('says when a model could not be loaded, until a worker is ready (P43)', async () => {
+    fleet = await Fleet.start([]);
+    const reason = async (): Promise<unknown> => (await fleet.get('/readyz')).body['reason'];
+    const broken = new LoadingEngine();
+    broken.start = async () => {
+      throw new Error('no such model');
+    };
+    await expect(fleet.addWorker(broken)).rejects.toThrow('no such model');
+    await until(async () => (await reason()) === 'model_load_failed', 'the gateway says why');
+    expect((await fleet.get('/healthz')).body['reason']).toBe('model_load_failed');
+    const engine = new LoadingEngine();
+    const added = fleet.addWorker(engine);
+    engine.loaded();
+    await added;
+    await until(async () => (await readyStatus()) === 200, 'the fleet is ready');
+    expect(await reason()).toBeUndefined();
+  });
+
   it('turns /readyz to 503 while the only engine is unhealthy, and back (Y2)', async () => {
     const engine = new ScriptedEngine();
     fleet = await Fleet.start([engine]);

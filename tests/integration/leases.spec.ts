@@ -38,6 +38,7 @@ describe('acquire', () => {
     expect(capacity).toEqual({
       workers: 4,
       readyWorkers: 4,
+      failedWorkers: 0,
       slots: 64,
       leased: 64,
       free: 0,
@@ -95,6 +96,7 @@ describe('acquire', () => {
     expect(capacity).toEqual({
       workers: 1,
       readyWorkers: 0,
+      failedWorkers: 0,
       slots: 0,
       leased: 1,
       free: 0,
@@ -103,6 +105,25 @@ describe('acquire', () => {
     await registryOf().beat(worker('a', 4));
     expect(await outcome(store)).toBe('a');
     expect(await auditedUse()).toEqual({ a: 2 });
+  });
+
+  it('gives nothing on a worker that could not load its model, and remembers it for a while (P43)', async () => {
+    const registry = registryOf({ failedTtlMs: 300 });
+    await registry.register(worker('a', 4, 'failed'), []);
+    await registry.register(worker('b', 4, 'loading'), []);
+    const store = storeOf();
+    expect(await outcome(store)).toBe('no_workers');
+    const counted = { workers: 1, readyWorkers: 0, failedWorkers: 1, slots: 0, free: 0 };
+    expect(await registry.capacity()).toMatchObject(counted);
+    await registry.beat(worker('b', 4));
+    expect(await outcome(store)).toBe('b');
+    expect(await registry.capacity()).toMatchObject({
+      readyWorkers: 1,
+      failedWorkers: 1,
+      slots: 4,
+    });
+    await until(async () => (await registry.capacity()).failedWorkers === 0);
+    expect(await registry.capacity()).toMatchObject({ workers: 1, readyWorkers: 1 });
   });
 });
 

@@ -126,6 +126,42 @@ describe('WorkerAgent', () => {
     expect(registry.calls.at(-1)).toBe('deregister w');
   });
 
+  it('leaves word of its end, and then does nothing more', async () => {
+    state = 'failed';
+    await agent.leaveWord();
+    expect(registry.calls.slice(2)).toEqual(['beat failed']);
+    agent.announce();
+    await agent.leaveWord();
+    await agent.stop();
+    expect([registry.calls.length, clock.pending]).toEqual([3, 0]);
+  });
+
+  it('tries for two seconds to leave word while Redis is away', async () => {
+    registry.away = true;
+    const left = agent.leaveWord();
+    await turn();
+    registry.away = false;
+    clock.advance(100);
+    await left;
+    expect(registry.calls.slice(2)).toEqual(['beat ready', 'beat ready']);
+    expect([errors, clock.pending]).toEqual([[], 0]);
+  });
+
+  it('gives up leaving word in the end', async () => {
+    registry.away = true;
+    let isOver = false;
+    const left = agent.leaveWord().then(() => {
+      isOver = true;
+    });
+    for (let tries = 0; tries < 19; tries += 1) {
+      expect(isOver).toBe(false);
+      await turn();
+      clock.advance(100);
+    }
+    await left;
+    expect(registry.calls).toHaveLength(2 + 20);
+  });
+
   it('stops quietly while Redis is away', async () => {
     registry.away = true;
     await agent.stop();

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '@voice-fleet/runtime/clock';
+import { type Clock, sleep, type Timer } from '@voice-fleet/runtime/clock';
 import { RedisUnavailable } from './redis.ts';
 import type { ServedLease, WorkerRecord } from './worker.ts';
 import type { WorkerRegistry } from './worker-registry.ts';
@@ -16,6 +16,9 @@ export interface WorkerAgentOptions {
 }
 
 export const BEAT_INTERVAL_MS = 1_000;
+/** Redis may just be connecting. */
+const LAST_WORD_RETRY_MS = 100;
+const LAST_WORD_TRIES = 20;
 
 /** Keeps one worker registered: beats, and registers anew whenever Redis no longer knows it. */
 export class WorkerAgent {
@@ -45,7 +48,7 @@ export class WorkerAgent {
       return;
     }
     this.#timer?.cancel();
-    this.#beating = this.#beat().finally(() => {
+    this.#beating = this.#beat().then(() => {
       this.#beating = undefined;
       const again = this.#beatAgain;
       this.#beatAgain = false;
@@ -64,19 +67,35 @@ export class WorkerAgent {
     await this.#guard(() => this.#options.registry.deregister(this.#options.describe().workerId));
   }
 
-  async #beat(): Promise<void> {
+  /**
+   * Ends the beats with one that says what the worker is at its end, and leaves that in the pool until it expires. While
+   * Redis is away it tries again for two seconds. Does not reject.
+   */
+  async leaveWord(): Promise<void> {
+    if (!this.#running) return;
+    this.#running = false;
+    this.#timer?.cancel();
+    await this.#beating;
+    for (let tries = 1; !(await this.#beat()) && tries < LAST_WORD_TRIES; tries += 1)
+      await sleep(this.#options.clock, LAST_WORD_RETRY_MS);
+  }
+
+  /** Whether Redis took it. */
+  async #beat(): Promise<boolean> {
     const { registry, describe, leases } = this.#options;
-    await this.#guard(async () => {
+    return this.#guard(async () => {
       if ((await registry.beat(describe())) === 'unknown')
         await registry.register(describe(), leases());
     });
   }
 
-  async #guard(work: () => Promise<void>): Promise<void> {
+  async #guard(work: () => Promise<void>): Promise<boolean> {
     try {
       await work();
+      return true;
     } catch (error) {
       if (!(error instanceof RedisUnavailable)) this.#options.onError(error);
+      return false;
     }
   }
 }

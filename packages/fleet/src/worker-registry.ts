@@ -10,22 +10,28 @@ export interface WorkerRegistryOptions {
   readonly beatTtlMs?: number;
   /** TTL of re-adopted leases: the `ttlMs` of the gateways' LeaseStore. */
   readonly leaseTtlMs?: number;
+  /** How long one that has failed is remembered. */
+  readonly failedTtlMs?: number;
 }
 
 export const BEAT_TTL_MS = 3_000;
+/** Gateways should know why there is no worker for longer than it takes to start another. */
+export const FAILED_TTL_MS = 30_000;
 
 const BeatReply = z.enum(['ok', 'unknown']);
-const CapacityReply = z.tuple([z.int(), z.int(), z.int(), z.int(), z.int(), z.int()]);
+const CapacityReply = z.tuple([z.int(), z.int(), z.int(), z.int(), z.int(), z.int(), z.int()]);
 
 /** The workers of a pool. Every method may throw `RedisUnavailable`. */
 export class WorkerRegistry {
   readonly #beatTtlMs: number;
   readonly #leaseTtlMs: number;
+  readonly #failedTtlMs: number;
   readonly #scripts: PoolScripts;
 
   constructor(redis: Redis, options: WorkerRegistryOptions) {
     this.#beatTtlMs = options.beatTtlMs ?? BEAT_TTL_MS;
     this.#leaseTtlMs = options.leaseTtlMs ?? LEASE_TTL_MS;
+    this.#failedTtlMs = options.failedTtlMs ?? FAILED_TTL_MS;
     this.#scripts = new PoolScripts(redis, options.pool);
   }
 
@@ -62,14 +68,14 @@ export class WorkerRegistry {
 
   /** A snapshot for metrics and readiness. Costs Redis time in proportion to the workers: not for the request path. */
   async capacity(): Promise<Capacity> {
-    const [workers, readyWorkers, slots, leased, free, waiting] = CapacityReply.parse(
-      await this.#scripts.run('capacity'),
-    );
-    return { workers, readyWorkers, slots, leased, free, waiting };
+    const [workers, readyWorkers, failedWorkers, slots, leased, free, waiting] =
+      CapacityReply.parse(await this.#scripts.run('capacity'));
+    return { workers, readyWorkers, failedWorkers, slots, leased, free, waiting };
   }
 
   #beatArgs(worker: WorkerRecord): (string | number)[] {
     const { workerId, ...record } = worker;
-    return [workerId, this.#beatTtlMs, JSON.stringify(record)];
+    const ttlMs = worker.state === 'failed' ? this.#failedTtlMs : this.#beatTtlMs;
+    return [workerId, ttlMs, JSON.stringify(record)];
   }
 }

@@ -1,5 +1,8 @@
-/** Only `ready` workers get new leases; the others keep those they have. */
-export type WorkerState = 'ready' | 'draining' | 'loading';
+/**
+ * Only `ready` workers get new leases; the others keep those they have. `failed`: its model could not be loaded, and it is
+ * about to end; it beats no more, and what it said stays for `FAILED_TTL_MS`.
+ */
+export type WorkerState = 'ready' | 'draining' | 'loading' | 'failed';
 
 /** What a worker says of itself with every beat. */
 export interface WorkerRecord {
@@ -25,6 +28,8 @@ export interface Capacity {
   /** Workers that beat, in any state. */
   readonly workers: number;
   readonly readyWorkers: number;
+  /** Workers that could not load their model, within the last 30 s. They are not among `workers`. */
+  readonly failedWorkers: number;
   /** Slots of ready workers. */
   readonly slots: number;
   /** Live leases, those on draining workers included. */

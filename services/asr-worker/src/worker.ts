@@ -108,11 +108,13 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
   await app.listen(config.port, config.host);
   const { port } = http.address() as AddressInfo;
 
+  let failed = false;
   const describe = (): WorkerRecord => {
     metrics.slots.set(capacity.slots);
     metrics.ready.set(ready() && !server.draining ? 1 : 0);
     metrics.showHealth(health.modelStatus());
-    const state = server.draining ? 'draining' : ready() ? 'ready' : 'loading';
+    const present = server.draining ? 'draining' : ready() ? 'ready' : 'loading';
+    const state = failed ? 'failed' : present;
     return {
       workerId: id,
       address: `${config.advertiseHost}:${port}`,
@@ -167,6 +169,9 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
     agent.start();
     await engine.start();
   } catch (error) {
+    // Gateways should know why there is no worker.
+    failed = true;
+    await agent.leaveWord();
     await close();
     throw error;
   }

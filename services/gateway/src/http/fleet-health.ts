@@ -1,7 +1,13 @@
 import { RedisUnavailable } from '@voice-fleet/fleet/redis';
 import type { Capacity } from '@voice-fleet/fleet/worker';
 
-type NotReady = 'redis_unavailable' | 'no_workers' | 'full' | 'stopping';
+/** `model_load_failed`: there is no worker, and the last ones ended because they could not load their model. */
+export type NotReady =
+  | 'redis_unavailable'
+  | 'no_workers'
+  | 'model_load_failed'
+  | 'full'
+  | 'stopping';
 
 /** Whether sessions can be admitted. A type, not an interface, so that it can be answered as plain JSON. */
 export type FleetReadiness = {
@@ -50,10 +56,13 @@ export class FleetHealth {
 
   async #ask(): Promise<FleetReadiness> {
     try {
-      const { readyWorkers, slots, leased, free } = await this.#capacity();
+      const { readyWorkers, failedWorkers, slots, leased, free } = await this.#capacity();
       const limit = this.#maxSessions > 0 ? Math.min(this.#maxSessions, slots) : slots;
       const facts = { slots: limit, leased, workers: readyWorkers };
-      if (readyWorkers === 0) return { ready: false, reason: 'no_workers', ...facts };
+      if (readyWorkers === 0) {
+        const reason = failedWorkers > 0 ? 'model_load_failed' : 'no_workers';
+        return { ready: false, reason, ...facts };
+      }
       if (free === 0 || leased >= limit) return { ready: false, reason: 'full', ...facts };
       return { ready: true, ...facts };
     } catch (error) {

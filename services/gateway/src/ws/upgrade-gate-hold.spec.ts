@@ -4,7 +4,15 @@ import type { Capacity } from '@voice-fleet/fleet/worker';
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
 import { type HoldOutcome, UpgradeHold } from './upgrade-gate-hold.ts';
 
-const FULL: Capacity = { workers: 1, readyWorkers: 1, slots: 4, leased: 4, free: 0, waiting: 0 };
+const FULL: Capacity = {
+  workers: 1,
+  readyWorkers: 1,
+  failedWorkers: 0,
+  slots: 4,
+  leased: 4,
+  free: 0,
+  waiting: 0,
+};
 const free = (count: number, over: Partial<Capacity> = {}): Capacity => ({
   ...FULL,
   leased: 4 - count,
