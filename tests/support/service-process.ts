@@ -15,6 +15,7 @@ type Line = Record<string, unknown>;
 const ENTRIES = {
   gateway: ['services/gateway/src/main.ts', 'services/gateway/dist/main.js'],
   'asr-worker': ['services/asr-worker/src/main.ts', 'services/asr-worker/dist/main.js'],
+  'llm-tts': ['services/llm-tts/src/main.ts', 'services/llm-tts/dist/main.js'],
   vllm: ['tests/chaos/processes/vllm.ts', 'tests/chaos/processes/vllm.js'],
 } as const;
 
