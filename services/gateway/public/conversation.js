@@ -18,9 +18,15 @@ const ENDING = new Set([
 export class Conversation {
   turns = [];
   phase = 'idle';
+  #onFault;
   #number = 0;
   /** Whose latency the server tells next. */
   #measured;
+
+  /** `onFault(code, message)` is told what a turn has lost. */
+  constructor(onFault) {
+    this.#onFault = onFault;
+  }
 
   get current() {
     return this.turns.at(-1);
@@ -69,10 +75,11 @@ export class Conversation {
         return this.#reply(turn, frame.text);
       case 'text_chunk':
         this.#reply(turn, turn.reply === '' ? frame.text : ` ${frame.text}`);
-        if (!frame.success) turn.faults.push({ code: 'CHAT_FAIL', message: frame.error ?? '' });
+        if (!frame.success) this.#fault('CHAT_FAIL', frame.error);
         return frame.is_final && this.#end(frame.success ? 'complete' : 'failed');
       case 'tts_complete':
-        return this.#end('complete');
+        // Of a reply that broke off it may come when the next turn is open.
+        return turn.settled && this.#end('complete');
       case 'error':
         return this.#onError(turn, frame);
       case 'info':
@@ -116,9 +123,14 @@ export class Conversation {
     if (code === 'NOT_STARTED') return false;
     // Nobody spoke for as long as a turn may be.
     if (code === 'MAX_DURATION_EXCEEDED' && turn.you === '') return false;
-    if (code !== 'CANCELLED') turn.faults.push({ code, message });
+    if (code !== 'CANCELLED') this.#fault(code, message);
     if (!ENDING.has(code)) return false;
     return this.#end(code === 'CANCELLED' ? 'cancelled' : 'failed');
+  }
+
+  #fault(code, message) {
+    this.current.faults.push(code);
+    this.#onFault(code, message);
   }
 
   #end(outcome) {

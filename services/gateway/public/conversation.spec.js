@@ -10,8 +10,10 @@ const SPOKEN = { type: 'tts_complete' };
 
 describe('a conversation', () => {
   let conversation;
+  let faults;
   beforeEach(() => {
-    conversation = new Conversation();
+    faults = [];
+    conversation = new Conversation((code) => faults.push(code));
   });
 
   /** The phase after each frame. */
@@ -77,6 +79,7 @@ describe('a conversation', () => {
     conversation.begin('voice');
     expect(conversation.take(error(code))).toBe(true);
     expect(conversation.current.outcome).toBe(outcome);
+    expect(faults).toEqual(code === 'CANCELLED' ? [] : [code]);
   });
 
   it.each(['TTS_FAIL', 'MAX_DURATION_EXCEEDED', 'NOT_STARTED'])('goes on after %s', (code) => {
@@ -91,6 +94,14 @@ describe('a conversation', () => {
     phases(final('Tell me.'), token('Once'));
     expect(conversation.take({ type: 'info', code: 'BARGE_IN', message: '' })).toBe(true);
     expect(conversation.current.outcome).toBe('interrupted');
+  });
+
+  it('is not ended by what still comes of the turn before', () => {
+    conversation.begin('voice');
+    phases(final('a'), token('b'), error('LLM_TIMEOUT'));
+    conversation.begin('voice');
+    expect(conversation.take(SPOKEN)).toBe(false);
+    expect(conversation.phase).toBe('listening');
   });
 
   it('takes nothing of a turn that is over', () => {

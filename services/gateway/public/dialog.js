@@ -73,39 +73,28 @@ export class Dialog {
   }
 
   onFrame(frame) {
-    const { conversation, input, playback, marks, onChange, onProblem } = this.#parts;
+    const { conversation, input, playback, marks, onChange } = this.#parts;
     const mark = markOf(frame);
     if (mark && conversation.running) marks.mark(mark);
-    if (frame.type === 'tts_chunk' && !this.#muted && conversation.running)
-      void playback.add(frame.seq, frame.audio_b64);
+    if (frame.type === 'tts_chunk' && !this.#muted && conversation.running) this.#play(frame);
     // A recording does not speak into its own reply.
     if (frame.type === 'finalize_pending' && input.how !== 'open') input.hold();
-    const faults = conversation.current?.faults ?? [];
-    const known = faults.length;
     const ended = conversation.take(frame);
-    for (const { code, message } of faults.slice(known))
-      onProblem(code, { message, passing: true });
     if (frame.code === 'BARGE_IN') this.#bargedIn();
     else if (ended) this.#afterTurn();
-    else if (frame.type === 'metrics') this.#again();
+    else if (frame.event === 'latency') this.#again();
     // Somebody speaks into what still sounds of the reply before.
     else if (frame.type === 'partial_transcript' && !this.waits) playback.stop();
     onChange();
   }
 
-  onSocket({ state, reason, code, fatal }) {
-    const { conversation, input, onProblem } = this.#parts;
-    if (state === 'waiting' || state === 'closed') {
-      input.hold();
-      this.#settle();
-      conversation.lose();
-      if (state === 'closed' || input.how !== 'open') this.#rest();
-    }
-    if (state !== 'closed' || reason === 'left') return;
-    if (fatal) onProblem(fatal.code, fatal);
-    else if (reason === 'gone') onProblem('CONNECTION_LOST', {});
-    else if (code === 4000) onProblem('ASLEEP', {});
-    else if (reason !== 'rest') onProblem(code === 1008 ? 'UNAUTHORIZED' : 'CLOSED', {});
+  /** The connection is lost: for now, or with `lasting` until somebody asks for another. */
+  onLost(lasting) {
+    const { conversation, input } = this.#parts;
+    input.hold();
+    this.#settle();
+    conversation.lose();
+    if (lasting || input.how !== 'open') this.#rest();
   }
 
   /** The connection is back: whoever was talking goes on. */
@@ -138,6 +127,15 @@ export class Dialog {
     input.flow();
   }
 
+  #play({ seq, audio_b64 }) {
+    const { conversation, marks, playback, onChange } = this.#parts;
+    const { page } = conversation.current.marks;
+    void playback.add(seq, audio_b64, () => {
+      marks.mark('t4', page);
+      onChange();
+    });
+  }
+
   /** The server has begun the next turn by itself, with what was said into the reply. */
   #bargedIn() {
     const { conversation, marks, playback } = this.#parts;
@@ -151,7 +149,8 @@ export class Dialog {
     this.#settle();
     conversation.dropEmpty();
     if (oneTurn()) socket.close();
-    if (input.how !== undefined) this.#timer = setTimeout(() => this.#again(), MARKS_MS);
+    if (conversation.current?.marks.server) this.#again();
+    else if (input.how !== undefined) this.#timer = setTimeout(() => this.#again(), MARKS_MS);
   }
 
   /** The next turn, where there is to be one. */

@@ -62,7 +62,7 @@ describe('a dialog', () => {
       socket: { connect: async () => true, send: (frame) => sent.push(frame), close: () => {} },
       input: new FakeInput(),
       playback: new FakePlayback(),
-      conversation: new Conversation(),
+      conversation: new Conversation((code) => problems.push(code)),
       marks: new PageMarks(() => 0),
       settings: { mode: 'voice', handsFree: false },
       oneTurn: () => false,
@@ -142,10 +142,25 @@ describe('a dialog', () => {
     expect(problems).toEqual([]);
   });
 
+  it('marks when the reply is heard with the turn that it answers', async () => {
+    await dialog.speak('open');
+    let heard;
+    parts.playback.add = async (_seq, _audio, onHeard) => {
+      heard = onHeard;
+      parts.playback.active = true;
+    };
+    hear(final('Hello.'), token('Hi'), speech(0), METRICS, SPOKEN);
+    await settle();
+    heard();
+    const [first, second] = parts.conversation.turns;
+    expect(first.marks.page).toHaveProperty('t4');
+    expect(second.marks.page).not.toHaveProperty('t4');
+  });
+
   it('goes on by itself, hands free', async () => {
     parts.settings.handsFree = true;
     await dialog.speak('open');
-    hear(final('Hello.'), token('Hi'), SPOKEN, METRICS);
+    hear(final('Hello.'), token('Hi'), METRICS, SPOKEN);
     await settle();
     expect(types()).toEqual(['start', 'start']);
     silence();
@@ -235,7 +250,7 @@ describe('a dialog', () => {
 
   it('goes on talking when the connection is back', async () => {
     await dialog.speak('open');
-    dialog.onSocket({ state: 'waiting', inMs: 1_000, attempt: 1 });
+    dialog.onLost(false);
     expect(parts.conversation.current.outcome).toBe('lost');
     expect(parts.input).toMatchObject({ how: 'open', flowing: false });
     dialog.onReconnected();

@@ -34,6 +34,11 @@ const EXPLANATIONS = {
     'Reload the page: the server may be newer.',
     'retry',
   ],
+  BAD_FRAME: [
+    'This page and the server disagree',
+    'Reload the page: the server may be newer.',
+    'retry',
+  ],
   UNKNOWN_TYPE: [
     'This page and the server disagree',
     'Reload the page: the server may be newer.',
@@ -111,5 +116,26 @@ export function explain(code, { message } = {}) {
     'Try again.',
     'retry',
   ];
-  return { code, title, next, action, calm: CALM.has(code), detail: message };
+  // Of a chat model the server says more than this page can know.
+  const told = code === 'CHAT_FAIL' && message ? message : next;
+  return { code, title, next: told, action, calm: CALM.has(code) };
+}
+
+/** The code for a connection that is gone for good; undefined where nothing is wrong. */
+export function problemOfClose({ reason, code, fatal }) {
+  if (reason === 'left') return undefined;
+  if (fatal) return fatal.code;
+  if (reason === 'gone') return 'CONNECTION_LOST';
+  if (code === 1008) return 'UNAUTHORIZED';
+  if (code === 4000) return 'ASLEEP';
+  return reason === 'rest' ? undefined : 'CLOSED';
+}
+
+/** What the server says by the way, and a person may want to know. */
+const NOTICES = new Set(['DROPPED', 'LIMIT_WARNING', 'RTF_ADVISORY', 'SHUTDOWN', 'DEPRECATED']);
+
+/** The explanation of an info frame; undefined for those that are for the page alone. */
+export function noticeOf({ type, code, message }) {
+  if (type !== 'info' || !NOTICES.has(code)) return undefined;
+  return { code, title: message, next: 'Nothing to do.', calm: true, passing: true };
 }

@@ -2,7 +2,7 @@ import { makeActions } from './actions.js';
 import { bindControls } from './controls.js';
 import { Conversation } from './conversation.js';
 import { Dialog } from './dialog.js';
-import { explain } from './explain.js';
+import { explain, noticeOf, problemOfClose } from './explain.js';
 import { Input } from './input.js';
 import { PageMarks } from './marks.js';
 import { Meter } from './meter.js';
@@ -29,15 +29,13 @@ const page = {
 let rendering = false;
 
 const settings = new Settings();
-const conversation = new Conversation();
+const conversation = new Conversation((code, message) =>
+  onProblem(code, { message, passing: true }),
+);
 const marks = new PageMarks(() => Date.now());
 const view = new View();
 const playback = new Playback({
   volume: settings.volume,
-  onHeard: () => {
-    if (conversation.current) conversation.current.marks.page.t4 ??= Date.now();
-    update();
-  },
   onIdle: () => dialog.onSilence(),
 });
 const socket = new VoiceSocket({ url: address, onFrame, onState });
@@ -70,6 +68,7 @@ function address() {
 
 function onFrame(frame) {
   if (frame.session_id) page.sessionId = frame.session_id;
+  page.problem = noticeOf(frame) ?? page.problem;
   dialog.onFrame(frame);
 }
 
@@ -79,13 +78,15 @@ function onState(next) {
   if (next.state === 'connecting' || next.state === 'closed') page.sessionId = undefined;
   if (next.state === 'waiting') page.retryAtMs = performance.now() + next.inMs;
   if (next.state !== 'closed') page.problem = undefined;
-  dialog.onSocket(next);
   if (next.state === 'open') dialog.onReconnected();
+  if (next.state === 'waiting' || next.state === 'closed') dialog.onLost(next.state === 'closed');
+  const code = next.state === 'closed' && problemOfClose(next);
+  if (code) onProblem(code, next.fatal);
   update();
 }
 
 function onProblem(code, details) {
-  page.problem = { ...explain(code, details), passing: details.passing === true };
+  page.problem = { ...explain(code, details), passing: details?.passing === true };
   if (code === 'UNAUTHORIZED') {
     settings.setKey('');
     page.accepted = false;

@@ -22,8 +22,9 @@ export class PageMarks {
     return this.#values;
   }
 
-  mark(name) {
-    this.#values[name] ??= this.#now();
+  /** For the turn that began last, or for that with these marks. */
+  mark(name, values = this.#values) {
+    values[name] ??= this.#now();
   }
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { VoiceErrorCode } from '@voice-fleet/protocol/prompt-voice';
-import { explain } from './explain.js';
+import { explain, noticeOf, problemOfClose } from './explain.js';
 import { caption, linkText, pageState } from './page-state.js';
 
 const CALM = { signedIn: true, link: 'open', phase: 'idle', sounding: false, waits: false };
@@ -61,4 +61,26 @@ describe('an explanation', () => {
       expect(explain(code).action).toBe('file');
     },
   );
+});
+
+describe('the end of a connection', () => {
+  it.each([
+    [{ reason: 'left' }, undefined],
+    [{ reason: 'rest', code: 1000 }, undefined],
+    [{ reason: 'rest', code: 4000 }, 'ASLEEP'],
+    [{ reason: 'gone', code: 1006 }, 'CONNECTION_LOST'],
+    [{ reason: 'give-up', code: 1008 }, 'UNAUTHORIZED'],
+    [{ reason: 'give-up', code: 1011, fatal: { code: 'MODEL_LOAD_FAIL' } }, 'MODEL_LOAD_FAIL'],
+  ])('%j is told as %s', (close, code) => {
+    expect(problemOfClose(close)).toBe(code);
+  });
+});
+
+describe('what the server says by the way', () => {
+  it('is shown in its words, where it matters to a person', () => {
+    const info = { type: 'info', code: 'LIMIT_WARNING', message: '90 of 100 used.' };
+    expect(noticeOf(info)).toMatchObject({ title: '90 of 100 used.', calm: true });
+    expect(noticeOf({ ...info, code: 'BARGE_IN' })).toBeUndefined();
+    expect(noticeOf({ type: 'info', message: 'connected' })).toBeUndefined();
+  });
 });

@@ -5,7 +5,6 @@ const LEAD_S = 0.02;
 
 /** Speaks phrases one after the other, in the order of their numbers, and falls silent at once when told to. */
 export class Playback {
-  #onHeard;
   #onIdle;
   #order = new PlayOrder();
   #sources = new Set();
@@ -19,10 +18,9 @@ export class Playback {
   peak = 0;
   phrases = 0;
 
-  /** `onHeard()` is called when a phrase begins to sound, `onIdle()` when the last one has ended. */
-  constructor({ volume, onHeard, onIdle }) {
+  /** `onIdle()` is called when the last phrase has ended. */
+  constructor({ volume, onIdle }) {
     this.#volume = volume;
-    this.#onHeard = onHeard;
     this.#onIdle = onIdle;
   }
 
@@ -45,8 +43,8 @@ export class Playback {
     void this.#graph.context.resume();
   }
 
-  /** Takes one WAV file in base64. One that cannot be decoded is left out. */
-  async add(seq, base64) {
+  /** Takes one WAV file in base64, and calls `onHeard()` when it begins to sound. One that cannot be decoded is left out. */
+  async add(seq, base64, onHeard) {
     this.unlock();
     const generation = this.#generation;
     this.#order.expect(seq);
@@ -54,7 +52,7 @@ export class Playback {
     const buffer = await this.#decode(base64);
     if (generation !== this.#generation) return;
     this.#decoding -= 1;
-    const ready = buffer ? this.#order.put(seq, buffer) : this.#order.skip(seq);
+    const ready = buffer ? this.#order.put(seq, { buffer, onHeard }) : this.#order.skip(seq);
     for (const next of ready) this.#play(next);
     if (!this.active) this.#onIdle();
   }
@@ -92,7 +90,7 @@ export class Playback {
     }
   }
 
-  #play(buffer) {
+  #play({ buffer, onHeard }) {
     const { context, analyser } = this.#graph;
     const source = new AudioBufferSourceNode(context, { buffer });
     source.connect(analyser);
@@ -107,7 +105,7 @@ export class Playback {
     setTimeout(() => {
       if (!this.#sources.has(source)) return;
       this.phrases += 1;
-      this.#onHeard();
+      onHeard();
     }, waitS * 1_000);
   }
 }
