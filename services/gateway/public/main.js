@@ -130,6 +130,7 @@ function render() {
   });
   page.afterRender = undefined;
   afterRender?.();
+  $('meter').dataset.sounds = String(playback.active);
   $('meter').dataset.peak = playback.peak.toFixed(3);
   $('meter').dataset.phrases = String(playback.phrases);
   meter.wake();
