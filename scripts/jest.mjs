@@ -8,16 +8,17 @@ const jest = join(
   dirname(createRequire(import.meta.url).resolve('jest/package.json')),
   'bin/jest.js',
 );
+const args = process.argv.slice(2);
+// What stands behind the options of our npm scripts says which specs. npm test has found a browser by itself.
+const patterns = args.slice(args.indexOf('--ci') + 1).filter((arg) => !arg.startsWith('-'));
+const needBrowser =
+  args.includes('alone') &&
+  (patterns.length === 0 || patterns.some((pattern) => pattern.includes('browser')));
 // Redis may be in a folder that is on nobody's PATH.
-const system = await ensureSystem();
+const system = await ensureSystem({ needBrowser });
 const { status } = spawnSync(
   process.execPath,
-  [
-    '--experimental-vm-modules',
-    '--no-warnings=ExperimentalWarning',
-    jest,
-    ...process.argv.slice(2),
-  ],
+  ['--experimental-vm-modules', '--no-warnings=ExperimentalWarning', jest, ...args],
   { stdio: 'inherit', env: { ...process.env, ...system.env } },
 );
 process.exitCode = status ?? 1;

@@ -36,7 +36,8 @@ async function main() {
   const only = readOptions();
   if (!only) return 0;
   await ensureNodeModules();
-  const system = await ensureSystem();
+  const needBrowser = only.length === 0 || only.includes('alone');
+  const system = await ensureSystem({ needBrowser });
   Object.assign(env, system.env);
 
   const results = [];

@@ -6,7 +6,7 @@ import { withProgress } from './output.mjs';
 import { binFolder, unpackedRoot } from './paths.mjs';
 
 /**
- * What the demonstration takes from the operating system, each with the Debian package that has it.
+ * What the demonstration and the tests take from the operating system, each with the Debian package that has it.
  * Redis comes from redis-tools: its redis-check-rdb is the server's own binary, which goes by the name
  * it is called with. redis-server would add only a system service on port 6379 that nobody asked for.
  */
@@ -15,7 +15,11 @@ const PARTS = {
   libraries: 'libpocketsphinx3',
   model: 'pocketsphinx-en-us',
   samples: 'pocketsphinx-testdata',
+  browser: 'chromium',
 };
+
+/** Large, so got only by those who need it: 80 MB to fetch, 300 MB on the disk, and as much again where no desktop is. */
+const LARGE = { chromium: 'chromium (some 100 MB, for the tests of the page alone)' };
 
 const SAMPLES = 'usr/share/pocketsphinx/test/data/librivox';
 const ROOTS = ['/', unpackedRoot];
@@ -29,17 +33,23 @@ export function findSystem(roots = ROOTS) {
     libraries: find(librariesIn),
     model: find((root) => existing(root, 'usr/share/pocketsphinx/model/en-us/en-us.lm.bin')),
     samples: find((root) => existing(root, SAMPLES)),
+    browser: find(browserIn),
   };
   return { ...found, missing: Object.keys(PARTS).filter((part) => !found[part]) };
 }
 
 /**
- * Makes sure that Redis, pocketsphinx, its model and its recordings are there, and says where.
- * `env` is what a process that starts Redis or tests needs on top of its own environment.
+ * Makes sure that Redis, pocketsphinx, its model and its recordings are there, and where tests of the page are to run a
+ * browser, and says where. `env` is what a process that starts Redis or tests needs on top of its own environment.
  */
-export async function ensureSystem({ rootless = false, needRedis = true } = {}) {
+export async function ensureSystem({
+  rootless = false,
+  needRedis = true,
+  needBrowser = false,
+} = {}) {
   const roots = rootless ? [unpackedRoot] : ROOTS;
-  const wanted = ({ missing }) => missing.filter((part) => needRedis || part !== 'redis');
+  const needed = { redis: needRedis, browser: needBrowser };
+  const wanted = ({ missing }) => missing.filter((part) => needed[part] ?? true);
   const packages = wanted(findSystem(roots)).map((part) => PARTS[part]);
   if (packages.length > 0) await getPackages(packages, rootless);
   const found = findSystem(roots);
@@ -56,10 +66,10 @@ async function getPackages(packages, rootless) {
   if (!hasDebianTools()) throw new Error(withoutDebian());
   try {
     if (!rootless && canInstall()) {
-      const what = `installing ${packages.join(', ')} with apt-get`;
+      const what = `installing ${named(packages)} with apt-get`;
       await withProgress(what, () => installPackages(packages));
     } else {
-      const what = `unpacking ${packages.join(', ')} into .cache/debian`;
+      const what = `unpacking ${named(packages)} into .cache/debian`;
       await withProgress(what, () => unpackPackages(packages));
     }
   } catch (error) {
@@ -67,15 +77,20 @@ async function getPackages(packages, rootless) {
   }
 }
 
-function describe({ redis, samples }, installed) {
+function named(packages) {
+  return packages.map((name) => LARGE[name] ?? name).join(', ');
+}
+
+function describe({ redis, samples, browser }, installed) {
   const needed = {};
-  if (redis?.root === unpackedRoot) {
+  if (redis?.root === unpackedRoot || browser?.root === unpackedRoot) {
     needed.LD_LIBRARY_PATH = joinPaths(libraryFolders(unpackedRoot), env.LD_LIBRARY_PATH);
   }
   if (redis?.path.endsWith('-check-rdb')) {
     needed.PATH = joinPaths([binFolder], env.PATH);
   }
   if (samples.root === unpackedRoot) needed.VF_SAMPLE_DIR = samples.path;
+  if (browser) needed.VF_CHROMIUM = browser.path;
   return {
     redisServer: redis && asServer(redis.path),
     sampleDir: samples.path,
@@ -95,6 +110,16 @@ function redisIn(root) {
   return names
     .flatMap((name) => folders.map((folder) => join(folder, name)))
     .find((path) => !path.startsWith(binFolder) && existsSync(path));
+}
+
+/** Chromium or one of its kind. Unpacked, its start script would look for the rest of it in /usr/lib. */
+function browserIn(root) {
+  if (root !== '/') return existing(root, 'usr/lib/chromium/chromium');
+  const names = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
+  const folders = (env.PATH ?? '').split(delimiter);
+  return names
+    .flatMap((name) => folders.map((folder) => join(folder, name)))
+    .find((path) => existsSync(path));
 }
 
 /** redis-check-rdb under the name that makes it the server. */
