@@ -1,5 +1,5 @@
 /** Specs that start whole fleets of processes, or judge time and memory: nothing may run beside them. */
-const ALONE = ['tests/chaos/', 'tests/e2e/', 'tests/integration/backlog.spec.ts'];
+const ALONE = ['tests/browser/', 'tests/chaos/', 'tests/e2e/', 'tests/integration/backlog.spec.ts'];
 
 const shared = {
   rootDir: import.meta.dirname,

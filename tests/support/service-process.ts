@@ -43,9 +43,11 @@ export class ServiceProcess implements AsyncDisposable {
         SERVER_PORT: '0',
         INTERNAL_PORT: '0',
         WORKER_PORT: '0',
+        LLM_TTS_PORT: '0',
         SERVER_BIND_HOST: '127.0.0.1',
         INTERNAL_BIND_HOST: '127.0.0.1',
         WORKER_BIND_HOST: '127.0.0.1',
+        LLM_TTS_BIND_HOST: '127.0.0.1',
         ...env,
       },
     });
