@@ -172,7 +172,7 @@ describe('the page in a browser, with a voice in its microphone (P52)', () => {
     await page.goto(`${fleet.origin}/#key=${KEY}`);
     await visit.state('connecting');
     await visit.screenshot('connecting');
-    connection.cut();
+    await connection.cut();
     await visit.state('reconnecting');
     await visit.screenshot('reconnecting');
     connection.open = true;
