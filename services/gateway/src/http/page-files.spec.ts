@@ -10,7 +10,9 @@ const scripts = PAGE_NAMES.filter((name) => name.endsWith('.js'));
 
 describe('the files of the page', () => {
   it('are all that its folder has, but for the specs', () => {
-    const there = readdirSync(PAGE_FOLDER).filter((name) => !name.endsWith('.spec.js'));
+    const there = readdirSync(PAGE_FOLDER, { withFileTypes: true })
+      .filter((entry) => entry.isFile() && !entry.name.endsWith('.spec.js'))
+      .map(({ name }) => name);
     expect([...PAGE_NAMES].sort()).toEqual(there.sort());
   });
 
