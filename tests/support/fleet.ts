@@ -12,6 +12,7 @@ import { startRedis, type TestRedis } from '@voice-fleet/testkit/redis';
 import { codedVad } from './coded-vad.ts';
 import { until } from './until.ts';
 import { VoiceSocket } from './voice-socket.ts';
+import type { Logged } from './worker-engine.ts';
 import { YapSocket } from './yap-socket.ts';
 
 export const KEY = 'test-key';
@@ -34,6 +35,8 @@ export class Fleet implements AsyncDisposable {
   readonly gateways: Gateway[] = [];
   readonly workers: AsrWorker[] = [];
   readonly sockets: { terminate(): void }[] = [];
+  /** What the gateways logged, from LOG_LEVEL on. */
+  readonly logged: Logged[] = [];
 
   private constructor(redis: TestRedis) {
     this.redis = redis;
@@ -63,10 +66,11 @@ export class Fleet implements AsyncDisposable {
       ...FREE_PORTS,
       ...env,
     };
-    const gateway = await startGateway(
-      parseEnv(GatewayEnv, settings),
-      createLogger('gateway', 'error', QUIET),
-    );
+    const config = parseEnv(GatewayEnv, settings);
+    const log = createLogger('gateway', config.logLevel, {
+      write: (line: string) => void this.logged.push(JSON.parse(line) as Logged),
+    });
+    const gateway = await startGateway(config, log);
     this.gateways.push(gateway);
     return gateway;
   }
