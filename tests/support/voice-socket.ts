@@ -12,6 +12,7 @@ interface Waiter {
 }
 
 const TIMEOUT_MS = 10_000;
+const FRAME_MS = 80;
 
 /** A raw client of the voice dialect for tests: sends anything, checks every frame it gets against the schema, keeps all. */
 export class VoiceSocket {
@@ -49,6 +50,16 @@ export class VoiceSocket {
   /** In frames of 80 ms, all at once. */
   speak(pcm: Buffer): void {
     for (const frame of frames(pcm)) this.sendRaw(frame);
+  }
+
+  /** In frames of 80 ms, as fast as it is spoken. */
+  async speakLive(pcm: Buffer): Promise<void> {
+    const beganMs = performance.now();
+    for (const [index, frame] of frames(pcm).entries()) {
+      const leftMs = beganMs + (index + 1) * FRAME_MS - performance.now();
+      await new Promise((resolve) => setTimeout(resolve, leftMs));
+      this.sendRaw(frame);
+    }
   }
 
   stop(): void {
