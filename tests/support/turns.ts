@@ -27,6 +27,7 @@ export class Turns implements AsyncDisposable {
   /** What the service logged. */
   readonly logged: Logged[];
   readonly #ownsRedis: boolean;
+  #stopped: Promise<void> | undefined;
 
   private constructor(
     parts: Pick<Turns, 'redis' | 'openai' | 'chat' | 'service' | 'logged'> & { ownsRedis: boolean },
@@ -111,8 +112,14 @@ export class Turns implements AsyncDisposable {
     return (await fetch(`http://127.0.0.1:${this.service.internalPort}/metrics`)).text();
   }
 
+  /** The service goes away, with whatever it was doing. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.service.close();
+    return this.#stopped;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.service.close();
+    await this.stop();
     await this.openai.stop();
     if (this.#ownsRedis) await this.redis.stop();
   }
