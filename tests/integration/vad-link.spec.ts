@@ -113,4 +113,12 @@ describe('the ends of speech on the link', () => {
     clock.advance(700);
     expect(await peer.told('speech_ended')).toMatchObject({ sample: heardSample });
   });
+
+  it('are told by the next worker that knows only that somebody spoke', async () => {
+    const resume = { heardSample: 9_000, liveSample: 9_000, words: [] };
+    peer.start(1, 9_000, resume, { ...ENDPOINT, begun: true });
+    await peer.heard();
+    clock.advance(900);
+    expect(await peer.told('speech_ended')).toMatchObject({ sample: 9_000 });
+  });
 });

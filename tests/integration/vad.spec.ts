@@ -10,9 +10,12 @@ import {
   VadLadder,
   type VadName,
 } from '@voice-fleet/asr-worker/vad/vad-ladder';
+import { systemClock } from '@voice-fleet/runtime/clock';
 import { frames, silence } from '@voice-fleet/testkit/coded-speech';
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
 import { fliteSays } from '../support/flite-voice.ts';
+import { LinkWorker } from '../support/link-peer.ts';
+import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { ServiceProcess } from '../support/service-process.ts';
 import { clicks, extent, mix, rms, whiteNoise } from '../support/sounds.ts';
 import { until } from '../support/until.ts';
@@ -23,6 +26,8 @@ const MS = 16;
 const SILENCE_MS = 500;
 const LEAD = silence(1_200);
 const TRAIL = silence(1_500);
+
+const noted = (): void => undefined;
 
 type Told = { started?: number; ended?: number };
 
@@ -270,6 +275,30 @@ describe('detectors of voices', () => {
       expect(await say()).toBeGreaterThan(20);
       stream.close();
     });
+  });
+
+  it('a worker with Silero tells on the link where real speech begins and ends when no more is sent (P11)', async () => {
+    const detector = await VadLadder.start('silero', {
+      clock: systemClock,
+      stats: { onVad: noted, onDecided: noted, onStep: noted, onRestart: noted },
+      log: noted,
+    });
+    await using worker = await LinkWorker.start({ engine: new ScriptedEngine(), vad: detector });
+    try {
+      const peer = await worker.linked('s');
+      const [phrase = Buffer.alloc(0)] = phrases;
+      // Nothing but the voice, so that no audio tells of its end.
+      const spoken = extent(phrase);
+      const from = 5_000;
+      peer.start(1, from, undefined, { silenceMs: 700 });
+      for (const frame of frames(phrase.subarray(0, spoken.until * 2))) peer.audio(frame);
+      const started = await peer.told('speech_started');
+      const ended = await peer.told('speech_ended');
+      expect(Math.abs(started.sample - from - spoken.from) / MS).toBeLessThan(200);
+      expect(Math.abs(ended.sample - from - spoken.until) / MS).toBeLessThan(250);
+    } finally {
+      await detector.stop();
+    }
   });
 
   it('the worker says which it uses, in its log, its health and its metrics, and stops it', async () => {

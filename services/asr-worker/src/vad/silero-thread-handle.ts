@@ -1,5 +1,6 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { Clock, Timer } from '@voice-fleet/runtime/clock';
+import { startThread } from '@voice-fleet/runtime/thread';
 import { buffersOf, type FromSilero, type SileroStep, type ToSilero } from './silero-messages.ts';
 
 /** To load the network; it takes 0.2 s. */
@@ -26,7 +27,7 @@ export class SileroThread {
   constructor(clock: Clock, listener: ThreadListener) {
     this.#clock = clock;
     this.#listener = listener;
-    this.#worker = startWorker();
+    this.#worker = startThread(import.meta.url, 'silero-thread');
     this.#worker.on('message', (message: FromSilero) => this.#onMessage(message));
     this.#worker.once('error', (error) => this.#down(error.message));
     this.#worker.once('exit', (code) => this.#down(`exit code ${code}`));
@@ -70,13 +71,4 @@ export class SileroThread {
     void this.stop();
     this.#listener.onDown(how);
   }
-}
-
-function startWorker(): Worker {
-  const entry = (name: string): URL => new URL(name, import.meta.url);
-  if (!import.meta.url.endsWith('.ts')) return new Worker(entry('./silero-thread.js'));
-  return new Worker(entry('./source-thread.mjs'), {
-    execArgv: ['--conditions=source'],
-    workerData: { entry: entry('./silero-thread.ts').href },
-  });
 }

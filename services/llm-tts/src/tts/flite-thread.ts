@@ -1,6 +1,5 @@
-import { createRequire } from 'node:module';
-import { pathToFileURL } from 'node:url';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
+import { startThread } from '@voice-fleet/runtime/thread';
 import type { FliteJob, FliteResult } from './flite-job.ts';
 import type { FliteVoice } from './tts-env.ts';
 import type { WasmModule } from './wasm.ts';
@@ -19,7 +18,7 @@ export class FliteThread {
   #running: Running | undefined;
   #lastId = 0;
 
-  constructor(module: WasmModule, start: (workerData: object) => Worker = newWorker) {
+  constructor(module: WasmModule, start = startFlite) {
     this.#module = module;
     this.#startWorker = start;
   }
@@ -78,14 +77,6 @@ export class FliteThread {
   }
 }
 
-/** From sources the thread has to load tsx first, which its parent cannot do for it. */
-function newWorker(workerData: object): Worker {
-  if (!import.meta.url.endsWith('.ts')) {
-    return new Worker(new URL('./flite-worker.js', import.meta.url), { workerData });
-  }
-  const home = pathToFileURL(createRequire(import.meta.url).resolve('tsx/package.json'));
-  const tsx = new URL('./dist/esm/api/index.mjs', home).href;
-  const entry = new URL('./flite-worker.ts', import.meta.url).href;
-  const code = `import('${tsx}').then(({ register }) => { register(); return import('${entry}'); });`;
-  return new Worker(code, { eval: true, workerData });
+function startFlite(workerData: object): Worker {
+  return startThread(import.meta.url, 'flite-worker', workerData);
 }
