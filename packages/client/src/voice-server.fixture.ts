@@ -248,7 +248,7 @@ class FakeSession {
   }
 
   #chat(): void {
-    for (const [index, text] of ['you said', 'that'].entries()) {
+    for (const [index, text] of ['you said', ' that'].entries()) {
       const fields = { success: true, is_final: index === 1, chunk_index: index };
       this.#send({ type: 'text_chunk', text, processing_time_ms: index, ...fields });
     }

@@ -190,7 +190,8 @@ export class VoiceTurn implements AsyncIterable<VoiceServerFrame> {
         return;
       case 'text_chunk':
         marks.firstTokenMs ??= nowMs;
-        this.#reply += this.#reply === '' ? frame.text : ` ${frame.text}`;
+        // Chunks bring the space before them along; what is said of a failure does not.
+        this.#reply += frame.success || this.#reply === '' ? frame.text : ` ${frame.text}`;
         if (!frame.is_final) return;
         marks.tokensDoneMs = nowMs;
         this.#replyDone = true;
