@@ -12,10 +12,11 @@ import { FleetHealth } from './http/fleet-health.ts';
 import { HealthController, OpenSessions } from './http/health.controller.ts';
 import { PageController } from './http/page.controller.ts';
 import { PageFiles } from './http/page-files.ts';
-import { RecordingsController } from './http/recordings.controller.ts';
 import { Recordings } from './http/recordings.ts';
+import { SpokenReplyController, TurnSource } from './http/spoken-reply.controller.ts';
 import { StreamConfigController, VoiceConfig } from './http/stream-config.controller.ts';
 import { TokensController } from './http/tokens.controller.ts';
+import { TranscribeController } from './http/transcribe.controller.ts';
 import { UsageController, UsageSource } from './http/usage.controller.ts';
 import { ConnectionServices, VoiceGateway } from './ws/voice.gateway.ts';
 
@@ -34,6 +35,7 @@ export interface AppParts {
   readonly recordings: Recordings;
   readonly audioChat: AudioChatRoute;
   readonly page: PageFiles;
+  readonly turns: TurnSource;
 }
 
 /** Nest's view of the gateway: its one socket gateway and its controllers. `gateway.ts` builds the parts. */
@@ -50,7 +52,8 @@ export class AppModule {
         TokensController,
         UsageController,
         StreamConfigController,
-        RecordingsController,
+        TranscribeController,
+        SpokenReplyController,
         AudioChatController,
       ],
       providers: [
@@ -64,6 +67,7 @@ export class AppModule {
         { provide: APP_FILTER, useValue: parts.errorFilter },
         { provide: UsageSource, useValue: parts.usage },
         { provide: OpenSessions, useValue: parts.sessions },
+        { provide: TurnSource, useValue: parts.turns },
         { provide: Recordings, useValue: parts.recordings },
         { provide: VoiceConfig, useValue: parts.voice },
         { provide: AudioChatRoute, useValue: parts.audioChat },

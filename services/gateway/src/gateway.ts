@@ -42,6 +42,7 @@ import { SessionUsage } from './usage/session-usage.ts';
 import { UsageMeter } from './usage/usage-meter.ts';
 import { pipelines } from './voice/pipelines.ts';
 import { HTTP_PROTOCOL, Transcriber } from './voice/transcriber.ts';
+import { TurnClient } from './voice/turn-client.ts';
 import { Admission } from './ws/admission.ts';
 import { SessionRecords } from './ws/session-records.ts';
 import { UpgradeGate } from './ws/upgrade-gate.ts';
@@ -202,6 +203,7 @@ export async function startGateway(
         },
       },
       page: new PageFiles(),
+      turns: new TurnClient(config.voice.llmTtsUrl),
     }),
     new LimitedHttp(config.headersTimeoutMs),
     { logger: false, abortOnError: false, bodyParser: false },

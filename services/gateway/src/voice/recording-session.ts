@@ -1,6 +1,6 @@
 import { VoiceError } from '@voice-fleet/protocol/errors';
 import type { CloseReason, SessionEvent } from '@voice-fleet/protocol/session';
-import { type Clock, sleep, type Timer } from '@voice-fleet/runtime/clock';
+import type { Clock, Timer } from '@voice-fleet/runtime/clock';
 import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import type { Session } from '../session/session.ts';
 import type { SessionSink } from '../session/session-deps.ts';
@@ -8,7 +8,7 @@ import type { SessionUsage, UsageOwner } from '../usage/session-usage.ts';
 
 /** So much may be with a worker before its engine has taken it. A worker drops audio when more waits than it allows, 5 s usually. */
 const WINDOW_SAMPLES = 2 * SAMPLE_RATE;
-/** Sent at once. A limit of messages for each minute is met by few large ones. */
+/** Sent at once. */
 const PIECE_SAMPLES = SAMPLE_RATE / 2;
 const UTTERANCE = 'recording';
 
@@ -37,7 +37,6 @@ export class RecordingSession implements SessionSink, UsageOwner {
   #held = false;
   #wake: (() => void) | undefined;
   #patience: Timer | undefined;
-  readonly #over = new AbortController();
 
   constructor(deps: RecordingSessionDeps) {
     this.#deps = deps;
@@ -61,17 +60,18 @@ export class RecordingSession implements SessionSink, UsageOwner {
     this.#onProgress();
     try {
       this.#expectAlive();
-      session.apply({ kind: 'start', utteranceId: UTTERANCE });
+      session.perform({ kind: 'start', utteranceId: UTTERANCE });
       for (let at = 0; at < pcm.length; at += PIECE_SAMPLES * BYTES_PER_SAMPLE) {
         const piece = pcm.subarray(at, at + PIECE_SAMPLES * BYTES_PER_SAMPLE);
         const samples = piece.length / BYTES_PER_SAMPLE;
         await this.#room(samples);
-        await this.#apply(session, piece);
+        // It counts in no limit of messages: it is one request to whoever sent it.
+        session.perform({ kind: 'audio', utteranceId: UTTERANCE, pcm: piece });
         this.#sentSamples += samples;
         this.#deps.onAudio(samples);
         usage.accepted(session.recordedSamples);
       }
-      session.apply({ kind: 'finalize', utteranceId: UTTERANCE });
+      session.perform({ kind: 'finalize', utteranceId: UTTERANCE });
       return await this.#final();
     } finally {
       this.#patience?.cancel();
@@ -125,7 +125,6 @@ export class RecordingSession implements SessionSink, UsageOwner {
   fail(error: VoiceError): void {
     if (this.#failure !== undefined || this.#text !== undefined) return;
     this.#failure = error;
-    this.#over.abort(error);
     this.#closing ??= this.#session?.close();
     this.#wake?.();
   }
@@ -180,21 +179,6 @@ export class RecordingSession implements SessionSink, UsageOwner {
       const waiting = this.#sentSamples - this.#takenSamples;
       if (!this.#held && waiting + samples <= WINDOW_SAMPLES) return;
       await this.#woken();
-    }
-  }
-
-  /** A tenant's limit of messages is waited for: it is one request to whoever sent it. */
-  async #apply(session: Session, pcm: Buffer): Promise<void> {
-    for (;;) {
-      this.#expectAlive();
-      try {
-        return session.apply({ kind: 'audio', utteranceId: UTTERANCE, pcm });
-      } catch (error) {
-        const waitS = error instanceof VoiceError ? error.details['retry_in'] : undefined;
-        if (typeof waitS !== 'number') throw error;
-        await sleep(this.#deps.clock, waitS * 1000, this.#over.signal);
-        this.#onProgress();
-      }
     }
   }
 

@@ -6,7 +6,7 @@ export type TranscribeAnswer = { transcript: string };
 
 /** Whole recordings in, text out; see docs/http.md. */
 @Controller()
-export class RecordingsController {
+export class TranscribeController {
   readonly #recordings: Recordings;
 
   constructor(@Inject(Recordings) recordings: Recordings) {
@@ -20,6 +20,8 @@ export class RecordingsController {
     @Req() request: RecordingRequest,
     @Res({ passthrough: true }) response: RecordingResponse,
   ): Promise<TranscribeAnswer> {
-    return this.#recordings.serve(request, response, async ({ text }) => ({ transcript: text }));
+    return this.#recordings.serve(request, response, async ({ text }) => ({
+      transcript: text.trim(),
+    }));
   }
 }
