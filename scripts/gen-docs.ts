@@ -5,6 +5,7 @@ import { WorkerEnv } from '@voice-fleet/asr-worker/config';
 import { LaunchEnv } from '@voice-fleet/asr-worker/gpu/launch-env';
 import { WorkerMetrics } from '@voice-fleet/asr-worker/metrics';
 import { GatewayEnv } from '@voice-fleet/gateway/config';
+import { LeanEnv } from '@voice-fleet/gateway/lean/lean-env';
 import { GatewayMetrics } from '@voice-fleet/gateway/metrics';
 import { LlmTtsEnv } from '@voice-fleet/llm-tts/config';
 import { LlmTtsMetrics } from '@voice-fleet/llm-tts/metrics';
@@ -46,6 +47,12 @@ line and ends with exit code 1. The seconds of the two session timeouts may be \
 ## gateway
 
 ${envTable(GatewayEnv)}
+
+## lean gateway
+
+For \`npm run lean\`, beside those of the gateway.
+
+${envTable(LeanEnv)}
 
 ## asr-worker
 

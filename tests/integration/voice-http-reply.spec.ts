@@ -101,6 +101,7 @@ describe('POST /api/voice', () => {
     const silent = await post(fleet, '/api/voice', form(wav([1])));
     expect([silent.status, faultOf(silent).code]).toEqual([504, 'llm_timeout']);
     await fleet.addGateway({ LLM_TTS_URL: 'http://127.0.0.1:9' });
+    await until(async () => (await fleet.get('/readyz', 1)).status === 200, 'it is ready');
     const away = await post(fleet, '/api/voice', form(wav([1])), { gateway: 1 });
     expect([away.status, faultOf(away).code]).toEqual([502, 'llm_failed']);
     expect(await leased()).toBe(0);

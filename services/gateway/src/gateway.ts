@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { DynamicModule } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { LeaseKeeper } from '@voice-fleet/fleet/lease-keeper';
@@ -24,6 +25,7 @@ import { RevocationWatch } from './auth/revocation-watch.ts';
 import type { GatewayConfig } from './config.ts';
 import type { Dialect } from './dialects/dialect.ts';
 import { Dialects } from './dialects/dialects.ts';
+import { leanDialect } from './dialects/lean/dialect.ts';
 import { legacyVoiceDialect, promptVoiceDialect } from './dialects/prompt-voice/dialect.ts';
 import { yapDialect } from './dialects/yap/dialect.ts';
 import { AdminKey } from './http/admin.guard.ts';
@@ -35,6 +37,8 @@ import { PageFiles } from './http/page-files.ts';
 import { Recordings } from './http/recordings.ts';
 import { RequestSlots } from './http/request-slots.ts';
 import { VoiceConfig } from './http/stream-config.controller.ts';
+import { LeanModule } from './lean/lean.module.ts';
+import type { LeanSettings } from './lean/lean-env.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { WorkerRoute } from './routing/worker-route.ts';
 import { DailyAudio } from './usage/daily-audio.ts';
@@ -58,19 +62,21 @@ export interface Gateway extends Running {
   readonly internalPort: number;
 }
 
-/** Builds the gateway, starts it, and owns all that it started. `extraDialects` are spoken beside its own, as in tests. */
+/**
+ * Builds the gateway, starts it, and owns all that it started. `extraDialects` are spoken beside its own, as in tests; with
+ * `lean`, it speaks the lean protocol alone.
+ */
 export async function startGateway(
   config: GatewayConfig,
   log: Logger,
   extraDialects: readonly Dialect[] = [],
+  lean?: LeanSettings,
 ): Promise<Gateway> {
   const clock = systemClock;
-  const dialects = new Dialects([
-    yapDialect(config.yap),
-    promptVoiceDialect(config.voice),
-    legacyVoiceDialect,
-    ...extraDialects,
-  ]);
+  const ownDialects = lean
+    ? [leanDialect(lean)]
+    : [yapDialect(config.yap), promptVoiceDialect(config.voice), legacyVoiceDialect];
+  const dialects = new Dialects([...ownDialects, ...extraDialects]);
   const metrics = new GatewayMetrics([...dialects.names, HTTP_PROTOCOL]);
   if (config.apiKey === '')
     log.warn(
@@ -146,7 +152,7 @@ export async function startGateway(
       holdMs: config.holdMs,
       maxWaitMs: config.maxWaitMs,
     }),
-    pipeline: pipelines({ clock, settings: config.voice, metrics }),
+    pipeline: pipelines({ clock, settings: config.voice, metrics }, lean),
     usage: ({ session, principal }, owner) =>
       new SessionUsage(session.id, principal, owner, { meter, watch }),
     metrics,
@@ -173,17 +179,16 @@ export async function startGateway(
       patienceMs: failover.timeoutMs + config.voice.asrTimeoutMs,
     }),
     slots: requests,
+    guestKey: lean?.guestKey,
   });
-  const app = await NestFactory.create<NestExpressApplication>(
+  const shared = { dialects, services, health, recordings, errorFilter: new ErrorFilter(log) };
+  const full = (): DynamicModule =>
     AppModule.with({
-      dialects,
-      services,
-      health,
+      ...shared,
       authenticator,
       credentials,
       tenants: new TenantStore(redis),
       adminKey: new AdminKey(config.adminKey),
-      errorFilter: new ErrorFilter(log),
       usage: {
         authenticate: authenticator.authenticate.bind(authenticator),
         ledger,
@@ -191,7 +196,6 @@ export async function startGateway(
       },
       sessions: { count: () => metrics.openSessions() },
       voice: new VoiceConfig(config.voice),
-      recordings,
       audioChat: {
         log,
         authenticate: authenticator.authenticate.bind(authenticator),
@@ -204,7 +208,9 @@ export async function startGateway(
       },
       page: new PageFiles(),
       turns: new TurnClient(config.voice.llmTtsUrl),
-    }),
+    });
+  const app = await NestFactory.create<NestExpressApplication>(
+    lean ? LeanModule.with(shared, lean) : full(),
     new LimitedHttp(config.headersTimeoutMs),
     { logger: false, abortOnError: false, bodyParser: false },
   );

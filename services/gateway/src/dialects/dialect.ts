@@ -16,8 +16,8 @@ export interface Handshake {
   readonly waitMs: number;
 }
 
-/** `voice`: utterances are answered. */
-export type PipelineKind = 'voice';
+/** `voice`: utterances are answered. `lean`: one utterance is told in two stages. */
+export type PipelineKind = 'voice' | 'lean';
 
 /** A wire protocol of clients: its paths, how it carries a key, and its codec. Data and pure functions only. */
 export interface Dialect {

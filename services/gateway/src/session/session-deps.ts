@@ -1,3 +1,4 @@
+import type { LinkWord } from '@voice-fleet/protocol/link';
 import type { CloseReason, SessionEvent } from '@voice-fleet/protocol/session';
 import type { Clock } from '@voice-fleet/runtime/clock';
 import type { SessionLimits } from './limits.ts';
@@ -17,6 +18,8 @@ export interface SessionSink {
    * the time that the open utterance took it so far, where known.
    */
   onTaken?(sample: number, workMs: number | undefined): void;
+  /** Words that are told with the next `partial`, for those that must know when each was said. */
+  heard?(utteranceId: string, words: readonly LinkWord[]): void;
   /** For log and metrics: this session left its worker, and went on with another after `tookMs`. */
   workerLost(cause: string): void;
   moved(cause: MoveCause, tookMs: number): void;

@@ -313,6 +313,7 @@ export class Session implements HolderListener {
 
   #partial(utterance: Utterance, words: readonly LinkWord[], tail: string): void {
     const text = utterance.tell(words);
+    this.#deps.sink.heard?.(utterance.id, words);
     if (text === '' && tail === '') return;
     this.#emit({ kind: 'partial', utteranceId: utterance.id, text, tail });
   }

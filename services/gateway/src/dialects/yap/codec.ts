@@ -27,7 +27,7 @@ export interface YapSettings {
 }
 
 /** `payload.code` of an error; `details.reason_code` carries our own code. Those of the voice pipeline never come here. */
-const YAP_ERROR_CODES: Partial<Record<ErrorCode, string>> = {
+export const YAP_ERROR_CODES: Partial<Record<ErrorCode, string>> = {
   authentication_failed: 'authentication_failed',
   key_revoked: 'authentication_failed',
   scope_missing: 'authentication_failed',
