@@ -96,6 +96,7 @@ describe('a worker process', () => {
         state: 'loading',
         reason: expect.stringMatching(/./),
         engine: 'vllm',
+        vad: 'silero',
         slots: expect.any(Number),
       },
     });
