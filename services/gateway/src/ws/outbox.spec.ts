@@ -27,6 +27,8 @@ function line(event: SessionEvent): readonly string[] {
   switch (event.kind) {
     case 'partial':
       return event.text === '' ? [] : [`${event.utteranceId}+${event.text}|${event.tail}`];
+    case 'transcript':
+      return [`${event.utteranceId}~${event.text}`];
     case 'final':
       return [`${event.utteranceId}=${event.text}`, `${event.utteranceId} done`];
     default:
@@ -200,5 +202,40 @@ describe('Outbox', () => {
     for (let index = 0; index < 1024; index += 1) counted.send({ kind: 'pong' });
     expect(waiting).toBe(1024);
     expect(waitingAfter(() => counted.send({ kind: 'pong' }))).toBe(0);
+  });
+
+  it('keeps the last of whole transcripts that wait, and counts no more than that', () => {
+    socket.bufferedAmount = FULL;
+    const transcript = (utteranceId: string, text: string): SessionEvent => ({
+      kind: 'transcript',
+      utteranceId,
+      text,
+    });
+    for (let n = 1; n <= 2000; n += 1) outbox.send(transcript('a', 'x'.repeat(n)));
+    expect(outbox.load).toEqual({ events: 1, chars: 2000 });
+    outbox.send(transcript('b', 'other'));
+    outbox.send(final('b', 'end'));
+    outbox.send(transcript('b', 'late'));
+    socket.drain();
+    expect(socket.sent).toEqual([`a~${'x'.repeat(2000)}`, 'b~other', 'b=end', 'b done', 'b~late']);
+    expect([outbox.load, overflows]).toEqual([{ events: 0, chars: 0 }, 0]);
+  });
+
+  it('has room for so many characters as it is told', () => {
+    outbox = new Outbox(
+      socket,
+      line,
+      () => {
+        overflows += 1;
+      },
+      () => undefined,
+      3 * 1024 * 1024,
+    );
+    socket.bufferedAmount = FULL;
+    const half = 'x'.repeat(1024 * 1024);
+    for (const utteranceId of ['a', 'b']) outbox.send(final(utteranceId, half));
+    expect(overflows).toBe(0);
+    outbox.send(final('c', half));
+    expect(overflows).toBe(1);
   });
 });
