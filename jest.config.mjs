@@ -1,5 +1,12 @@
 /** Specs that start whole fleets of processes, or judge time and memory: nothing may run beside them. */
-const ALONE = ['tests/browser/', 'tests/chaos/', 'tests/e2e/', 'tests/integration/backlog.spec.ts'];
+const ALONE = [
+  'tests/browser/',
+  'tests/chaos/',
+  'tests/e2e/',
+  'tests/integration/backlog.spec.ts',
+  'tests/integration/turns-abort.spec.ts',
+  'tests/integration/turns-timeouts.spec.ts',
+];
 
 const shared = {
   rootDir: import.meta.dirname,
