@@ -11,11 +11,13 @@ const LEAST_STATEMENTS = 70;
 const PARTS = [
   'services/gateway/src/voice',
   'services/gateway/src/dialects/prompt-voice',
+  'services/gateway/src/dialects/lean',
+  'services/gateway/src/lean',
   'services/llm-tts/src',
   'packages/speech/src',
 ];
 /** Specs that run them from outside, by the beginning of their names. */
-const OUTSIDE = ['voice-', 'turns', 'tts-', 'flite', 'openai-', 'audio-chat', 'llm-tts'];
+const OUTSIDE = ['voice-', 'turns', 'tts-', 'flite', 'openai-', 'audio-chat', 'llm-tts', 'lean-'];
 const NOT_COUNTED = ['**/*.spec.ts', '**/*.fixture.ts', '**/*.d.ts'];
 
 const parts = PARTS.filter((folder) => existsSync(join(repoRoot, folder)));
