@@ -62,8 +62,8 @@ describe('a lean gateway over HTTP', () => {
       'text/html; charset=utf-8',
     ]);
     const html = await page.text();
-    const files = Array.from(html.matchAll(/(?:href|src)="(static\/[^"]+)"/g), ([, path]) => path);
-    expect(files).toHaveLength(3);
+    const files = Array.from(html.matchAll(/(?:href|src)="(page\/[^"]+)"/g), ([, path]) => path);
+    expect(files).toHaveLength(5);
     const seen = new Set<string>();
     const follow = async (path: string): Promise<void> => {
       if (seen.has(path)) return;
@@ -71,11 +71,12 @@ describe('a lean gateway over HTTP', () => {
       const file = await get(`/${path}`);
       expect([path, file.status]).toEqual([path, 200]);
       const text = await file.text();
-      for (const [, name] of text.matchAll(/'\.\/([\w-]+\.js)'/g)) await follow(`static/${name}`);
+      for (const [, name] of text.matchAll(/'\.\/([\w-]+\.js)'/g)) await follow(`page/${name}`);
     };
     for (const path of files) await follow(path ?? '');
-    expect([...seen]).toContain('static/worklet.js');
-    for (const path of ['/static/main.js', '/static/..%2findex.html', '/api/stream_config'])
+    expect([...seen]).toContain('page/worklet.js');
+    expect((await get('/static/main.js')).status).toBe(200);
+    for (const path of ['/static/none.js', '/static/..%2fpackage.json', '/api/stream_config'])
       expect((await get(path)).status).toBe(404);
   });
 });

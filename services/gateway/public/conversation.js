@@ -22,6 +22,7 @@ export class Conversation {
   #number = 0;
   /** Whose latency the server tells next. */
   #measured;
+  #onEnd = () => {};
 
   /** `onFault(code, message)` is told what a turn has lost. */
   constructor(onFault) {
@@ -89,9 +90,21 @@ export class Conversation {
     }
   }
 
-  /** The connection went in mid turn. */
-  lose() {
-    if (this.running) this.#end('lost');
+  /** Ends the turn from here: `lost` with its connection, or `cancelled`. */
+  end(outcome) {
+    if (this.running) this.#end(outcome);
+  }
+
+  /** Settles when no turn is running, and after `ms` however that is. */
+  ended(ms) {
+    if (!this.running) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#onEnd = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   /** Nothing was said, so nothing is to be shown. */
@@ -136,6 +149,7 @@ export class Conversation {
   #end(outcome) {
     this.current.outcome = outcome;
     this.phase = 'complete';
+    this.#onEnd();
     return true;
   }
 }

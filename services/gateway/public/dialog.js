@@ -12,7 +12,6 @@ export class Dialog {
   #muted = false;
   /** Grows with each thing that is begun: what is older than the newest comes to nothing. */
   #attempt = 0;
-  #onEnded;
   #timer;
 
   /** `parts`: socket, input, playback, conversation, marks, settings, oneTurn(), onChange(), onProblem(code, details). */
@@ -32,8 +31,11 @@ export class Dialog {
     this.#attempt += 1;
     const attempt = this.#attempt;
     playback.unlock();
-    if (conversation.running) await this.#cancelled();
-    conversation.lose();
+    if (conversation.running) {
+      this.#stopTurn();
+      await conversation.ended(CANCEL_MS);
+      conversation.end('lost');
+    }
     playback.stop();
     if (attempt !== this.#attempt) return;
     try {
@@ -63,12 +65,8 @@ export class Dialog {
 
   /** Everything ends: the turn, the reply, the input. */
   cancel() {
-    const { conversation, socket, playback } = this.#parts;
-    if (conversation.running) {
-      this.#muted = true;
-      socket.send({ type: 'cancel' });
-    }
-    playback.stop();
+    if (this.#parts.conversation.running) this.#stopTurn();
+    this.#parts.playback.stop();
     this.#rest();
   }
 
@@ -92,8 +90,7 @@ export class Dialog {
   onLost(lasting) {
     const { conversation, input } = this.#parts;
     input.hold();
-    this.#settle();
-    conversation.lose();
+    conversation.end('lost');
     if (lasting || input.how !== 'open') this.#rest();
   }
 
@@ -104,11 +101,10 @@ export class Dialog {
 
   /** The reply has sounded to its end. */
   onSilence() {
-    const { socket, input, settings, conversation, onChange } = this.#parts;
-    if (input.how === 'file') this.#nextOfFile();
+    const { input, settings, conversation, onChange } = this.#parts;
+    if (input.how === 'file') this.#again();
     else if (input.how === 'open' && !settings.handsFree && (this.waits || !conversation.running)) {
-      this.#muted = true;
-      if (conversation.running) socket.send({ type: 'cancel' });
+      if (conversation.running) this.#stopTurn();
       this.#rest();
     }
     onChange();
@@ -144,33 +140,27 @@ export class Dialog {
   }
 
   #afterTurn() {
-    const { conversation, input, socket, oneTurn } = this.#parts;
+    const { conversation, input } = this.#parts;
     input.hold();
-    this.#settle();
     conversation.dropEmpty();
-    if (oneTurn()) socket.close();
     if (conversation.current?.marks.server) this.#again();
     else if (input.how !== undefined) this.#timer = setTimeout(() => this.#again(), MARKS_MS);
   }
 
   /** The next turn, where there is to be one. */
   #again() {
-    const { conversation, input, playback, settings, socket } = this.#parts;
+    const { conversation, input, playback, settings, socket, oneTurn } = this.#parts;
+    const { how } = input;
     clearTimeout(this.#timer);
-    if (conversation.running || input.how === undefined) return;
-    if (input.how === 'file') return playback.active || this.#nextOfFile();
-    const goesOn = input.how === 'open' && (settings.handsFree || playback.active);
-    if (!goesOn) return this.#rest();
+    if (conversation.running || how === undefined) return;
+    // Its server hangs up now, too.
+    if (oneTurn()) socket.close();
+    // A recording that is longer than a turn may be goes on in the next one, when the reply has sounded.
+    if (how === 'file' && playback.active) return;
+    const goesOn = how === 'file' ? input.unfinished : settings.handsFree || playback.active;
+    if (how === 'held' || !goesOn) return this.#rest();
     const attempt = this.#attempt;
     void socket.connect().then((open) => open && attempt === this.#attempt && this.#begin());
-  }
-
-  /** A recording that is longer than an utterance may be goes on in the next one. */
-  #nextOfFile() {
-    const { conversation, input } = this.#parts;
-    if (conversation.running) return;
-    if (input.unfinished) this.#begin();
-    else this.#rest();
   }
 
   #rest() {
@@ -180,20 +170,13 @@ export class Dialog {
     this.#parts.onChange();
   }
 
-  /** Settles when the server has ended the turn, or does not answer. */
-  #cancelled() {
+  /** A server of one turn knows no cancel: it is left instead. */
+  #stopTurn() {
+    const { conversation, input, socket, oneTurn } = this.#parts;
     this.#muted = true;
-    this.#parts.input.hold();
-    this.#parts.socket.send({ type: 'cancel' });
-    this.#timer = setTimeout(() => this.#settle(), CANCEL_MS);
-    return new Promise((resolve) => {
-      this.#onEnded = resolve;
-    });
-  }
-
-  #settle() {
-    clearTimeout(this.#timer);
-    this.#onEnded?.();
-    this.#onEnded = undefined;
+    input.hold();
+    if (!oneTurn()) return socket.send({ type: 'cancel' });
+    socket.close();
+    conversation.end('cancelled');
   }
 }

@@ -244,6 +244,7 @@ describe('a dialog', () => {
     hear(final('Half.'), token('Hm'), speech(0), SPOKEN, METRICS);
     expect(types()).toEqual(['start']);
     silence();
+    await settle();
     expect(types()).toEqual(['start', 'start']);
     expect(parts.input.flowing).toBe(true);
   });
@@ -257,12 +258,41 @@ describe('a dialog', () => {
     expect(types()).toEqual(['start', 'start']);
   });
 
-  it('asks a server of one turn for nothing but that', async () => {
-    parts.oneTurn = () => true;
-    parts.socket.close = () => sent.push({ type: 'closed' });
-    await dialog.speak('open');
-    hear(partial('one'), final('One.'));
-    expect(sent).toEqual([START, { type: 'closed' }]);
+  describe('with a server that takes one turn a connection', () => {
+    beforeEach(() => {
+      parts.oneTurn = () => true;
+      parts.socket.close = () => sent.push({ type: 'closed' });
+      parts.socket.connect = async () => {
+        sent.push({ type: 'connected' });
+        return true;
+      };
+    });
+
+    it('asks for nothing but that, and stays until the marks have come', async () => {
+      await dialog.speak('open');
+      hear(partial('one'), final('One.'));
+      expect(sent).toEqual([{ type: 'connected' }, START]);
+      hear(METRICS);
+      expect(types()).toEqual(['connected', 'start', 'closed']);
+      expect(parts.input.how).toBeUndefined();
+      expect(parts.conversation.current.marks.server).toEqual(METRICS);
+    });
+
+    it('opens another connection for the next one, hands free', async () => {
+      parts.settings.handsFree = true;
+      await dialog.speak('open');
+      hear(final('One.'), METRICS);
+      await settle();
+      expect(types()).toEqual(['connected', 'start', 'closed', 'connected', 'start']);
+    });
+
+    it('leaves, where it would cancel', async () => {
+      await dialog.speak('open');
+      hear(partial('one'));
+      dialog.cancel();
+      expect(types()).toEqual(['connected', 'start', 'closed']);
+      expect(parts.conversation.current.outcome).toBe('cancelled');
+    });
   });
 
   it('tells of errors that cost something, not of those it caused', async () => {

@@ -19,6 +19,11 @@ const EXPLANATIONS = {
     'Streaming is switched off here',
     'Recordings can still be sent to POST /api/voice.',
   ],
+  NOT_READY: [
+    'The server is not ready',
+    'No speech worker is there yet. Try again shortly.',
+    'retry',
+  ],
   MODEL_LOAD_FAIL: [
     'The speech model could not be loaded',
     'Only the operator can mend this: tell them.',

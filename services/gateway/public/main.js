@@ -8,16 +8,16 @@ import { PageMarks } from './marks.js';
 import { Meter } from './meter.js';
 import { pageState } from './page-state.js';
 import { Playback } from './playback.js';
-import { learnServer } from './server-facts.js';
+import { learnServer, UNKNOWN_SERVER } from './server-facts.js';
 import { Settings } from './settings.js';
 import { View } from './view.js';
 import { VoiceSocket } from './voice-socket.js';
 
 const $ = (id) => document.getElementById(id);
 
-/** `accepted`: a connection was admitted, with the key or, at a server that asks for none, without. */
+/** `accepted`: a connection was admitted, or may be without a key. */
 const page = {
-  facts: { kind: 'unknown', modes: [], enabled: true, config: {} },
+  facts: UNKNOWN_SERVER,
   link: { state: 'closed' },
   accepted: false,
   sessionId: undefined,
@@ -79,8 +79,9 @@ function onState(next) {
   if (next.state === 'waiting') page.retryAtMs = performance.now() + next.inMs;
   if (next.state !== 'closed') page.problem = undefined;
   if (next.state === 'open') dialog.onReconnected();
-  if (next.state === 'waiting' || next.state === 'closed') dialog.onLost(next.state === 'closed');
-  const code = next.state === 'closed' && problemOfClose(next);
+  const lasting = next.state === 'closed';
+  if ((lasting || next.state === 'waiting') && next.reason !== 'left') dialog.onLost(lasting);
+  const code = lasting && problemOfClose(next);
   if (code) onProblem(code, next.fatal);
   update();
 }
@@ -147,12 +148,12 @@ addEventListener('pagehide', () => socket.close());
 addEventListener('resize', update);
 void learnServer().then((facts) => {
   page.facts = facts;
+  if (!facts.asksForKey) page.accepted = true;
   for (const radio of document.querySelectorAll('#modes input')) {
     radio.disabled = !facts.modes.includes(radio.value);
     if (facts.modes.length === 1) radio.checked = !radio.disabled;
   }
-  if (!facts.enabled)
-    onProblem(facts.kind === 'lean' ? 'MODEL_LOAD_FAIL' : 'STREAMING_DISABLED', {});
+  if (!facts.enabled) onProblem(facts.kind === 'lean' ? 'NOT_READY' : 'STREAMING_DISABLED', {});
   update();
 });
 if (settings.key) void socket.connect();

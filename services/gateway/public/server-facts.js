@@ -1,14 +1,24 @@
-const ALL = ['voice', 'transcribe', 'chat'];
+/** Before anybody has answered; then the socket will say what is wrong. */
+export const UNKNOWN_SERVER = {
+  kind: 'unknown',
+  modes: ['voice', 'transcribe', 'chat'],
+  enabled: true,
+  asksForKey: true,
+  config: {},
+};
 
 /** Finds out what this server is and can do. Never rejects. `get(path)` gives parsed JSON, or undefined. */
 export async function learnServer(get = getJson) {
-  const [config, health] = await Promise.all([get('api/stream_config'), get('health')]);
-  if (config) return { kind: 'fleet', modes: ALL, enabled: config.enabled !== false, config };
+  const health = await get('health');
   if (health && 'model_loaded' in health) {
-    return { kind: 'lean', modes: ['transcribe'], enabled: health.model_loaded, config: {} };
+    // Transcript alone, one turn a connection, and on one's own machine without a key.
+    const lean = { kind: 'lean', modes: ['transcribe'], asksForKey: false };
+    return { ...UNKNOWN_SERVER, ...lean, enabled: health.model_loaded };
   }
-  // Nobody answered: the socket will say what is wrong.
-  return { kind: 'unknown', modes: ALL, enabled: true, config: {} };
+  const config = await get('api/stream_config');
+  if (config)
+    return { ...UNKNOWN_SERVER, kind: 'fleet', enabled: config.enabled !== false, config };
+  return UNKNOWN_SERVER;
 }
 
 async function getJson(path) {
@@ -16,9 +26,10 @@ async function getJson(path) {
     const response = await fetch(new URL(path, document.baseURI), {
       headers: { Accept: 'application/json' },
     });
-    const isJson = response.headers.get('Content-Type')?.includes('json');
     // A fleet that is loading answers 503, and says so in JSON.
-    return isJson && response.status !== 404 ? await response.json() : undefined;
+    const isAnswer = response.ok || response.status === 503;
+    const isJson = response.headers.get('Content-Type')?.includes('json');
+    return isAnswer && isJson ? await response.json() : undefined;
   } catch {
     return undefined;
   }

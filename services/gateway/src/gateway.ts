@@ -181,7 +181,9 @@ export async function startGateway(
     slots: requests,
     guestKey: lean?.guestKey,
   });
-  const shared = { dialects, services, health, recordings, errorFilter: new ErrorFilter(log) };
+  const page = new PageFiles();
+  const errorFilter = new ErrorFilter(log);
+  const shared = { dialects, services, health, recordings, page, errorFilter };
   const full = (): DynamicModule =>
     AppModule.with({
       ...shared,
@@ -206,7 +208,6 @@ export async function startGateway(
           maxBodyBytes: config.audioChatMaxBytes + FORM_BYTES_MAX,
         },
       },
-      page: new PageFiles(),
       turns: new TurnClient(config.voice.llmTtsUrl),
     });
   const app = await NestFactory.create<NestExpressApplication>(

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { basename } from 'node:path/posix';
 
 /** One file of the page, ready to be sent. */
 export interface PageFile {
@@ -58,9 +57,9 @@ export const PAGE_FOLDER = new URL('../../public/', import.meta.url);
 export class PageFiles {
   readonly #files: ReadonlyMap<string, PageFile>;
 
-  /** `names` may hold folders, by which nothing is asked for. Throws if a file is not there. */
-  constructor(folder: URL = PAGE_FOLDER, names: readonly string[] = PAGE_NAMES) {
-    this.#files = new Map(names.map((name) => [basename(name), read(new URL(name, folder), name)]));
+  /** Throws if a file is not there. */
+  constructor(folder: URL = PAGE_FOLDER) {
+    this.#files = new Map(PAGE_NAMES.map((name) => [name, read(new URL(name, folder), name)]));
   }
 
   get(name: string): PageFile | undefined {

@@ -4,17 +4,6 @@ import { FleetHealth } from '../http/fleet-health.ts';
 import { PAGE_INDEX, PageFiles } from '../http/page-files.ts';
 import { type PageRequest, type PageResponse, sendPageFile } from '../http/page-response.ts';
 
-/** Relative to the folder of the page; some are shared with that of the voice pipeline. */
-export const LEAN_PAGE_NAMES = [
-  'lean/index.html',
-  'lean/lean.js',
-  'lean/lean.css',
-  'capture.js',
-  'icon.svg',
-  'resampler.js',
-  'worklet.js',
-] as const;
-
 /** Answered by `GET /health`. A type, not an interface, so that it can be answered as plain JSON. */
 export type LeanHealth = {
   protocol: number;
@@ -55,7 +44,8 @@ export class LeanController {
     sendPageFile(this.#files.get(PAGE_INDEX), request, response);
   }
 
-  @Get('/static/:name')
+  /** By the name that the page itself uses, and by the one that clients of this protocol know. */
+  @Get(['/page/:name', '/static/:name'])
   file(
     @Param('name') name: string,
     @Req() request: PageRequest,

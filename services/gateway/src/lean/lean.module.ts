@@ -3,14 +3,17 @@ import { APP_FILTER } from '@nestjs/core';
 import type { AppParts } from '../app.module.ts';
 import { Dialects } from '../dialects/dialects.ts';
 import { FleetHealth } from '../http/fleet-health.ts';
-import { PAGE_FOLDER, PageFiles } from '../http/page-files.ts';
+import { PageFiles } from '../http/page-files.ts';
 import { Recordings } from '../http/recordings.ts';
 import { TranscribeController } from '../http/transcribe.controller.ts';
 import { ConnectionServices, VoiceGateway } from '../ws/voice.gateway.ts';
-import { LEAN_PAGE_NAMES, LeanController, LeanModel } from './lean.controller.ts';
+import { LeanController, LeanModel } from './lean.controller.ts';
 import type { LeanSettings } from './lean-env.ts';
 
-type LeanParts = Pick<AppParts, 'dialects' | 'services' | 'health' | 'errorFilter' | 'recordings'>;
+type LeanParts = Pick<
+  AppParts,
+  'dialects' | 'services' | 'health' | 'errorFilter' | 'recordings' | 'page'
+>;
 
 /** Nest's view of a lean gateway: the same parts, and nothing that it has no use for. */
 @Module({})
@@ -25,7 +28,7 @@ export class LeanModule {
         { provide: FleetHealth, useValue: parts.health },
         { provide: APP_FILTER, useValue: parts.errorFilter },
         { provide: Recordings, useValue: parts.recordings },
-        { provide: PageFiles, useValue: new PageFiles(PAGE_FOLDER, LEAN_PAGE_NAMES) },
+        { provide: PageFiles, useValue: parts.page },
         { provide: LeanModel, useValue: new LeanModel(modelLabel) },
         VoiceGateway,
       ],
