@@ -15,7 +15,7 @@ export const LlmTtsEnv = z
     ...operatorEnv(9102),
     LLM_TTS_BIND_HOST: textVar({ default: '0.0.0.0', doc: 'Address the public port listens on.' }),
     LLM_TTS_PORT: integerVar({
-      default: 8200,
+      default: 8400,
       min: 0,
       max: 65_535,
       doc: 'Port that gateways send turns to; 0 takes a free one.',

@@ -61,7 +61,7 @@ export const voiceEnv = {
     doc: 'Told as `model_whisper` in `/api/stream_config`, for clients that show it. The model is chosen by the workers.',
   }),
   LLM_TTS_URL: textVar({
-    default: 'http://127.0.0.1:8200',
+    default: 'http://127.0.0.1:8400',
     pattern: /^https?:\/\//,
     doc: 'The llm-tts service.',
   }),
