@@ -149,6 +149,7 @@ export async function startGateway(
       dailyAudio,
       store,
       limits: config.limits,
+      modelFailed: async () => (await health.readiness()).reason === 'model_load_failed',
       holdMs: config.holdMs,
       maxWaitMs: config.maxWaitMs,
     }),

@@ -7,6 +7,8 @@ const BYTES_PER_MS = (SAMPLE_RATE * BYTES_PER_SAMPLE) / 1000;
 /** What comes in one frame may be so much more than fits. */
 const SLACK = 1.04;
 
+export const DEFAULT_START: VoiceStart = { mode: 'voice', endpointing: true };
+
 /** One utterance of a voice pipeline: what was heard of it, and what was made of it so far. */
 export class Capture {
   readonly id: string;

@@ -10,7 +10,7 @@ import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import type { SessionSink } from '../session/session-deps.ts';
 import type { OutboxLoad } from '../ws/outbox.ts';
 import type { PipelineOwner } from '../ws/pipeline.ts';
-import { Capture } from './capture.ts';
+import { Capture, DEFAULT_START } from './capture.ts';
 import { Listening, type VoiceSession } from './listening.ts';
 import { PhaseMachine } from './phase.ts';
 import { Replies, replyError } from './replies.ts';
@@ -24,7 +24,6 @@ type Start = Extract<ClientCommand, { kind: 'start' }>;
 type Audio = Extract<ClientCommand, { kind: 'audio' }>;
 
 const SAMPLES_PER_MS = SAMPLE_RATE / 1000;
-const DEFAULT_START: VoiceStart = { mode: 'voice', endpointing: true };
 
 /**
  * One client's conversation: an utterance is captured, its words are paced, its end is found, and it is answered, until the
@@ -148,6 +147,8 @@ export class Conversation {
     const start: Start = { kind: 'start', utteranceId: capture.id };
     // It takes the place of whatever the session still had open.
     this.#session.apply(wish.endpointing ? { ...start, silenceMs } : start);
+    // Its marks are only noted: the first frame after a start is the answer to that.
+    if (this.#phase.replying && this.#capture) this.#teller.marks(this.#capture);
     this.#abandon('replaced');
     this.#teller.engineBegins(this.#session.totals.acceptedSamples);
     this.#begin(capture);

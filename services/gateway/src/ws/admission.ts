@@ -9,6 +9,7 @@ import type { RevocationWatch } from '../auth/revocation-watch.ts';
 import { sessionLimits, tenantClaim } from '../auth/session-limits.ts';
 import type { Handshake } from '../dialects/dialect.ts';
 import type { RouteRequest, WorkerRoute } from '../routing/worker-route.ts';
+import { NO_WORKERS } from '../session/failover.ts';
 import type { SessionLimits } from '../session/limits.ts';
 import { Session } from '../session/session.ts';
 import type { SessionSink } from '../session/session-deps.ts';
@@ -24,6 +25,8 @@ export interface AdmissionDeps {
   readonly dailyAudio: DailyAudio;
   readonly store: Pick<LeaseStore, 'look'>;
   readonly limits: SessionLimits;
+  /** Whether there is no worker because none could load its model. */
+  readonly modelFailed: () => Promise<boolean>;
   /** How long a client that did not ask to wait is kept waiting for a slot all the same. */
   readonly holdMs: number;
   /** The longest that a client may ask to wait. */
@@ -71,9 +74,18 @@ export class Admission {
       return handshake.resume === undefined
         ? await this.#open(handshake, principal, guest)
         : await this.#resume(handshake.resume, principal, guest);
+    } catch (error) {
+      throw await this.#explained(error);
     } finally {
       unwatch();
     }
+  }
+
+  /** A fleet without workers may have a reason that no later attempt mends. */
+  async #explained(error: unknown): Promise<unknown> {
+    const none = error instanceof VoiceError && error.details['reason'] === NO_WORKERS;
+    if (!none || !(await this.#deps.modelFailed())) return error;
+    return new VoiceError('model_load_failed', { cause: error });
   }
 
   async #open(handshake: Handshake, principal: Principal, guest: Guest): Promise<Admitted> {
