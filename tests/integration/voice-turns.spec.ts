@@ -4,6 +4,7 @@ import { range, silence, speak, transcript } from '@voice-fleet/testkit/coded-sp
 import { lastText, tokensOf } from '@voice-fleet/testkit/fake-openai/fake-chat';
 import { FakeSpeech } from '@voice-fleet/testkit/fake-openai/fake-speech';
 import { Fleet } from '../support/fleet.ts';
+import { quickest } from '../support/quickest.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { Turns } from '../support/turns.ts';
 import { until } from '../support/until.ts';
@@ -86,6 +87,17 @@ describe('a turn through /ws', () => {
     });
     expect(t1 - t0).toBeGreaterThan(400);
     expect(t3 - t2).toBeLessThan(1000);
+  });
+
+  it('P17: the first token follows the final within 300 ms when the model is quick', async () => {
+    const socket = await fleet.voice();
+    const firstTokenMs = async (): Promise<number> => {
+      socket.say(speak([1]));
+      const { d_first_token = Number.NaN } = await socket.latency();
+      await socket.next('tts_complete');
+      return d_first_token;
+    };
+    expect(await quickest(300, firstTokenMs)).toBeLessThan(300);
   });
 
   it('P37: phases, latency and what ended it are logged, and nothing of what was said', async () => {
