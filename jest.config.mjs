@@ -11,6 +11,8 @@ const ALONE = [
 const shared = {
   rootDir: import.meta.dirname,
   testEnvironment: 'node',
+  // How long a test may take tells of the machine: it only ends one that hangs.
+  testTimeout: 20_000,
   testEnvironmentOptions: { customExportConditions: ['source', 'node', 'node-addons'] },
   extensionsToTreatAsEsm: ['.ts'],
   modulePathIgnorePatterns: ['<rootDir>/.*/dist/', '<rootDir>/.cache/'],
