@@ -136,4 +136,17 @@ describe('PhraseSplitter', () => {
       }),
     );
   });
+
+  it('does not keep a flood of white space, and knows what begins a line all the same', () => {
+    const splitter = new PhraseSplitter();
+    const began = performance.now();
+    splitter.push('One', 0);
+    for (let count = 0; count < 32_768; count += 1) {
+      splitter.push(count % 2 ? '\n' : ' ', 0);
+      expect(splitter.deadlineMs).toBe(700);
+    }
+    expect(performance.now() - began).toBeLessThan(2_000);
+    splitter.push('# Two', 0);
+    expect(splitter.flush()).toBe('One \n# Two');
+  });
 });

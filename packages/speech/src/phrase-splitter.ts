@@ -35,7 +35,7 @@ export class PhraseSplitter {
   push(text: string, nowMs: number): string[] {
     const late = this.due(nowMs);
     const phrases = late === undefined ? [] : [late];
-    this.#pending += text;
+    this.#append(text);
     this.#lastMs = nowMs;
     for (let end = this.#end(); end > 0; end = this.#end()) {
       const phrase = this.#pending.slice(0, end).trim();
@@ -61,6 +61,12 @@ export class PhraseSplitter {
     const rest = this.#pending.trim();
     this.#pending = '';
     return rest === '' ? undefined : rest;
+  }
+
+  /** White space behind white space is only kept where it begins a line: models that have lost their way send nothing else. */
+  #append(text: string): void {
+    if (!/\s$/u.test(this.#pending.slice(-1)) || text.trim() !== '') this.#pending += text;
+    else if (text.includes('\n') && !this.#pending.endsWith('\n')) this.#pending += '\n';
   }
 
   /** Where the first phrase of what waits ends; 0 while that is not known. */

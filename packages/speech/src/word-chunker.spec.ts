@@ -71,6 +71,22 @@ describe('WordChunker', () => {
     expect(chunker.flush()).toBe(' world');
   });
 
+  it('takes a flood of white space, or a word without end, in a time that grows with it', () => {
+    const began = performance.now();
+    for (const token of ['\n', ' ', 'word', '汉字']) {
+      const chunker = new WordChunker();
+      const chunks: string[] = [];
+      for (let count = 0; count < 8_192; count += 1) chunks.push(...chunker.push(token, 0));
+      expect(chunks.join('') + (chunker.flush() ?? '')).toBe(
+        token.trim() === '' ? '' : token.repeat(8_192),
+      );
+    }
+    for (const text of [' '.repeat(65_536), `${' '.repeat(65_536)}a b`, '汉'.repeat(65_536)])
+      new WordChunker().push(text, 0);
+    // It was minutes when it grew with the square.
+    expect(performance.now() - began).toBeLessThan(5_000);
+  });
+
   it('goes by characters where a script has no spaces', () => {
     expect(chunk(['今天天气', '很好我们走'])).toEqual(['今天天气', '很好我们走']);
   });

@@ -16,6 +16,8 @@ export class WordChunker {
   readonly #size: number;
   readonly #timeoutMs: number;
   #pending = '';
+  /** Those in what waits. */
+  #words: readonly string[] = [];
   #lastMs = 0;
 
   constructor(options: { readonly size?: number; readonly timeoutMs?: number } = {}) {
@@ -27,58 +29,67 @@ export class WordChunker {
   push(text: string, nowMs: number): string[] {
     this.#pending += text;
     this.#lastMs = nowMs;
+    // White space ends no word that was not one already, and models that have lost their way send nothing else.
+    if (text.trim() === '') return [];
+    const words = wordsOf(this.#pending);
     const chunks: string[] = [];
-    let words = wordsOf(this.#pending);
-    for (let count = this.#cut(words); count > 0; count = this.#cut(words)) {
-      chunks.push(this.#take(words, count));
-      words = words.slice(count);
+    let at = 0;
+    for (let count = this.#cut(words, at); count > 0; count = this.#cut(words, at)) {
+      chunks.push(words.slice(at, at + count).join(''));
+      at += count;
     }
+    this.#words = words.slice(at);
+    this.#pending = this.#pending.slice(chunks.reduce((sum, { length }) => sum + length, 0));
     return chunks;
   }
 
   /** When `due` would give a chunk if no token comes until then; undefined when none waits. */
   get deadlineMs(): number | undefined {
-    return wordsOf(this.#pending).length < 2 ? undefined : this.#lastMs + this.#timeoutMs;
+    return this.#words.length < 2 ? undefined : this.#lastMs + this.#timeoutMs;
   }
 
   /** All words that wait but the last, if no token came for `timeoutMs`. */
   due(nowMs: number): string | undefined {
     const deadlineMs = this.deadlineMs;
     if (deadlineMs === undefined || nowMs < deadlineMs) return undefined;
-    const words = wordsOf(this.#pending);
-    return this.#take(words, words.length - 1);
+    const chunk = this.#words.slice(0, -1).join('');
+    this.#words = this.#words.slice(-1);
+    this.#pending = this.#pending.slice(chunk.length);
+    return chunk;
   }
 
   /** The final chunk, at the end of the reply; undefined if there was no word at all. */
   flush(): string | undefined {
     const rest = this.#pending;
     this.#pending = '';
+    this.#words = [];
     return rest.trim() === '' ? undefined : rest;
   }
 
-  /** How many words make a chunk; 0 while that is not known. */
-  #cut(words: readonly string[]): number {
+  /** How many words from `at` on make a chunk; 0 while that is not known. */
+  #cut(words: readonly string[], at: number): number {
     const slack = this.#size < 3 ? 0 : 1;
-    const whole = words.length - 1;
+    const whole = words.length - at - 1;
     for (let count = this.#size - slack; count <= this.#size + slack; count += 1) {
       if (whole < count) return 0;
       const nextIsWhole = whole > count;
-      if (CLAUSE_END.test(words[count - 1] ?? '')) return count;
-      if (nextIsWhole && CONJUNCTION.test(words[count] ?? '')) return count;
+      if (CLAUSE_END.test(words[at + count - 1] ?? '')) return count;
+      if (nextIsWhole && CONJUNCTION.test(words[at + count] ?? '')) return count;
     }
     return this.#size;
-  }
-
-  #take(words: readonly string[], count: number): string {
-    const chunk = words.slice(0, count).join('');
-    this.#pending = this.#pending.slice(chunk.length);
-    return chunk;
   }
 }
 
 /** Each with the white space before it; scripts without spaces go by their characters. */
 function wordsOf(text: string): string[] {
-  return (text.match(/\s*\S+/gu) ?? []).flatMap((word) =>
-    splitWord({ text: word, startSample: 0, endSample: 0 }).map((part) => part.text),
-  );
+  const words: string[] = [];
+  let from = 0;
+  // The white space is not looked for: in much of it that takes time that grows with its square.
+  for (const { 0: found, index } of text.matchAll(/\S+/gu)) {
+    const word = text.slice(from, index + found.length);
+    from += word.length;
+    for (const part of splitWord({ text: word, startSample: 0, endSample: 0 }))
+      words.push(part.text);
+  }
+  return words;
 }
