@@ -15,9 +15,14 @@ const ABILITIES =
 const NO_MODEL = 'No language model is configured here, so I answer by a few built-in rules.';
 /** Of what somebody said, that is said back. */
 const QUOTE_CHARS = 200;
+/** Of what somebody said, that rules look at: what they look for takes time that grows with the square. */
+const HEARD_CHARS = 2_000;
+/** No word has more; spelling takes a word's time for each. */
+const SPELT_CHARS = 50;
 
 /** The reply to `text`. Always the same for the same text and situation; never claims to understand what no rule is for. */
-export function answerOf(text: string, situation: Situation): string {
+export function answerOf(said: string, situation: Situation): string {
+  const text = said.slice(0, HEARD_CHARS);
   const heard = text
     .toLowerCase()
     .replace(/[’]/g, "'")
@@ -51,6 +56,7 @@ const spell: Rule = (heard, { earlier }) => {
   const isPointer = asked === 'that' || asked === 'it' || asked === 'this';
   const word = isPointer ? lastWord(last(earlier, 'user')) : asked;
   if (word === undefined) return 'There is no word to spell yet. Say one, and then ask me again.';
+  if (word.length > SPELT_CHARS) return 'That word is too long for me to spell.';
   const letters = [...word].filter((letter) => /[\p{L}\d]/u.test(letter));
   return `I spell ${word} like this: ${letters.join(', ').toUpperCase()}. That is ${count(letters.length, 'letter')}.`;
 };
@@ -72,6 +78,7 @@ const sum: Rule = (heard) => {
   const { asked, value } = found;
   if (value === undefined)
     return `${sentence(asked)} has no answer. Nothing can be divided by zero.`;
+  if (!Number.isFinite(value)) return 'Those numbers are too large for me to work with.';
   return `${sentence(asked)} is ${tellNumber(value)}. A built-in rule worked that out, not a language model.`;
 };
 
@@ -111,11 +118,15 @@ function recall(lead: string, said: string | undefined): string {
     : `${lead} this: ${quote(said)}`;
 }
 
+const HALF_A_CHARACTER = /[\ud800-\udbff]$/u;
+
 /** As it was said, at most so long, and with an end to its sentence. */
 function quote(text: string): string {
   const line = text.replace(/\s+/g, ' ').trim();
   const cut =
-    line.length > QUOTE_CHARS ? `${line.slice(0, QUOTE_CHARS).trimEnd()} and so on` : line;
+    line.length > QUOTE_CHARS
+      ? `${line.slice(0, QUOTE_CHARS).replace(HALF_A_CHARACTER, '').trimEnd()} and so on`
+      : line;
   return /[.!?]$/.test(cut) ? cut : `${cut}.`;
 }
 

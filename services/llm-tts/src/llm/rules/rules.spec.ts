@@ -50,6 +50,31 @@ describe('the built-in rules', () => {
   });
 
   it.each([
+    ['marks', `${'.'.repeat(32_000)}x`],
+    ['white space', `a${' '.repeat(32_000)}x`],
+    ['marks of a word', `1${'?'.repeat(32_000)}x`],
+    ['numbers', 'one million '.repeat(2_700)],
+    ['a word to spell', `spell ${'a'.repeat(32_000)}`],
+    ['a word to sum up', `${'1 + '.repeat(8_000)}1`],
+  ])('answer a flood of %s soon, and at no length', (_what, text) => {
+    const began = performance.now();
+    expect(answer(text).length).toBeLessThan(8_000);
+    expect(performance.now() - began).toBeLessThan(1_000);
+  });
+
+  it('do not work with numbers that are none any more', () => {
+    const huge = '9'.repeat(400);
+    for (const text of [`${huge} plus 1`, `${huge} minus ${huge}`, `${'9'.repeat(200)} squared`])
+      expect(answer(text)).toBe('Those numbers are too large for me to work with.');
+  });
+
+  it('cut no character in half where they quote', () => {
+    const reply = answer(`${'a'.repeat(199)}${'😀'.repeat(9)}`);
+    expect(reply).toContain('and so on');
+    expect(reply).not.toMatch(/[\ud800-\udfff]/u);
+  });
+
+  it.each([
     ['what did I say', /^I remember nothing/],
     ['repeat that', /^I remember nothing/],
     ['summarise our talk', /nothing to sum up/],
