@@ -19,6 +19,8 @@ export const TurnRequest = z.strictObject({
   /** False: tokens alone. */
   speak: z.boolean().default(true),
   unit: SpeechUnit.default('phrases'),
+  /** False: the speech is heard when it is whole, so that no phrase may be dropped to keep up with its tokens. */
+  live: z.boolean().default(true),
   voice: z.string().max(100).optional(),
   /** ISO 639-1, of the speaker. */
   language: z.string().max(20).optional(),

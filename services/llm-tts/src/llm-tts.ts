@@ -74,7 +74,7 @@ export async function startLlmTts(config: LlmTtsConfig, log: Logger): Promise<Ll
       systemPrompt: config.llm.systemPrompt,
       speech: tts && {
         name: tts.name,
-        speaker: ({ unit, voice, language }, signal) =>
+        speaker: ({ unit, live, voice, language }, signal) =>
           new Speaker({
             engine: tts,
             clock,
@@ -82,6 +82,7 @@ export async function startLlmTts(config: LlmTtsConfig, log: Logger): Promise<Ll
             onOutcome,
             signal,
             unit,
+            live,
             voice,
             language,
           }),

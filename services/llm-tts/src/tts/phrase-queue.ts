@@ -25,6 +25,8 @@ export interface PhraseQueueDeps {
   readonly engine: TtsEngine;
   readonly clock: Clock;
   readonly settings: SpeakerSettings;
+  /** False: nobody listens yet, so none is ever dropped; as many wait as the reply has. */
+  readonly live?: boolean;
   readonly onOutcome?: (outcome: PhraseOutcome) => void;
 }
 
@@ -37,7 +39,7 @@ interface Item {
 
 /**
  * Phrases of one turn, spoken by a few at a time and told of in their order. Of more than `maxPending` that wait the oldest is
- * dropped, which is told at once; one that fails or takes too long costs itself alone.
+ * dropped when they are heard live, which is told at once; one that fails or takes too long costs itself alone.
  */
 export class PhraseQueue {
   readonly #deps: PhraseQueueDeps;
@@ -60,8 +62,9 @@ export class PhraseQueue {
     if (this.#isClosed || this.#isAborted) return;
     this.#waiting.push({ index: this.#phrases++, phrase, events: undefined });
     this.#begin();
-    const { maxPending } = this.#deps.settings;
-    const dropped = this.#waiting.length > maxPending ? this.#waiting.shift() : undefined;
+    const { settings, live = true } = this.#deps;
+    const isTooMany = live && this.#waiting.length > settings.maxPending;
+    const dropped = isTooMany ? this.#waiting.shift() : undefined;
     if (!dropped) return;
     this.#tell({ outcome: 'dropped', seconds: 0 });
     this.#emit([{ type: 'phrase_dropped', phrase: dropped.index }]);

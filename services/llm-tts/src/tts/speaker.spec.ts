@@ -167,6 +167,33 @@ describe('Speaker', () => {
     expect(outcomes[0]?.error?.cause).toEqual(new Error('secret of the engine'));
   });
 
+  it('drops none, in their order, when nobody listens live', async () => {
+    const { engine, speaker, told, reading } = rig({ live: false });
+    speaker.push(`${sentences(100)} `);
+    speaker.finish();
+    for (let index = 0; index < 100; index += 1) {
+      engine.at(sentence(index)).speak();
+      await settle();
+    }
+    await reading;
+    expect(engine.mostAtATime).toBe(SETTINGS.workers);
+    expect(told()).toEqual(
+      Array.from({ length: 100 }, (_, index) => [`speech ${index}`, `phrase_done ${index}`]).flat(),
+    );
+  });
+
+  it.each([
+    ['brackets', '['.repeat(65_536)],
+    ['lines', `a${'\n'.repeat(65_000)}b`],
+    ['bars', `a${' '.repeat(65_000)}|`],
+  ])('takes a flood of %s in words of its own time', (_what, text) => {
+    const { speaker } = rig({ unit: 'words' });
+    const began = performance.now();
+    speaker.push(`${text} c`);
+    speaker.finish();
+    expect(performance.now() - began).toBeLessThan(1_500);
+  });
+
   it('P31: of more than five that wait drops the oldest, never one that runs', async () => {
     const { engine, speaker, told, reading, outcomes } = rig();
     speaker.push(`${sentences(7)} `);

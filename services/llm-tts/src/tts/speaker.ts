@@ -7,6 +7,8 @@ import { speakable } from './speakable.ts';
 
 /** Without a token for this long, what there is is spoken. */
 const GAP_MS = 700;
+/** Text that is longer is cut before its Markdown is looked at, which takes time that grows with the square. */
+const MARKUP_CHARS_MAX = 1_000;
 
 export interface SpeakerOptions extends PhraseQueueDeps {
   /** Aborting it is `abort()`. */
@@ -97,13 +99,16 @@ export class Speaker {
   }
 
   /** A word without end is cut, as no engine should be asked to say it at one go. */
-  #say(text: string | undefined): void {
-    const said = speakable(text ?? '');
-    const { maxPhraseLength } = this.#options.settings;
-    if (said.length <= maxPhraseLength) return this.#add(said);
-    const cutter = new PhraseSplitter({ maxLength: maxPhraseLength });
-    for (const part of cutter.push(said, 0)) this.#add(part);
-    this.#add(cutter.flush() ?? '');
+  #say(text = ''): void {
+    for (const piece of this.#cut(text, MARKUP_CHARS_MAX))
+      for (const phrase of this.#cut(speakable(piece))) this.#add(phrase);
+  }
+
+  /** Phrases of `text`, or `text` itself when it is no longer than `least`. */
+  #cut(text: string, least = this.#options.settings.maxPhraseLength): readonly string[] {
+    if (text.length <= least) return [text];
+    const cutter = new PhraseSplitter({ maxLength: this.#options.settings.maxPhraseLength });
+    return [...cutter.push(text, 0), cutter.flush() ?? ''];
   }
 
   #add(text: string): void {
