@@ -218,6 +218,16 @@ describe('audioReply', () => {
     expect(chunks[2]?.error).toBe('The reply could not be made.');
   });
 
+  it('a model that talks without end is stopped, and told of as one that failed', async () => {
+    const rig = new Rig();
+    rig.engine.say(...Array<string>(70).fill('x'.repeat(1_000)));
+    const chunks = await rig.rest();
+    expect(chunks.at(-1)).toMatchObject({ success: false, text: FALLBACK_TEXT, is_final: true });
+    expect(rig.engine.asked).toBe(66);
+    expect(rig.engine.signal?.aborted).toBe(true);
+    expect(rig.reports).toMatchObject([{ outcome: 'failed' }]);
+  });
+
   it('C12: a model that says nothing more is given up, even if it heeds no signal', async () => {
     const rig = new Rig({ timeoutMs: 5_000, beganMs: -1_000 });
     rig.engine.say('one two');

@@ -6,6 +6,8 @@ import type { Sound } from './sound.ts';
 
 export const FALLBACK_TEXT = "Sorry, I didn't understand that.";
 export const NO_SPEECH = 'No speech detected';
+/** A model that says more has lost its way. */
+const REPLY_CHARS_MAX = 65_536;
 
 export interface ReplyRequest {
   readonly sound: Sound;
@@ -80,11 +82,15 @@ export async function* audioReply(
     };
     try {
       attempt.begin(engine.reply(task, attempt.signal));
+      let chars = 0;
       for (let token = await attempt.next(chunker.deadlineMs); token !== END; ) {
         if (token === DUE) {
           const words = chunker.due(clock.now());
           if (words !== undefined) yield chunks.words(words);
         } else {
+          chars += token.length;
+          if (chars > REPLY_CHARS_MAX)
+            throw new ChatFault('The reply of the chat model is too long.');
           for (const words of chunker.push(token, clock.now())) yield chunks.words(words);
         }
         token = await attempt.next(chunker.deadlineMs);

@@ -251,8 +251,10 @@ describe('runTurn', () => {
     expect(empty.told()).toEqual(['started big', 'llm_failed', 'failed']);
 
     const endless = setUp({ speak: false });
-    endless.tokens.say('x'.repeat(40_000), 'x'.repeat(40_000));
+    endless.tokens.say('x'.repeat(40_000), 'y'.repeat(40_000));
     await endless.ended;
+    // What is too much is told to nobody.
+    expect(endless.told().join()).not.toContain('y');
     expect(endless.told().slice(-2)).toEqual(['llm_failed', 'failed']);
     expect(endless.tokens.aborted).toBeDefined();
   });

@@ -92,9 +92,10 @@ class Turn {
       this.#signal.throwIfAborted();
       if (next.from === 'token') {
         if (next.kind === 'value') {
+          if (this.#reply.length + next.value.length > REPLY_CHARS_MAX)
+            return yield* this.#fail(fault('too_long'), speaker);
           yield* this.#token(next.value, speaker);
-          if (this.#reply.length <= REPLY_CHARS_MAX) continue;
-          return yield* this.#fail(fault('too_long'), speaker);
+          continue;
         }
         if (next.kind === 'failed') return yield* this.#fail(next.error, speaker);
         if (this.#tokens === 0) return yield* this.#fail(fault('empty'), speaker);
