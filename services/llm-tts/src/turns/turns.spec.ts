@@ -122,6 +122,25 @@ describe('the turns of a service', () => {
     expect(page).toContain('voice_llm_tts_turns_active 0');
   });
 
+  it('do not hold up a stop when their reader takes nothing', async () => {
+    const { turns, sources, clock } = setUp();
+    const events = turns.open(REQUEST, new AbortController().signal);
+    const first = events.next();
+    await settled();
+    sources[0]?.say('Yes.');
+    await first;
+    const drained = turns.drain(3_000);
+    clock.advance(3_000);
+    await settled();
+    expect(sources[0]?.aborted).toBeDefined();
+    clock.advance(500);
+    await drained;
+    expect(turns.active).toBe(1);
+    // Its connection is closed now.
+    await events.return();
+    expect([turns.active, clock.pending]).toEqual([0, 0]);
+  });
+
   it('may finish while the service drains, and are cut off after that; none begins', async () => {
     const { turns, open, sources, clock } = setUp();
     const quick = open();

@@ -16,6 +16,8 @@ export interface TurnsDeps {
 }
 
 const RETRY_AFTER_S = 1;
+/** So long those that were cut off have to end; a reader that takes nothing keeps his open. */
+const CUT_OFF_MS = 500;
 
 /** The turns under way: how many there may be, and what became of each. */
 export class Turns {
@@ -45,14 +47,19 @@ export class Turns {
     return this.#run(request, signal);
   }
 
-  /** Takes no more turns. Settles when the last has ended; those that have not by then are cut off after `timeoutMs`. */
+  /**
+   * Takes no more turns. Settles when the last has ended; those that have not by then are cut off after `timeoutMs`, and waited
+   * for a moment longer: one whose reader takes nothing ends with its connection.
+   */
   async drain(timeoutMs: number): Promise<void> {
     this.#isDraining = true;
     if (this.#active.size === 0) return;
     const empty = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
-    const timer = this.#deps.clock.after(timeoutMs, () => {
+    const { clock } = this.#deps;
+    let timer = clock.after(timeoutMs, () => {
+      timer = clock.after(CUT_OFF_MS, () => this.#onEmpty?.());
       for (const controller of this.#active) controller.abort(new Error('this service stops'));
     });
     await empty;
