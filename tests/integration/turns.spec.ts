@@ -104,6 +104,17 @@ describe('a turn', () => {
     expect(turns.logged).toContainEqual(expect.objectContaining({ event: 'llm_fallback' }));
   });
 
+  it('is answered by the rules in time though the model asks to be left alone for long', async () => {
+    turns = await Turns.start({
+      env: { LLM_USE_LOCAL_FALLBACK: 'true', STREAM_LLM_TIMEOUT_S: '5' },
+    });
+    turns.chat.next({ tokens: [], fault: { kind: 'error', status: 429, retryAfterS: 20 } });
+    const events = await turns.take({ text: 'hello' });
+    expect(events[0]).toEqual({ type: 'started', model: 'builtin-rules' });
+    expect(events.at(-1)).toMatchObject({ type: 'complete', outcome: 'spoken' });
+    expect(turns.chat.calls).toHaveLength(1);
+  });
+
   it('survives a connection that fails once, before any token', async () => {
     turns = await Turns.start();
     turns.chat.next({ tokens: [], fault: { kind: 'cut' } });

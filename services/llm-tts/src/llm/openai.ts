@@ -43,7 +43,7 @@ export class OpenAiEngine implements LlmEngine {
   ): AsyncGenerator<string> {
     const { model, maxTokens, temperature } = this.#settings;
     try {
-      const chunks = await this.#client.chat.completions.create(
+      const opening = this.#client.chat.completions.create(
         {
           model,
           messages: messages.map(({ role, content }) => ({ role, content })),
@@ -53,6 +53,7 @@ export class OpenAiEngine implements LlmEngine {
         },
         { signal },
       );
+      const chunks = await orAborted(opening, signal);
       let finished = false;
       for await (const chunk of chunks) {
         const choice = chunk.choices[0];
@@ -70,13 +71,29 @@ export class OpenAiEngine implements LlmEngine {
   }
 }
 
+/** The client does not hear an abort while it waits to try again, which may be as long as a server asks it to. */
+function orAborted<T>(opening: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    const settle = (): void => signal.removeEventListener('abort', onAbort);
+    opening.then(resolve, reject).finally(settle);
+  });
+}
+
 /** Without the server's own words: they quote prompts and keys. */
 function asFault(error: unknown): VoiceError {
   if (error instanceof VoiceError) return error;
   const isOfApi = error instanceof APIError;
-  const cause = isOfApi ? (error.code ?? error.name) : 'stream_broken';
+  const cause = isOfApi ? codeOf(error) : 'stream_broken';
   const status = isOfApi ? error.status : undefined;
   return new VoiceError('llm_failed', {
-    details: { cause: String(cause), ...(typeof status === 'number' && { status }) },
+    details: { cause, ...(typeof status === 'number' && { status }) },
   });
+}
+
+/** A code is a name or a number. What is none may be anything. */
+function codeOf({ code, name }: APIError): string {
+  return /^[\w.-]{1,64}$/.test(String(code ?? '')) ? String(code) : name;
 }
