@@ -164,6 +164,15 @@ describe('OpenAiSpeech', () => {
     expect(why).toBe('Error: answered 422: bad input "…", sir');
   });
 
+  it('keeps parts of it out of the log too, and the key', async () => {
+    const { engine, speech } = await rig();
+    const message = 'key sk-test: cannot say "my SECRET…" (secret/plan)';
+    speech.next({ fault: { kind: 'error', status: 500, message } });
+    const why = await fails(engine.synthesize({ text: 'My secret plan.' }, never));
+    expect(why).not.toMatch(/secret|plan|sk-test/i);
+    expect(why).toMatch(/answered 500: key …: cannot say/);
+  });
+
   it('says in the log that a key was refused or nobody is there', async () => {
     const { engine, server } = await rig(new FakeSpeech(), { apiKey: 'sk-other' });
     expect(await fails(engine.synthesize({ text: 'Hello.' }, never))).toMatch(/401.*Incorrect API/);

@@ -14,6 +14,7 @@ const UNKNOWN_VOICE_STATUS = [400, 404, 422];
 const MAX_UNKNOWN_VOICES = 100;
 /** Sizes from here on are no sizes: writers that stream put the largest numbers there. */
 const ABSURD_SIZE = 0x4000_0000;
+const WORD = /[\p{L}\p{M}\p{N}]+/gu;
 const VOICE = /^[\w.:-]{1,100}$/u;
 
 /** A server that speaks OpenAI's `/audio/speech`: OpenAI itself, vLLM-Omni, and others that are like it more or less. */
@@ -57,10 +58,10 @@ export class OpenAiSpeech implements TtsEngine {
     const voice = phrase.voice !== undefined && this.#mayAsk(phrase.voice) ? phrase.voice : own;
     const response = await this.#post(phrase.text, voice, signal);
     if (response.ok) return this.#read(response, phrase.text);
-    const why = await refusal(response, phrase.text);
+    const why = await this.#refusal(response, phrase.text);
     if (voice === own || !UNKNOWN_VOICE_STATUS.includes(response.status)) throw why;
     const second = await this.#post(phrase.text, own, signal);
-    if (!second.ok) throw await refusal(second, phrase.text);
+    if (!second.ok) throw await this.#refusal(second, phrase.text);
     const audio = await this.#read(second, phrase.text);
     this.#unknownVoices.add(voice);
     return audio;
@@ -90,15 +91,29 @@ export class OpenAiSpeech implements TtsEngine {
   async #read(response: Response, text: string): Promise<SpeechAudio> {
     const type = response.headers.get('content-type')?.toLowerCase() ?? '';
     // Errors that came to a server's mind after it had said 200.
-    if (/json|text\/|event-stream/u.test(type)) throw await refusal(response, text);
+    if (/json|text\/|event-stream/u.test(type)) throw await this.#refusal(response, text);
     const body = await readCapped(response, MAX_BYTES);
     if (body.toString('latin1', 0, 4) === 'RIFF') {
       checkComplete(body);
       return speechFromWav(body);
     }
-    if (body[0] === 0x7b) throw failure(new Error(`answered 200: ${reasonIn(body, text)}`));
+    if (body[0] === 0x7b) throw this.#fault('answered 200', body, text);
     if (/pcm|l16/u.test(type)) return speechFromPcm(body, this.#rateOf(type));
     throw failure(new Error(`answered with ${type.slice(0, 100)}, which is no WAV`));
+  }
+
+  async #refusal(response: Response, text: string): Promise<VoiceError> {
+    const body = await readCapped(response, MAX_ERROR_BYTES).catch(() => Buffer.alloc(0));
+    return this.#fault(`answered ${response.status}`, body, text);
+  }
+
+  /** For the log: where neither key nor speech may get to, and servers like to quote what they were asked. */
+  #fault(what: string, body: Buffer, text: string): VoiceError {
+    const { apiKey } = this.#server;
+    const reason = reasonIn(body);
+    const keyless = apiKey === '' ? reason : reason.replaceAll(apiKey, '…');
+    const said = withoutWords(keyless, text).slice(0, MAX_ERROR_CHARACTERS);
+    return failure(new Error(`${what}: ${said}`));
   }
 
   /** `audio/L16;rate=24000`, where the server says it. */
@@ -128,26 +143,28 @@ async function readCapped(response: Response, maxBytes: number): Promise<Buffer>
   return Buffer.concat(parts);
 }
 
-async function refusal(response: Response, text: string): Promise<VoiceError> {
-  const body = await readCapped(response, MAX_ERROR_BYTES).catch(() => Buffer.alloc(0));
-  return failure(new Error(`answered ${response.status}: ${reasonIn(body, text)}`));
-}
-
 const ErrorBody = z.object({
   message: z.string().optional(),
   error: z.union([z.string(), z.object({ message: z.string() })]).optional(),
   detail: z.union([z.string(), z.array(z.object({ msg: z.string() }))]).optional(),
 });
 
-/** What the server says is wrong, for the log: where no speech may get to, and servers like to quote what they were asked. */
-function reasonIn(body: Buffer, text: string): string {
+/** What the server says is wrong. */
+function reasonIn(body: Buffer): string {
   const parsed = ErrorBody.safeParse(parseJson(body));
   if (!parsed.success) return `${body.length} bytes that are no error of OpenAI's form`;
   const { message, error, detail } = parsed.data;
   const said = typeof error === 'string' ? error : error?.message;
   const details = typeof detail === 'string' ? detail : detail?.map(({ msg }) => msg).join(', ');
-  const reason = said ?? message ?? details ?? 'no reason given';
-  return reason.replaceAll(text, '…').slice(0, MAX_ERROR_CHARACTERS);
+  return said ?? message ?? details ?? 'no reason given';
+}
+
+/** Nor where a part of the phrase is quoted, or its case changed. */
+function withoutWords(reason: string, text: string): string {
+  const words = new Set(text.toLowerCase().match(WORD));
+  return reason
+    .replaceAll(text, '…')
+    .replace(WORD, (word) => (words.has(word.toLowerCase()) ? '…' : word));
 }
 
 function parseJson(body: Buffer): unknown {
