@@ -1,0 +1,46 @@
+import { once } from 'node:events';
+import { createServer, request as httpRequest, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { systemClock } from '@voice-fleet/runtime/clock';
+import { relay } from './relay.ts';
+
+const servers: Server[] = [];
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close().closeAllConnections();
+});
+
+async function listening(server: Server): Promise<URL> {
+  servers.push(server.listen(0, '127.0.0.1'));
+  await once(server, 'listening');
+  return new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+}
+
+describe('relay', () => {
+  it('carries nothing for a client that went while its key was looked at', async () => {
+    let asked = 0;
+    const upstream = await listening(
+      createServer((_request, response) => {
+        asked += 1;
+        response.end('a long answer');
+      }),
+    );
+    let onRelayed: (relayed: Promise<void>) => void;
+    const relayed = new Promise<void>((resolve) => {
+      onRelayed = resolve;
+    });
+    const gateway = await listening(
+      createServer((request, response) => {
+        response.once('close', () => {
+          const settings = { url: upstream, clock: systemClock, dialTimeoutMs: 1_000 };
+          onRelayed(relay(request, response, { ...settings, maxBodyBytes: 1_000 }));
+        });
+        client.destroy();
+      }),
+    );
+    const client = httpRequest(gateway, { method: 'POST' }).on('error', () => undefined);
+    client.end('a whole body');
+    await relayed;
+    expect(asked).toBe(0);
+  });
+});
