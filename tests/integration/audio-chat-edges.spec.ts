@@ -1,4 +1,5 @@
 import { request as httpRequest } from 'node:http';
+import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { audioChatAt } from '@voice-fleet/gateway/voice/audio-chat-client';
 import { type ReplyChunk, ReplyOptions } from '@voice-fleet/protocol/chunk';
@@ -54,7 +55,8 @@ describe('C12: a model that hangs', () => {
         chunk_index: chunks.length - 1,
         error: 'The reply took too long.',
       });
-      expect(last?.processing_time_ms).toBeGreaterThanOrEqual(600);
+      // Timers may come a millisecond early.
+      expect(last?.processing_time_ms).toBeGreaterThan(590);
       expect(last?.processing_time_ms).toBeLessThan(1_000);
       await rig.chat.last.exchange.closed;
       expect(rig.chat.last.exchange.abortedMs).toBeDefined();
@@ -219,6 +221,23 @@ describe('when an end goes', () => {
     request.write('--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nRIFF');
     await until(async () => /audio_replies_active 1/.test(await rig.metrics()), 'it has come');
     request.destroy();
+    await idle();
+  });
+
+  it('a request behind another one gives its place back when their connection is lost', async () => {
+    await idle();
+    const head = 'POST /v1/audio/chat HTTP/1.1\r\nhost: a\r\ncontent-type: multipart/form-data; ';
+    const body = `--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n`;
+    const whole = `${body}${SPEECH.toString('latin1')}\r\n--b--\r\n`;
+    const request = `${head}boundary=b\r\ncontent-length: ${whole.length}\r\n\r\n${whole}`;
+    rig.chat.next(
+      { tokens: [], fault: { kind: 'stall' } },
+      { tokens: [], fault: { kind: 'stall' } },
+    );
+    const client = connect(rig.service.port, '127.0.0.1');
+    client.write(request.repeat(2), 'latin1');
+    await until(async () => /audio_replies_active 2/.test(await rig.metrics()), 'both have come');
+    client.destroy();
     await idle();
   });
 

@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import { ExpressAdapter } from '@nestjs/platform-express';
+import { closeWithConnection } from '@voice-fleet/runtime/pipelined';
 
 /** Request line and headers together; more are answered with 431. A token and a query fit many times over. */
 const MAX_HEADER_BYTES = 16 * 1024;
@@ -31,7 +32,7 @@ export class LimitedHttp extends ExpressAdapter {
         connectionsCheckingInterval: Math.min(CHECK_MS, headersTimeoutMs),
       },
       this.getInstance(),
-    );
+    ).prependListener('request', closeWithConnection);
     server.timeout = SILENT_MS;
     this.httpServer = server;
   }

@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import { ExpressAdapter } from '@nestjs/platform-express';
+import { closeWithConnection } from '@voice-fleet/runtime/pipelined';
 
 const MAX_HEADER_BYTES = 16 * 1024;
 const HEADERS_MS = 10_000;
@@ -18,6 +19,6 @@ export class ServiceHttp extends ExpressAdapter {
         keepAliveTimeout: KEEP_ALIVE_MS,
       },
       this.getInstance(),
-    );
+    ).prependListener('request', closeWithConnection);
   }
 }
