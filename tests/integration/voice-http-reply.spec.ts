@@ -85,6 +85,17 @@ describe('POST /api/voice', () => {
     expect(loudest).toBeGreaterThan(1_000);
   });
 
+  it('leaves none out, however slowly they are spoken, as nobody hears them live', async () => {
+    await start();
+    speech.reply = () => ({ afterMs: 20 });
+    const phrases = Array.from({ length: 20 }, (_, index) => `This is number ${index}.`);
+    turns.chat.next({ tokens: tokensOf(phrases.join(' ')) });
+    const { body } = await post(fleet, '/api/voice', form(wav([1])));
+    expect(body).toMatchObject({ reply: phrases.join(' '), missing_phrases: 0 });
+    const { pcm } = readWav(Buffer.from(String(body['audio_b64']), 'base64'));
+    expect(pcm.equals(Buffer.concat(phrases.map((text) => toneFor(text))))).toBe(true);
+  });
+
   it('leaves out a phrase that cannot be spoken, and says so', async () => {
     await start();
     turns.chat.next({ tokens: tokensOf('It is late. Go to bed now.') });

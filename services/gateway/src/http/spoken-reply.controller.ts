@@ -55,7 +55,8 @@ export class SpokenReplyController {
     const mime = 'audio/wav';
     if (transcript === '')
       return { id, transcript, reply: '', audio_b64: '', mime, model: '', missing_phrases: 0 };
-    const turn = { tenant: tenantId, conversation: sessionId, text: transcript };
+    // Heard when it is whole: nothing need be left out to keep up.
+    const turn = { tenant: tenantId, conversation: sessionId, text: transcript, live: false };
     const { wav, model, missingPhrases, ...reply } = await collectReply(
       this.#turns.open(turn, signal),
     );
