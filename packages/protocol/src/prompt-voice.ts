@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ReplyChunk, ReplyMode } from './chunk.ts';
+import { SpeechUnit } from './turn.ts';
 
 /** The voice pipeline's protocol: JSON text frames, and PCM16 LE mono 16 kHz in binary ones. */
 export const VOICE_PATHS = ['/ws', '/ws2'] as const;
@@ -17,6 +18,10 @@ export const VoiceClientFrame = z.discriminatedUnion('type', [
     /** Of mode `chat`. */
     reply_mode: ReplyMode.optional(),
     chunk_size_words: z.int().min(1).max(20).optional(),
+    /** Of mode `voice`: how the reply is cut before it is spoken, by which voice, and the speaker's language (ISO 639-1). */
+    unit: SpeechUnit.optional(),
+    voice: z.string().min(1).max(100).optional(),
+    language: z.string().min(1).max(20).optional(),
     /** False: `stop` alone ends the utterance. */
     endpointing: z.boolean().optional(),
   }),

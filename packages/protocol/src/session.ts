@@ -1,6 +1,6 @@
 import type { ReplyChunk, ReplyOptions } from './chunk.ts';
 import type { VoiceError } from './errors.ts';
-import type { SpeechUnit } from './turn.ts';
+import type { TurnRequestInput } from './turn.ts';
 
 /** What every dialect decodes its frames to. `audio` is the hot path: `pcm` is PCM16 LE, mono, 16 kHz. */
 export type ClientCommand =
@@ -22,8 +22,8 @@ export interface VoiceStart {
   readonly mode: VoiceMode;
   /** False: the client alone ends the utterance. */
   readonly endpointing: boolean;
-  /** Of mode `voice`: how the reply is cut before it is spoken. */
-  readonly unit?: SpeechUnit;
+  /** Of mode `voice`: how the reply is spoken. */
+  readonly speech?: Pick<TurnRequestInput, 'unit' | 'voice' | 'language'>;
   /** Of mode `chat`. */
   readonly reply?: Partial<ReplyOptions>;
 }

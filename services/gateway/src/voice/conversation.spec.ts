@@ -211,6 +211,13 @@ describe('a conversation', () => {
       expect(rig.turns).toHaveLength(2);
     });
 
+    it('spoken as the client asks for', async () => {
+      rig.start({ speech: { unit: 'words', language: 'en' } });
+      rig.stop();
+      await rig.final('one');
+      expect(rig.turns[0]?.request).toMatchObject({ unit: 'words', language: 'en' });
+    });
+
     it('mode chat: straight from the audio of the utterance', async () => {
       rig.start({ mode: 'chat', reply: { chunk_size_words: 2 } });
       rig.audio(1000);

@@ -63,7 +63,7 @@ export class Replies {
       tenant: this.#tenant,
       conversation: this.#conversation,
       text: text.slice(0, MAX_TEXT_CHARS),
-      ...(wish.unit && { unit: wish.unit }),
+      ...wish.speech,
     };
     const taker = new TurnTaker(id, {
       event: onEvent,

@@ -29,14 +29,28 @@ function refusal(run: () => unknown): string {
 
 describe('PromptVoiceCodec.decode', () => {
   it.each([
-    [{ type: 'start' }, { mode: 'voice', endpointing: true, reply: {} }],
+    [{ type: 'start' }, { mode: 'voice', endpointing: true, speech: {}, reply: {} }],
     [
       { type: 'start', sample_rate: 8000, mode: 'transcribe', endpointing: false, extra: 1 },
-      { sampleRate: 8000, mode: 'transcribe', endpointing: false, reply: {} },
+      { sampleRate: 8000, mode: 'transcribe', endpointing: false, speech: {}, reply: {} },
+    ],
+    [
+      { type: 'start', unit: 'words', voice: 'kal', language: 'en' },
+      {
+        mode: 'voice',
+        endpointing: true,
+        speech: { unit: 'words', voice: 'kal', language: 'en' },
+        reply: {},
+      },
     ],
     [
       { type: 'start', mode: 'chat', reply_mode: 'transcribe', chunk_size_words: 3 },
-      { mode: 'chat', endpointing: true, reply: { mode: 'transcribe', chunk_size_words: 3 } },
+      {
+        mode: 'chat',
+        endpointing: true,
+        speech: {},
+        reply: { mode: 'transcribe', chunk_size_words: 3 },
+      },
     ],
   ])('reads the start %j', (frame, voice) => {
     expect(decode(frame)).toEqual({ kind: 'start', utteranceId: '', voice });

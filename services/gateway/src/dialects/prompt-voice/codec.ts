@@ -145,13 +145,8 @@ function parse(data: Buffer): VoiceClientFrame {
 function command(frame: VoiceClientFrame): ClientCommand {
   switch (frame.type) {
     case 'start': {
-      const {
-        sample_rate,
-        mode = 'voice',
-        endpointing = true,
-        reply_mode,
-        chunk_size_words,
-      } = frame;
+      const { sample_rate, mode = 'voice', endpointing = true } = frame;
+      const { unit, voice, language, reply_mode, chunk_size_words } = frame;
       return {
         kind: 'start',
         utteranceId: '',
@@ -159,6 +154,11 @@ function command(frame: VoiceClientFrame): ClientCommand {
           mode,
           endpointing,
           ...(sample_rate !== undefined && { sampleRate: sample_rate }),
+          speech: {
+            ...(unit && { unit }),
+            ...(voice && { voice }),
+            ...(language && { language }),
+          },
           reply: {
             ...(reply_mode && { mode: reply_mode }),
             ...(chunk_size_words && { chunk_size_words }),
