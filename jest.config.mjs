@@ -11,8 +11,6 @@ const ALONE = [
 const shared = {
   rootDir: import.meta.dirname,
   testEnvironment: 'node',
-  // How long a test may take tells of the machine: it only ends one that hangs.
-  testTimeout: 20_000,
   testEnvironmentOptions: { customExportConditions: ['source', 'node', 'node-addons'] },
   extensionsToTreatAsEsm: ['.ts'],
   modulePathIgnorePatterns: ['<rootDir>/.*/dist/', '<rootDir>/.cache/'],
@@ -34,6 +32,8 @@ const shared = {
 };
 
 export default {
+  // How long a test takes tells of the machine: this only ends one that hangs.
+  testTimeout: 20_000,
   projects: [
     {
       ...shared,
