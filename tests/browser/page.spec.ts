@@ -181,27 +181,6 @@ describe('the page in a browser, with a voice in its microphone (P52)', () => {
     expect(await page.locator('#link').textContent()).toBe('Connected');
   });
 
-  it('transcribes turn after turn at a lean gateway, without a key (P60)', async () => {
-    const origin = await fleet.addLean();
-    await using visit = await Visit.of(browser);
-    const { page } = visit;
-    await page.goto(origin);
-    await visit.state('ready');
-    expect(await page.getByLabel('Voice', { exact: true }).isDisabled()).toBe(true);
-    await page.getByText('Hands-free').click();
-    await page.getByRole('button', { name: 'Talk' }).click();
-    // Each on a connection of its own.
-    await page.waitForSelector('.turn:nth-child(2)[data-outcome="complete"]');
-    await visit.screenshot('lean');
-    expect(heardOf(QUESTION, (await visit.turn(1)).you)).toBeGreaterThanOrEqual(0.8);
-    expect(heardOf(INTERRUPTION, (await visit.turn(2)).you)).toBeGreaterThanOrEqual(0.8);
-    const { t2 } = await visit.marks();
-    expect([t2?.server, t2?.page]).toEqual(Array(2).fill(expect.stringMatching(/^\d.* m?s$/)));
-    await page.keyboard.press('Escape');
-    await visit.state('complete');
-    expect(visit.complaints).toEqual([]);
-  });
-
   it('says that a key is wrong, and forgets it', async () => {
     await using visit = await Visit.of(browser);
     const { page } = visit;

@@ -14,7 +14,6 @@ type Line = Record<string, unknown>;
 /** What can be started: its entry among the sources, and in a compiled copy (tests/chaos/compile.ts). */
 const ENTRIES = {
   gateway: ['services/gateway/src/main.ts', 'services/gateway/dist/main.js'],
-  lean: ['services/gateway/src/lean-main.ts', 'services/gateway/dist/lean-main.js'],
   'asr-worker': ['services/asr-worker/src/main.ts', 'services/asr-worker/dist/main.js'],
   'llm-tts': ['services/llm-tts/src/main.ts', 'services/llm-tts/dist/main.js'],
   vllm: ['tests/chaos/processes/vllm.ts', 'tests/chaos/processes/vllm.js'],
@@ -42,7 +41,6 @@ export class ServiceProcess implements AsyncDisposable {
         PATH: process.env['PATH'],
         VF_EXIT_WITH_PARENT: '1',
         SERVER_PORT: '0',
-        PORT: '0',
         INTERNAL_PORT: '0',
         WORKER_PORT: '0',
         LLM_TTS_PORT: '0',

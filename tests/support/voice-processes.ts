@@ -8,10 +8,10 @@ const PATIENCE_MS = 60_000;
 /** The fleet as `npm start` has it, each service a process: pocketsphinx hears, the built-in rules answer, flite speaks. */
 export class VoiceProcesses implements AsyncDisposable {
   readonly origin: string;
-  readonly #services: ServiceProcess[];
+  readonly #services: readonly ServiceProcess[];
   readonly #redis: TestRedis;
 
-  private constructor(origin: string, services: ServiceProcess[], redis: TestRedis) {
+  private constructor(origin: string, services: readonly ServiceProcess[], redis: TestRedis) {
     this.origin = origin;
     this.#services = services;
     this.#redis = redis;
@@ -45,19 +45,6 @@ export class VoiceProcesses implements AsyncDisposable {
       await redis.stop();
       throw error;
     }
-  }
-
-  /** A lean gateway for the same worker, which asks nobody for a key. Returns its origin. */
-  async addLean(): Promise<string> {
-    const lean = new ServiceProcess('lean', { REDIS_URL: this.#redis.url, LEAN_OPEN: '1' });
-    this.#services.push(lean);
-    const { port } = await lean.logged('listening');
-    const origin = `http://127.0.0.1:${String(port)}`;
-    const health = async (): Promise<Response> => fetch(`${origin}/health`);
-    const ready = async (): Promise<boolean> =>
-      ((await (await health()).json()) as { model_loaded: boolean }).model_loaded;
-    await until(ready, 'the lean gateway is ready', PATIENCE_MS);
-    return origin;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
