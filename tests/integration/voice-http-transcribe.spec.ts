@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { writeWav } from '@voice-fleet/speech/wav';
@@ -159,6 +160,27 @@ describe('POST /transcribe', () => {
     engine.resume();
     expect((await first).body).toEqual({ transcript: 'w1' });
     expect((await post(fleet, '/transcribe', form(wav([3])))).body).toEqual({ transcript: 'w3' });
+  });
+
+  it('gets its places back from requests in one connection that is lost', async () => {
+    const engine = new ScriptedEngine();
+    fleet = await Fleet.start([engine], { HTTP_RECORDINGS_MAX: '2' });
+    engine.stall();
+    const body = wav([1]);
+    const head = `POST /transcribe HTTP/1.1\r\nhost: a\r\nx-api-key: ${KEY}\r\ncontent-type: audio/wav\r\n`;
+    const request = Buffer.concat([
+      Buffer.from(`${head}content-length: ${body.length}\r\n\r\n`),
+      body,
+    ]);
+    const client = connect(fleet.gateways[0]?.port ?? 0, '127.0.0.1');
+    client.write(Buffer.concat([request, request]));
+    await until(async () => (await openSessions()) === 2, 'both places are taken');
+    client.destroy();
+    engine.resume();
+    await until(
+      async () => (await post(fleet, '/transcribe', form(wav([3])))).status === 200,
+      'there is a place again',
+    );
   });
 
   it('answers 503 with Retry-After when all slots are taken, or there is no worker (P58)', async () => {
