@@ -6,6 +6,7 @@ import {
 } from '@voice-fleet/protocol/chunk';
 import { ERRORS, type ErrorCode, VoiceError } from '@voice-fleet/protocol/errors';
 import { z } from 'zod';
+import { parseLine } from './ndjson.ts';
 
 /** Makes replies straight from audio, one at a time or many. */
 export interface AudioChat {
@@ -40,7 +41,7 @@ async function* chatReply(
     const response = await post(url, wav, options, either);
     for await (const data of eventsOf(response)) {
       if (data === STREAM_END) break;
-      const chunk = ReplyChunk.parse(JSON.parse(data));
+      const chunk = ReplyChunk.parse(parseLine(data));
       // What came before the signal is not read after it.
       signal.throwIfAborted();
       isWhole = chunk.is_final;

@@ -3,6 +3,15 @@ export class NdjsonError extends Error {
   override readonly name = 'NdjsonError';
 }
 
+/** What a line holds. Throws NdjsonError, in which nothing of the line is: `JSON.parse` would quote it, and errors are logged. */
+export function parseLine(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    throw new NdjsonError(`a line of ${line.length} characters is no JSON`);
+  }
+}
+
 /** The lines of a stream of text, without their ends. A line of more than `maxChars` is an error. */
 export async function* ndjsonLines(
   chunks: AsyncIterable<Uint8Array>,

@@ -1,6 +1,6 @@
 import { VoiceError } from '@voice-fleet/protocol/errors';
 import { NDJSON, TURNS_PATH, TurnEvent, type TurnRequestInput } from '@voice-fleet/protocol/turn';
-import { NdjsonError, ndjsonLines } from './ndjson.ts';
+import { NdjsonError, ndjsonLines, parseLine } from './ndjson.ts';
 
 /** A spoken phrase is the longest event; no phrase is minutes long. */
 const MAX_EVENT_CHARS = 4 * 1024 * 1024;
@@ -38,7 +38,7 @@ export class TurnClient implements Turns {
         throw new NdjsonError(`status ${response.status}`);
       }
       for await (const line of ndjsonLines(response.body, MAX_EVENT_CHARS)) {
-        const event = TurnEvent.parse(JSON.parse(line));
+        const event = TurnEvent.parse(parseLine(line));
         complete = event.type === 'complete';
         yield event;
         if (complete) return;
