@@ -11,6 +11,8 @@ export interface SessionSink {
   event(event: SessionEvent): void;
   /** The session is over; the sink closes the connection and then the session. */
   end(reason: CloseReason): void;
+  /** Something is under way for the client that the session knows nothing of: it is not idle. */
+  readonly busy?: boolean;
   /** Stops (true) or resumes (false) reading from the client. */
   holdInput(hold: boolean): void;
   /**

@@ -56,6 +56,7 @@ export class FakeSink implements SessionSink {
   readonly events: SessionEvent[] = [];
   readonly ends: CloseReason[] = [];
   readonly holds: boolean[] = [];
+  busy = false;
   event(event: SessionEvent): void {
     this.events.push(event);
   }

@@ -392,6 +392,18 @@ describe('Session', () => {
       expect(sink.ends).toEqual([{ kind: 'idle' }]);
     });
 
+    it('never counts as idle while what stands before its client is busy, as with a reply', async () => {
+      sink.busy = true;
+      await open({ maxDurationMs: undefined });
+      clock.advance(60_000);
+      expect(sink.ends).toEqual([]);
+      sink.busy = false;
+      clock.advance(9_000);
+      expect(sink.ends).toEqual([]);
+      clock.advance(1_000);
+      expect(sink.ends).toEqual([{ kind: 'idle' }]);
+    });
+
     it('counts an utterance that failed as idle', async () => {
       const session = await open();
       session.apply(start('a'));

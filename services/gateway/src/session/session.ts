@@ -44,7 +44,7 @@ export class Session implements HolderListener {
     this.#links = new LinkHolder({ clock, route: deps.route, listener: this });
     this.#failover = new Failover(clock, limits.failover, (code) => this.#giveUp(code));
     if (deps.restored) this.#restore(deps.restored);
-    this.#watchdog = new Watchdog(clock, limits, () => this.busy, {
+    this.#watchdog = new Watchdog(clock, limits, () => this.busy || sink.busy === true, {
       onLimit: (kind) => sink.end({ kind }),
       onWarning: (usedS, maxS) =>
         sink.event({ kind: 'warning', limit: 'session_seconds', used: usedS, max: maxS }),
