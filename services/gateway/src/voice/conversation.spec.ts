@@ -307,7 +307,7 @@ describe('a conversation', () => {
       rig.audio(200);
       expect(rig.asked).toEqual([]);
       await rig.final('one', 1);
-      expect(rig.asked).toEqual(['start s.2 to 700', 'audio 100', 'audio 100']);
+      expect(rig.asked).toEqual(['start s.2 to 700', 'audio 200']);
     });
 
     it('to nothing, and lets it go with the reply', async () => {

@@ -1,30 +1,31 @@
-/** Of what is said before a final came, no more is kept: 10 s. What is too much is let go, the oldest first. */
-const MAX_BYTES = 320_000;
+import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
+import { ReplayBuffer } from '@voice-fleet/speech/replay-buffer';
 
-/** Audio that nobody can hear yet. */
+/** Of what is said before a final came, no more is kept: 10 s. What is too much is let go, the oldest first. */
+const MAX_SAMPLES = 10 * SAMPLE_RATE;
+
+/** Audio that nobody can hear yet. It is copied, so that many small frames take no more memory than a few large ones. */
 export class HeldAudio {
-  #parts: Buffer[] = [];
-  #bytes = 0;
+  #buffer: ReplayBuffer | undefined;
 
   get empty(): boolean {
-    return this.#bytes === 0;
+    return this.#buffer === undefined;
   }
 
   push(pcm: Buffer): void {
-    this.#parts.push(pcm);
-    this.#bytes += pcm.length;
-    while (this.#bytes > MAX_BYTES) this.#bytes -= this.#parts.shift()?.length ?? 0;
+    if (pcm.length === 0) return;
+    this.#buffer ??= new ReplayBuffer(MAX_SAMPLES, 0);
+    this.#buffer.append(pcm);
   }
 
   /** All of it, once. */
   take(): readonly Buffer[] {
-    const parts = this.#parts;
+    const parts = [...(this.#buffer?.pieces(0) ?? [])];
     this.clear();
     return parts;
   }
 
   clear(): void {
-    this.#parts = [];
-    this.#bytes = 0;
+    this.#buffer = undefined;
   }
 }

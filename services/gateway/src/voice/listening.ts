@@ -1,7 +1,11 @@
 import type { ClientCommand } from '@voice-fleet/protocol/session';
+import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import type { Session } from '../session/session.ts';
 import type { Capture } from './capture.ts';
 import { HeldAudio } from './held-audio.ts';
+
+/** While nobody is heard no more is kept: 60 s, as much as a worker may have to hear again before it hears the speaker. */
+const MAX_UNHEARD_BYTES = 60 * SAMPLE_RATE * BYTES_PER_SAMPLE;
 
 /** The part of a session that a pipeline uses. */
 export type VoiceSession = Pick<Session, 'id' | 'apply' | 'perform' | 'finish' | 'drop' | 'totals'>;
@@ -48,6 +52,8 @@ export class Listening {
     const next = this.#next ?? this.#open();
     this.#session.apply(command);
     next.add(command.pcm);
+    // Seldom, as it costs as much as is kept.
+    if (next.bytes > 2 * MAX_UNHEARD_BYTES) next.keepLast(MAX_UNHEARD_BYTES);
   }
 
   /** It failed, and is not tried again in this reply. */
