@@ -3,7 +3,7 @@ import { readWav } from '@voice-fleet/speech/wav';
 import { range, silence, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { lastText, tokensOf } from '@voice-fleet/testkit/fake-openai/fake-chat';
 import { FakeSpeech } from '@voice-fleet/testkit/fake-openai/fake-speech';
-import { Fleet } from '../support/fleet.ts';
+import { Fleet, KEY } from '../support/fleet.ts';
 import { quickest } from '../support/quickest.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { Turns } from '../support/turns.ts';
@@ -257,6 +257,29 @@ describe('a turn through /ws', () => {
 });
 
 describe('a speaker who cuts in', () => {
+  it('is billed for what was said before the final, though no frame follows it', async () => {
+    const socket = await fleet.voice();
+    turns.chat.next({ tokens: tokensOf('Yes.') });
+    socket.say(speak(range(1, 3)));
+    // In the same burst: the final cannot have come yet.
+    const held = silence(800);
+    socket.speak(held);
+    await socket.next('tts_complete');
+    await socket.settled();
+    socket.terminate();
+    const accepted = (): unknown =>
+      fleet.logged.find(({ event }) => event === 'session_ended')?.['acceptedSamples'];
+    await until(() => accepted() !== undefined, 'the session ended');
+    expect(accepted()).toBe((speak(range(1, 3)).length + held.length) / 2);
+    const url = `http://127.0.0.1:${fleet.gateways[0]?.port}/v1/usage`;
+    const booked = async (): Promise<unknown> => {
+      const response = await fetch(url, { headers: { 'X-API-Key': KEY } });
+      const { rows } = (await response.json()) as { rows: { audio_samples: number }[] };
+      return rows[0]?.audio_samples;
+    };
+    await until(async () => (await booked()) === accepted(), 'all of it is booked');
+  });
+
   it('stops the reply, and is heard from the first word on', async () => {
     const socket = await fleet.voice();
     turns.chat.next({

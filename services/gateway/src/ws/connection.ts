@@ -320,12 +320,11 @@ export class Connection implements SessionSink, UsageOwner {
     // First of all: what its worker still says must not be in the last save without having been sent.
     const stopped = this.#pipeline?.stop();
     const closed = this.#session?.close();
-    if (reason.kind === 'resumed-elsewhere') this.#journal?.stop();
-    else if (this.#journal) {
-      const own = await this.#journal.close();
-      // What could not be saved is booked all the same, unless the session goes on elsewhere.
-      if (own && this.#session) this.#usage?.accepted(this.#session.recordedSamples);
-    }
+    let own = reason.kind !== 'resumed-elsewhere';
+    if (!own) this.#journal?.stop();
+    else if (this.#journal) own = await this.#journal.close();
+    // What could not be saved, or was heard since the last frame, is booked all the same, unless it goes on elsewhere.
+    if (own && this.#session) this.#usage?.accepted(this.#session.recordedSamples);
     this.#outbox.flushAll();
     const { code, reason: text } = this.#codec.close(reason);
     this.#socket.close(code, clipReason(text));
