@@ -50,7 +50,7 @@ export class Capture {
   }
 
   /** What fits of a frame into an utterance of `maxMs`. */
-  fit(pcm: Buffer, maxMs: number): Buffer {
+  clip(pcm: Buffer, maxMs: number): Buffer {
     const room = Math.floor(maxMs * BYTES_PER_MS * SLACK) - this.bytes;
     return pcm.length <= room ? pcm : pcm.subarray(0, room - (room % BYTES_PER_SAMPLE));
   }

@@ -191,7 +191,7 @@ export class Conversation {
 
   #hear(capture: Capture, command: Audio): void {
     const { maxUtteranceMs } = this.#deps.settings;
-    const pcm = capture.fit(command.pcm, maxUtteranceMs);
+    const pcm = capture.clip(command.pcm, maxUtteranceMs);
     this.#session.apply(pcm === command.pcm ? command : { ...command, pcm });
     this.#teller.stamp(capture, 't0');
     capture.add(pcm);

@@ -16,7 +16,7 @@ import type {
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { deltas } from '../../voice/latency.ts';
 import type { DialectCodec } from '../dialect.ts';
-import { assertFlat } from '../flat-json.ts';
+import { parseFlat } from '../flat-json.ts';
 
 /** What is said of our errors; all that is not here is INTERNAL. */
 const ERROR_CODES: Partial<Record<ErrorCode, VoiceErrorCode>> = {
@@ -121,13 +121,7 @@ function closeCode(code: ErrorCode): number {
 }
 
 function parse(data: Buffer): VoiceClientFrame {
-  assertFlat(data);
-  let value: unknown;
-  try {
-    value = JSON.parse(data.toString());
-  } catch {
-    throw new VoiceError('invalid_message', { message: 'The message is not valid JSON.' });
-  }
+  const value = parseFlat(data);
   const result = VoiceClientFrame.safeParse(value);
   if (result.success) return result.data;
   const type = (value as { type?: unknown } | null)?.type;

@@ -15,7 +15,7 @@ import {
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { z } from 'zod';
 import type { DialectCodec } from '../dialect.ts';
-import { assertFlat } from '../flat-json.ts';
+import { parseFlat } from '../flat-json.ts';
 import { decodePcm } from '../pcm-base64.ts';
 import { AppendTemplate, type Ids } from './append-template.ts';
 
@@ -296,13 +296,7 @@ function text(value: unknown): string | undefined {
 }
 
 function parseEnvelope(data: Buffer): YapEnvelope {
-  assertFlat(data);
-  let value: unknown;
-  try {
-    value = JSON.parse(data.toString());
-  } catch {
-    throw new VoiceError('invalid_message', { message: 'The message is not valid JSON.' });
-  }
+  const value = parseFlat(data);
   const result = YapEnvelope.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
