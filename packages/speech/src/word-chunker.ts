@@ -3,6 +3,9 @@ import { splitWord } from './words.ts';
 const DEFAULT_SIZE = 4;
 const DEFAULT_TIMEOUT_MS = 200;
 const CLAUSE_END = /[.?!,;:。！？，、][\p{Pe}\p{Pf}"'*_]*$/u;
+/** Of scripts with spaces; those without are cut anywhere. */
+const WITHIN_WORD = /^[\x21-\x7e]+$/u;
+const ENDS_IN_WORD = /[\x21-\x7e]$/u;
 const CONJUNCTION = /^\s*(?:and|but|so)$/iu;
 
 /**
@@ -19,6 +22,8 @@ export class WordChunker {
   /** Those in what waits. */
   #words: readonly string[] = [];
   #lastMs = 0;
+  /** What came last ends within a word. */
+  #amidWord = false;
 
   constructor(options: { readonly size?: number; readonly timeoutMs?: number } = {}) {
     this.#size = options.size ?? DEFAULT_SIZE;
@@ -27,8 +32,12 @@ export class WordChunker {
 
   /** The chunks that are whole with this token. */
   push(text: string, nowMs: number): string[] {
+    const goesOn = this.#amidWord && WITHIN_WORD.test(text);
     this.#pending += text;
     this.#lastMs = nowMs;
+    this.#amidWord = ENDS_IN_WORD.test(text);
+    // A word that grows makes none whole. Looking at all of it each time would take time that grows with its square.
+    if (goesOn) return [];
     // White space ends no word that was not one already, and models that have lost their way send nothing else.
     if (text.trim() === '') return [];
     const words = wordsOf(this.#pending);
@@ -63,6 +72,7 @@ export class WordChunker {
     const rest = this.#pending;
     this.#pending = '';
     this.#words = [];
+    this.#amidWord = false;
     return rest.trim() === '' ? undefined : rest;
   }
 
