@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -46,6 +47,9 @@ export async function compileServices(): Promise<Compiled> {
       const folder = join(root, group, name);
       await compile(join(REPO, group, name, 'src'), join(folder, 'dist'));
       await cp(join(REPO, group, name, 'package.json'), join(folder, 'package.json'));
+      // Served as it is written, from beside the programs.
+      const pages = join(REPO, group, name, 'public');
+      if (existsSync(pages)) await cp(pages, join(folder, 'public'), { recursive: true });
       // As npm links them: a package is named like its folder.
       await symlink(folder, join(root, 'node_modules/@voice-fleet', name));
     }

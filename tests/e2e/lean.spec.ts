@@ -40,7 +40,7 @@ describe('npm run lean', () => {
         model: 'tiny',
         partials: true,
       });
-      expect(await (await fetch(url)).text()).toContain('<title>Speech to text</title>');
+      expect(await (await fetch(url)).text()).toContain('<title>Voice fleet</title>');
       const empty = await fetch(`${url}/transcribe`, { method: 'POST' });
       expect(empty.status).toBe(400);
       const socket = new LeanSocket(`ws://127.0.0.1:${started.port}/ws`);
