@@ -56,7 +56,7 @@ describe('C12: a model that hangs', () => {
         error: 'The reply took too long.',
       });
       // Timers may come a millisecond early.
-      expect(last?.processing_time_ms).toBeGreaterThan(590);
+      expect(last?.processing_time_ms).toBeGreaterThanOrEqual(599);
       expect(last?.processing_time_ms).toBeLessThan(1_000);
       await rig.chat.last.exchange.closed;
       expect(rig.chat.last.exchange.abortedMs).toBeDefined();
