@@ -39,7 +39,7 @@ export default [
     rules: forbid('@voice-fleet/*', '@nestjs/*', 'ioredis'),
   },
   {
-    files: ['packages/{fleet,client,testkit}/src/**/*.ts'],
+    files: ['packages/{fleet,client,testkit,media,jobs}/src/**/*.ts'],
     rules: forbid(
       '@nestjs/*',
       '@voice-fleet/gateway/*',

@@ -1,5 +1,6 @@
 import type { ReplyChunk, ReplyOptions } from './chunk.ts';
 import type { VoiceError } from './errors.ts';
+import type { LinkWord } from './link.ts';
 import type { TurnRequestInput } from './turn.ts';
 
 /** What every dialect decodes its frames to. `audio` is the hot path: `pcm` is PCM16 LE, mono, 16 kHz. */
@@ -12,7 +13,74 @@ export type ClientCommand =
   | { kind: 'cancel'; reason: string }
   | { kind: 'ping' }
   | { kind: 'ignore' }
-  | { kind: 'end' };
+  | { kind: 'end' }
+  | ListenCommand;
+
+/** What only listening sessions take: their audio comes without end, and is cut into utterances here. `finalize` ends the open one. */
+export type ListenCommand =
+  /** How audio is cut from now on; answered by `listening`. */
+  | { kind: 'listen'; options: ListenOptions }
+  /** The audio of the open utterance is let go; answered by `cleared`. */
+  | { kind: 'clear' }
+  /** No more audio comes: what is open is transcribed, then `ended` is told and the connection closed. */
+  | { kind: 'finish' }
+  /** One frame that means several things, in order. None of them is `several`. */
+  | { kind: 'several'; commands: readonly ClientCommand[] }
+  | AgentCommand;
+
+/** How a listening session cuts its audio into utterances, and what it makes of them. Each `listen` says all of it. */
+export interface ListenOptions {
+  /** Name as the client gave it; absent: whatever is served. */
+  readonly model?: string;
+  /** ISO 639-1, of the speaker. */
+  readonly language?: string;
+  /** An utterance ends when its speaker has been silent for `silenceMs`. Absent: the client alone ends utterances. */
+  readonly endpointing?: { readonly silenceMs: number };
+  /** An utterance as long as this is ended, and the next goes on where it was cut. Absent: as long as the server's limit. */
+  readonly maxUtteranceMs?: number;
+  /** `quiet` is told when so long nothing was said after an utterance. Absent: never. */
+  readonly quietMs?: number;
+  /** Delay of the transcript behind the audio that the client would like, if a pool serves it. */
+  readonly delayMs?: number;
+  /** Utterances are answered. Absent: they are transcribed alone. */
+  readonly agent?: AgentOptions;
+}
+
+/** Of sessions whose utterances are answered. */
+export interface AgentOptions {
+  readonly instructions?: string;
+  readonly voice?: string;
+  /** False: tokens alone. */
+  readonly speak: boolean;
+  /** An utterance is answered when it has ended; else only on `respond`. */
+  readonly autoRespond: boolean;
+  /** A speaker who is heard during a reply ends it. */
+  readonly bargeIn: boolean;
+}
+
+/** What only sessions take whose utterances are answered. */
+export type AgentCommand =
+  /** Answers what was said last. `options` hold for this reply. */
+  | { kind: 'respond'; options?: Partial<Pick<AgentOptions, 'instructions' | 'speak' | 'voice'>> }
+  | { kind: 'stop-reply' }
+  /** Only so much of a spoken item was heard: the rest is forgotten. Answered by `item-truncated`. */
+  | { kind: 'truncate-item'; itemId: string; audioMs: number }
+  /** Answered by `item-added`. */
+  | { kind: 'add-item'; item: ConversationItem; previousId: string | undefined }
+  | { kind: 'delete-item'; itemId: string }
+  /** Answered by `item`. */
+  | { kind: 'retrieve-item'; itemId: string };
+
+/** One thing said in a conversation, or written. */
+export interface ConversationItem {
+  readonly id: string;
+  readonly role: 'user' | 'assistant' | 'system';
+  readonly text: string;
+  /** It was spoken, not written. */
+  readonly spoken: boolean;
+  /** False: it was cut off. */
+  readonly complete: boolean;
+}
 
 /** What a client asks of a voice pipeline, which names its utterances itself. */
 export interface VoiceStart {
@@ -64,7 +132,73 @@ export type SessionEvent =
   | { kind: 'pong' }
   | { kind: 'ended' }
   | { kind: 'error'; error: VoiceError; utteranceId?: string }
-  | VoiceEvent;
+  | VoiceEvent
+  | ListenEvent
+  | AgentEvent;
+
+/**
+ * What only listening sessions tell, instead of `partial`, `final` and errors of an utterance. Samples are on the session
+ * clock: sample 0 is the first audio sample of the session. Of one utterance come, in this order: `speech-began` (with
+ * endpointing alone, and not before a speaker is heard), `heard` any number of times, `speech-ended` (with endpointing alone),
+ * `committed`, more `heard`, and one of `transcribed` and `failed`.
+ */
+export type ListenEvent =
+  /** Answers `listen`: what is in force now. */
+  | { kind: 'listening'; session: SessionInfo; options: ListenOptions }
+  | { kind: 'speech-began'; utteranceId: string; sample: number }
+  /** Nothing was said since `sample`. */
+  | { kind: 'speech-ended'; utteranceId: string; sample: number }
+  /** No more audio belongs to it. It is made of the samples from `fromSample` up to `toSample`. */
+  | {
+      kind: 'committed';
+      utteranceId: string;
+      fromSample: number;
+      toSample: number;
+      cause: CommitCause;
+    }
+  /** `words` are settled since the last `heard`, maybe none; `tail` is the engine's present guess at what follows. */
+  | { kind: 'heard'; utteranceId: string; words: readonly LinkWord[]; tail: string }
+  /** `words` are all of the utterance. */
+  | {
+      kind: 'transcribed';
+      utteranceId: string;
+      text: string;
+      words: readonly LinkWord[];
+      usage: Usage;
+    }
+  /** It comes to nothing; the session goes on. */
+  | { kind: 'failed'; utteranceId: string; error: VoiceError }
+  /** `utteranceId`: whose audio was let go, if there was any. */
+  | { kind: 'cleared'; utteranceId: string | undefined }
+  /** Nothing was said for `quietMs` since `sample`, where the last word ended. Once after each utterance with words. */
+  | { kind: 'quiet'; sample: number };
+
+/** Why an utterance of a listening session has ended: its speaker's silence, its length, or its client. */
+export type CommitCause = 'endpoint' | 'length' | 'client' | 'finish';
+
+/**
+ * What only sessions tell whose utterances are answered. Of one reply come, in this order: `reply-began`; `token` and
+ * `speech` with the reply's id as their `utteranceId`; `reply-ended`.
+ */
+export type AgentEvent =
+  /** `afterId`: the item that it answers. */
+  | { kind: 'reply-began'; replyId: string; itemId: string; afterId: string | undefined }
+  /** `text`: all of the reply, as far as it came. */
+  | {
+      kind: 'reply-ended';
+      replyId: string;
+      itemId: string;
+      text: string;
+      outcome: ReplyOutcome;
+      error?: VoiceError;
+    }
+  | { kind: 'item-added'; item: ConversationItem; previousId: string | undefined }
+  | { kind: 'item-truncated'; itemId: string; audioMs: number }
+  | { kind: 'item-deleted'; itemId: string }
+  | { kind: 'item'; item: ConversationItem };
+
+/** `cancelled`: by the client; `interrupted`: by a speaker. */
+export type ReplyOutcome = 'completed' | 'cancelled' | 'interrupted' | 'failed';
 
 /** What only sessions of a voice pipeline tell: they replace `partial` by `transcript`, and go on after `final`. */
 export type VoiceEvent =

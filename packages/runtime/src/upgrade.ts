@@ -28,6 +28,12 @@ export function requestPath(request: IncomingMessage): string {
   return end < 0 ? url : url.slice(0, end);
 }
 
+/** Query of a request; it may hold a key. */
+export function requestQuery({ url = '/' }: IncomingMessage): URLSearchParams {
+  const start = url.indexOf('?');
+  return new URLSearchParams(start < 0 ? '' : url.slice(start + 1));
+}
+
 /** Answers an upgrade with plain HTTP and closes its socket. */
 export function refuseUpgrade(socket: Duplex, status: string, message: string): void {
   endWith(socket, status, { error: message });

@@ -219,7 +219,7 @@ export async function startGateway(
   useJsonBodies(app);
   const http = app.getHttpServer() as Server;
   app.useWebSocketAdapter(
-    new VoiceAdapter(app, { http, maxMessageBytes: config.maxMessageBytes, gate }),
+    new VoiceAdapter(app, { http, maxMessageBytes: config.maxMessageBytes, gate, dialects }),
   );
   await app.listen(config.port, config.host);
   const internal = await startInternalServer({

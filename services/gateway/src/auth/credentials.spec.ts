@@ -1,5 +1,5 @@
-import { expect, it } from '@jest/globals';
-import { credentialOf } from './credentials.ts';
+import { describe, expect, it } from '@jest/globals';
+import { credentialOf, credentialOfUpgrade } from './credentials.ts';
 
 it.each([
   [{ 'x-api-key': 'a' }, 'a'],
@@ -13,4 +13,31 @@ it.each([
   [{}, ''],
 ])('finds the key of %j', (headers, key) => {
   expect(credentialOf(headers)).toBe(key);
+});
+
+describe('credentialOfUpgrade', () => {
+  it.each([
+    [{ authorization: 'Bearer k' }],
+    [{ authorization: 'Token k' }],
+    [{ authorization: 'k' }],
+    [{ 'x-api-key': 'k' }],
+    [{ 'xi-api-key': 'k' }],
+    [{ 'api-key': 'k' }],
+    [{ 'sec-websocket-protocol': 'token, k' }],
+    [{ 'sec-websocket-protocol': 'bearer,k' }],
+    [{ 'sec-websocket-protocol': 'realtime, openai-insecure-api-key.k, openai-project.p' }],
+  ])('finds the key in %j', (headers) => {
+    expect(credentialOfUpgrade(new URLSearchParams('token=q'), headers)).toBe('k');
+  });
+
+  it.each(['token=k', 'api_key=k'])('finds it in ?%s', (query) => {
+    expect(credentialOfUpgrade(new URLSearchParams(query), {})).toBe('k');
+  });
+
+  it.each([[{}], [{ authorization: 'Basic a b' }], [{ 'sec-websocket-protocol': 'token' }]])(
+    'finds none in %j',
+    (headers) => {
+      expect(credentialOfUpgrade(new URLSearchParams(), headers)).toBe('');
+    },
+  );
 });

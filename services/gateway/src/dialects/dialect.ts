@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { ErrorCode } from '@voice-fleet/protocol/errors';
+import type { ErrorCode, VoiceError } from '@voice-fleet/protocol/errors';
 import type { ClientCommand, CloseReason, SessionEvent } from '@voice-fleet/protocol/session';
 
 /** What a client says of itself before its first frame. */
@@ -14,10 +14,15 @@ export interface Handshake {
   readonly resume?: { readonly token: string; readonly lastSeq: number };
   /** How long the client is willing to wait in line, seeing its place; 0: not at all. */
   readonly waitMs: number;
+  /** Name of the model that the client asks for, if it names one before its first frame. */
+  readonly model?: string;
 }
 
-/** `voice`: utterances are answered. `lean`: one utterance is told in two stages. */
-export type PipelineKind = 'voice' | 'lean';
+/**
+ * `voice`: utterances are answered. `lean`: one utterance is told in two stages. `listen`: audio without end is cut into
+ * utterances, which may be answered.
+ */
+export type PipelineKind = 'voice' | 'lean' | 'listen';
 
 /** A wire protocol of clients: its paths, how it carries a key, and its codec. Data and pure functions only. */
 export interface Dialect {
@@ -35,12 +40,24 @@ export interface Dialect {
   readonly refuses?: ErrorCode;
   /** Its codec bounds its frames itself. */
   readonly boundsFrames?: boolean;
+  /** Of the subprotocols that a client offers the first of these is chosen. None of them holds a key. */
+  readonly subprotocols?: readonly string[];
+  /** Throws VoiceError for a request that the protocol does not allow: it is refused with that error's status. */
   handshake(query: URLSearchParams, headers: IncomingHttpHeaders): Handshake;
-  /** One for each connection; it may remember ids between frames. */
-  codec(): DialectCodec;
+  /** Body and further headers of a refused upgrade. Absent: the body of all HTTP errors. */
+  refusal?(error: VoiceError, requestId: string): DialectRefusal;
+  /** One for each connection, with the request it began with; it may remember ids between frames. */
+  codec(query: URLSearchParams, headers: IncomingHttpHeaders): DialectCodec;
+}
+
+export interface DialectRefusal {
+  readonly body: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface DialectCodec {
+  /** What the client has asked for with its request, done as soon as it was greeted. */
+  readonly opening?: ClientCommand;
   /** Throws VoiceError for a frame that the protocol does not allow. */
   decode(data: Buffer, isBinary: boolean): ClientCommand;
   /** Text frames in order; none when the dialect has no such event. */

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { decodeRecording } from '@voice-fleet/media/decode-recording';
 import { credentialOf } from '../auth/credentials.ts';
-import { decodeRecording } from '../voice/decode-recording.ts';
 import type { Transcriber, Transcription } from '../voice/transcriber.ts';
 import type { RecordingSettings } from './recording-env.ts';
 import type { RequestSlots } from './request-slots.ts';

@@ -66,12 +66,11 @@ export class Session implements HolderListener {
 
   /** What another gateway needs to go on from here, apart from `text`. */
   snapshot(): SessionSnapshot {
-    const { utterances } = this.totals;
     const utterance = this.#slot.busy;
     return {
       model: this.#info?.model ?? '',
       createdAtMs: this.#createdAtMs,
-      utterances,
+      utterances: this.totals.utterances,
       acceptedSamples: this.recordedSamples,
       ...(utterance && { utterance: utterance.snapshot() }),
     };
@@ -152,6 +151,8 @@ export class Session implements HolderListener {
         this.drop();
         this.#emit({ kind: 'ended' });
         return this.#deps.sink.end({ kind: 'ended' });
+      default: // For a pipeline, and this dialect has none that knows it.
+        throw new VoiceError('unknown_message_type');
     }
   }
 

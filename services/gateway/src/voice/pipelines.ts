@@ -2,6 +2,7 @@ import type { PipelineKind } from '../dialects/dialect.ts';
 import type { LeanSettings } from '../lean/lean-env.ts';
 import { type LeanDeps, LeanPipeline } from '../lean/lean-pipeline.ts';
 import { TranscriptFiles } from '../lean/transcript-files.ts';
+import { ListenPipeline } from '../listen/listen-pipeline.ts';
 import type { SessionSink } from '../session/session-deps.ts';
 import type { Pipeline } from '../ws/pipeline.ts';
 import { audioChatAt } from './audio-chat-client.ts';
@@ -37,6 +38,8 @@ export function pipelines(
         return new VoicePipeline(sink, voice);
       case 'lean':
         return new LeanPipeline(sink, leanDeps);
+      case 'listen':
+        return new ListenPipeline(sink);
     }
   };
 }

@@ -1,9 +1,14 @@
 import type { IncomingMessage } from 'node:http';
 import type { Principal } from '@voice-fleet/fleet/tenant';
 import { VoiceError } from '@voice-fleet/protocol/errors';
-import type { CloseReason, ResumedUtterance, SessionEvent } from '@voice-fleet/protocol/session';
+import type {
+  ClientCommand,
+  CloseReason,
+  ResumedUtterance,
+  SessionEvent,
+} from '@voice-fleet/protocol/session';
 import type { Clock, Timer } from '@voice-fleet/runtime/clock';
-import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
+import { requestQuery } from '@voice-fleet/runtime/upgrade';
 import type { Logger } from '@voice-fleet/telemetry/logger';
 import type { WebSocket } from 'ws';
 import { type AdmissionOutcome, admissionOutcome } from '../admission-outcome.ts';
@@ -15,6 +20,7 @@ import type { SessionSink } from '../session/session-deps.ts';
 import type { SessionUsage, UsageOwner } from '../usage/session-usage.ts';
 import type { Admission, Admitted } from './admission.ts';
 import { clipReason, isResumable } from './close-reason.ts';
+import { ConnectionBooks } from './connection-books.ts';
 import { EarlyFrames } from './early-frames.ts';
 import { Inflow } from './inflow.ts';
 import type { Journal } from './journal.ts';
@@ -45,22 +51,21 @@ export interface ConnectionDeps {
 export class Connection implements SessionSink, UsageOwner {
   readonly #socket: WebSocket;
   readonly #dialect: Dialect;
+  readonly #request: IncomingMessage;
   readonly #deps: ConnectionDeps;
   readonly #codec: DialectCodec;
   readonly #outbox: Outbox;
   readonly #inflow: Inflow;
   readonly #early: EarlyFrames;
-  readonly #audioSeconds: { inc(seconds: number): void };
+  readonly #books: ConnectionBooks;
   readonly #closed: Promise<void>;
   readonly #pipeline: Pipeline | undefined;
-  #log: Logger;
   #session: Session | undefined;
   #admitted: Admitted | undefined;
   #usage: SessionUsage | undefined;
   #journal: Journal | undefined;
   #acks = false;
   #heartbeat: Timer | undefined;
-  #admittedMs = 0;
   #heard = true;
   /** Its client has sent a frame after the greeting, so it has got that. */
   #spoken = false;
@@ -68,13 +73,13 @@ export class Connection implements SessionSink, UsageOwner {
   #ended: CloseReason | undefined;
   #sessionClosed: Promise<void> = Promise.resolve();
 
-  constructor(socket: WebSocket, dialect: Dialect, deps: ConnectionDeps) {
+  constructor(socket: WebSocket, dialect: Dialect, request: IncomingMessage, deps: ConnectionDeps) {
     this.#socket = socket;
     this.#dialect = dialect;
+    this.#request = request;
     this.#deps = deps;
-    this.#codec = dialect.codec();
-    this.#log = deps.log.child({ protocol: dialect.name });
-    this.#audioSeconds = deps.metrics.audioSeconds.labels(dialect.name);
+    this.#codec = dialect.codec(requestQuery(request), request.headers);
+    this.#books = new ConnectionBooks(dialect.name, deps);
     this.#inflow = new Inflow(socket, {
       clock: deps.clock,
       bytesPerS: deps.maxBytesPerS,
@@ -117,16 +122,15 @@ export class Connection implements SessionSink, UsageOwner {
   }
 
   /** Key, limits, slot, worker, greeting; then frames flow. Settles when admitted or refused; never rejects. */
-  async admit(request: IncomingMessage): Promise<void> {
+  async admit(): Promise<void> {
+    const request = this.#request;
     const { admission, clock, metrics, gate } = this.#deps;
     const startedMs = clock.now();
     this.#inflow.watch(request.socket);
-    const count = (outcome: AdmissionOutcome): void =>
-      metrics.admissions.labels(this.#dialect.name, outcome).inc();
+    const count = (outcome: AdmissionOutcome): void => this.#books.admission(outcome);
     try {
       if (this.#dialect.refuses) throw new VoiceError(this.#dialect.refuses);
-      const url = new URL(request.url ?? '/', 'ws://gateway');
-      const handshake = this.#dialect.handshake(url.searchParams, request.headers);
+      const handshake = this.#dialect.handshake(requestQuery(request), request.headers);
       // A slot was free before the upgrade. If it is gone, the client has no way to hear so but to be cut off: it waits.
       const waitMs =
         this.#dialect.admission === 'upgrade' ? Number.POSITIVE_INFINITY : handshake.waitMs;
@@ -153,9 +157,7 @@ export class Connection implements SessionSink, UsageOwner {
   }
 
   event(event: SessionEvent): void {
-    if (event.kind === 'error') this.#deps.metrics.errors.labels(event.error.code).inc();
-    else if (event.kind === 'dropped')
-      this.#deps.metrics.droppedAudioSeconds.inc(event.samples / SAMPLE_RATE);
+    this.#books.told(event);
     if (this.#ended) return;
     if (this.#journal) this.#journal.write(this.#codec.encode(event));
     else this.#outbox.send(event);
@@ -170,7 +172,7 @@ export class Connection implements SessionSink, UsageOwner {
   }
 
   fail(thrown: unknown): void {
-    if (!(thrown instanceof VoiceError)) this.#log.error({ event: 'error', err: thrown });
+    if (!(thrown instanceof VoiceError)) this.#books.log.error({ event: 'error', err: thrown });
     const error =
       thrown instanceof VoiceError ? thrown : new VoiceError('internal', { cause: thrown });
     this.event({ kind: 'error', error });
@@ -193,14 +195,11 @@ export class Connection implements SessionSink, UsageOwner {
   }
 
   workerLost(cause: string): void {
-    this.#deps.metrics.workersLost.inc();
-    this.#log.warn({ event: 'worker_lost', cause });
+    this.#books.workerLost(cause);
   }
 
   moved(cause: MoveCause, tookMs: number): void {
-    this.#deps.metrics.moves.labels(cause).inc();
-    this.#deps.metrics.moveSeconds.observe(tookMs / 1000);
-    this.#log.info({ event: 'session_moved', cause, tookMs });
+    this.#books.moved(cause, tookMs);
   }
 
   /** Tells the client to go elsewhere. One that can resume goes at once, others when their utterance is over, or in time. */
@@ -224,22 +223,18 @@ export class Connection implements SessionSink, UsageOwner {
 
   #hold(session: Session, { tenantId }: Principal): void {
     this.#session = session;
-    this.#log = this.#log.child({ sid: session.id });
-    this.#pipeline?.attach(session, { tenantId, log: this.#log });
+    this.#books.named(session.id);
+    this.#pipeline?.attach(session, { tenantId, log: this.#books.log });
     // Its client has gone while its key was looked up.
     if (this.#ended) this.#sessionClosed = session.close();
   }
 
   #begin(admitted: Admitted): void {
-    const { clock, metrics } = this.#deps;
     const { session, info, record, principal } = admitted;
     this.#admitted = admitted;
-    this.#admittedMs = clock.now();
-    metrics.sessionsActive.labels(this.#dialect.name).inc();
     this.#usage = this.#deps.usage(admitted, this);
-    const { tenantId: tenant, keyId: key } = principal;
     const resumed = record?.resumed;
-    this.#log.info({ event: 'session_started', tenant, key, resumed: resumed !== undefined });
+    this.#books.begun(principal, resumed !== undefined);
     if (resumed) this.#codec.recall?.(resumed.codec);
     this.#journal = record?.journal({
       codec: this.#codec,
@@ -258,6 +253,8 @@ export class Connection implements SessionSink, UsageOwner {
     }
     const { crowd } = admitted;
     if (crowd) this.event({ kind: 'warning', limit: 'concurrent_sessions', ...crowd });
+    const { opening } = this.#codec;
+    if (opening !== undefined) this.#take(session, opening);
     for (const { data, isBinary } of this.#early.take()) this.#onFrame(session, data, isBinary);
   }
 
@@ -268,15 +265,19 @@ export class Connection implements SessionSink, UsageOwner {
       const { maxMessageBytes: max_bytes } = this.#deps;
       if (data.length > max_bytes && !this.#dialect.boundsFrames)
         throw new VoiceError('message_too_large', { details: { max_bytes } });
-      const before = session.recordedSamples;
-      (this.#pipeline ?? session).apply(this.#codec.decode(data, isBinary));
-      const accepted = session.recordedSamples - before;
-      if (accepted === 0) return;
-      this.#audioSeconds.inc(accepted / SAMPLE_RATE);
-      if (this.#journal === undefined) this.#usage?.accepted(session.recordedSamples);
+      this.#take(session, this.#codec.decode(data, isBinary));
     } catch (error) {
       this.fail(error);
     }
+  }
+
+  #take(session: Session, command: ClientCommand): void {
+    const before = session.recordedSamples;
+    (this.#pipeline ?? session).apply(command);
+    const accepted = session.recordedSamples - before;
+    if (accepted === 0) return;
+    this.#books.accepted(accepted);
+    if (this.#journal === undefined) this.#usage?.accepted(session.recordedSamples);
   }
 
   #onSaved(acceptedSample: number, keep: ResumedUtterance | undefined): void {
@@ -309,7 +310,7 @@ export class Connection implements SessionSink, UsageOwner {
 
   /** A frame that breaks the WebSocket protocol or its limits: `ws` has closed the socket, with its own code. */
   #onSocketError(code: string | undefined): void {
-    this.#log.debug({ event: 'socket_error', code });
+    this.#books.log.debug({ event: 'socket_error', code });
     if (code?.startsWith('WS_ERR'))
       this.end({ kind: 'error', error: new VoiceError('invalid_message') });
   }
@@ -338,12 +339,6 @@ export class Connection implements SessionSink, UsageOwner {
     const reason = this.#ended?.kind ?? 'client';
     if (!this.#ended) this.end({ kind: 'gone' });
     const session = this.#admitted?.session;
-    if (session === undefined) return;
-    const { metrics, clock } = this.#deps;
-    const durationS = (clock.now() - this.#admittedMs) / 1000;
-    metrics.sessionsActive.labels(this.#dialect.name).dec();
-    metrics.sessionSeconds.labels(reason).observe(durationS);
-    const { totals } = session;
-    this.#log.info({ event: 'session_ended', code, initiator, reason, durationS, ...totals });
+    if (session) this.#books.ended({ code, initiator, reason, totals: session.totals });
   }
 }

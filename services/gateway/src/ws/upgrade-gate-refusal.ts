@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import type { VoiceError } from '@voice-fleet/protocol/errors';
 import type { UpgradeRefusal } from '@voice-fleet/runtime/upgrade';
+import type { Dialect } from '../dialects/dialect.ts';
 import type { HttpErrorBody } from '../http/error.filter.ts';
 
 /** Why an upgrade was answered with anything but 101. */
@@ -27,19 +29,27 @@ export function refusalReason({ code, status }: VoiceError): UpgradeRefusalReaso
   return status === 503 ? 'unavailable' : 'error';
 }
 
-/** The error in the form of all HTTP errors. Those that may pass say when: spread out, so that not all come back at once. */
-export function upgradeRefusal(error: VoiceError, random: () => number): UpgradeRefusal {
+/** The error in the form of the dialect, or that of all HTTP errors. Those that may pass say when: spread out, so that not all come back at once. */
+export function upgradeRefusal(
+  error: VoiceError,
+  dialect: Pick<Dialect, 'refusal'>,
+  random: () => number,
+): UpgradeRefusal {
   const { code, message, status } = error;
   const passes = status === 429 || status === 503;
   const knownS = error.details['retry_after_s'];
   const leastS = Math.min(MAX_RETRY_S, typeof knownS === 'number' ? knownS : RETRY_S);
   const retryS = Math.max(1, Math.ceil(leastS * (1 + random())));
   const details = passes ? { ...error.details, retry_after_s: retryS } : error.details;
-  const body: HttpErrorBody = { error: { code, message, details } };
+  const requestId = randomUUID();
+  const plain: HttpErrorBody = { error: { code, message, details } };
+  const { body, headers } = dialect.refusal?.(error, requestId) ?? { body: plain, headers: {} };
   return {
     status,
     body,
     headers: {
+      ...headers,
+      'X-Request-Id': requestId,
       ...(passes && { 'Retry-After': String(retryS) }),
       ...(status === 401 && { 'WWW-Authenticate': 'Bearer' }),
     },

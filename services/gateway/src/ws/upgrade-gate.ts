@@ -4,7 +4,7 @@ import type { LeaseStore } from '@voice-fleet/fleet/lease-store';
 import { RedisUnavailable } from '@voice-fleet/fleet/redis';
 import type { Principal } from '@voice-fleet/fleet/tenant';
 import { VoiceError } from '@voice-fleet/protocol/errors';
-import { requestPath, type UpgradeRefusal } from '@voice-fleet/runtime/upgrade';
+import { requestPath, requestQuery, type UpgradeRefusal } from '@voice-fleet/runtime/upgrade';
 import type { Logger } from '@voice-fleet/telemetry/logger';
 import { admissionOutcome } from '../admission-outcome.ts';
 import type { Authenticator } from '../auth/authenticator.ts';
@@ -82,9 +82,9 @@ export class UpgradeGate {
       metrics.upgradesRefused.labels('unknown_path').inc();
       return unknownPath(path);
     }
-    if (this.#pending.size >= limits.maxPending) return this.#tooMany('too_many_pending');
+    if (this.#pending.size >= limits.maxPending) return this.#tooMany('too_many_pending', dialect);
     if (limits.maxConnections > 0 && this.#connections >= limits.maxConnections)
-      return this.#tooMany('too_many_connections');
+      return this.#tooMany('too_many_connections', dialect);
     this.#enter(request);
     return dialect.admission === 'socket' ? undefined : this.#judge(dialect, request, signal);
   }
@@ -122,7 +122,7 @@ export class UpgradeGate {
       const error = asVoiceError(thrown);
       if (error.code === 'internal') log.error({ event: 'upgrade_fault', err: thrown });
       metrics.admissions.labels(dialect.name, admissionOutcome(error)).inc();
-      return this.#refuse(refusalReason(error), error);
+      return this.#refuse(refusalReason(error), error, dialect);
     }
   }
 
@@ -132,8 +132,7 @@ export class UpgradeGate {
     signal: AbortSignal,
   ): Promise<void> {
     const { authenticator, dailyAudio, store, hold, limits } = this.#deps;
-    const url = new URL(request.url ?? '/', 'ws://gateway');
-    const { apiKey, resume } = dialect.handshake(url.searchParams, request.headers);
+    const { apiKey, resume } = dialect.handshake(requestQuery(request), request.headers);
     const principal: Principal = await authenticator.authenticate(apiKey, 'stream');
     await dailyAudio.expectLeft(principal);
     // Whoever comes back has been admitted before.
@@ -151,15 +150,15 @@ export class UpgradeGate {
     else outcome.settled();
   }
 
-  #tooMany(reason: 'too_many_pending' | 'too_many_connections'): UpgradeRefusal {
+  #tooMany(reason: 'too_many_pending' | 'too_many_connections', dialect: Dialect): UpgradeRefusal {
     const message = 'This gateway cannot take more connections right now. Try again shortly.';
-    return this.#refuse(reason, new VoiceError('fleet_unavailable', { message }));
+    return this.#refuse(reason, new VoiceError('fleet_unavailable', { message }), dialect);
   }
 
-  #refuse(reason: UpgradeRefusalReason, error: VoiceError): UpgradeRefusal {
+  #refuse(reason: UpgradeRefusalReason, error: VoiceError, dialect: Dialect): UpgradeRefusal {
     const { metrics, random = Math.random } = this.#deps;
     metrics.upgradesRefused.labels(reason).inc();
-    return upgradeRefusal(error, random);
+    return upgradeRefusal(error, dialect, random);
   }
 }
 

@@ -1,7 +1,8 @@
 import type { Server } from 'node:http';
 import type { INestApplicationContext, WebSocketAdapter } from '@nestjs/common';
-import { routeUpgrades } from '@voice-fleet/runtime/upgrade';
+import { requestPath, routeUpgrades } from '@voice-fleet/runtime/upgrade';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
+import type { Dialects } from '../dialects/dialects.ts';
 import type { UpgradeGate } from './upgrade-gate.ts';
 
 /** The socket is closed outright above this multiple of the message limit; up to it a client gets an error it can read. */
@@ -12,6 +13,7 @@ interface AdapterOptions {
   readonly http: Server;
   readonly maxMessageBytes: number;
   readonly gate: Pick<UpgradeGate, 'check'>;
+  readonly dialects: Pick<Dialects, 'at'>;
 }
 
 /**
@@ -27,13 +29,18 @@ export class VoiceAdapter implements WebSocketAdapter<WebSocketServer, WebSocket
   }
 
   create(): WebSocketServer {
-    const { http, maxMessageBytes, gate } = this.#options;
+    const { http, maxMessageBytes, gate, dialects } = this.#options;
     const options: ServerOptions & { closeTimeout: number } = {
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
       maxPayload: maxMessageBytes * HARD_LIMIT_FACTOR,
       closeTimeout: CLOSE_TIMEOUT_MS,
+      // Keys travel among those offered: a dialect whose clients offer any names those that are none.
+      handleProtocols: (offered, request) => {
+        const known = dialects.at(requestPath(request))?.subprotocols;
+        return (known ?? [...offered]).find((one) => offered.has(one)) ?? false;
+      },
     };
     const server = new WebSocketServer(options);
     this.#stopRouting = routeUpgrades(http, server, (request, signal) =>

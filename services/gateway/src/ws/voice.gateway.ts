@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { type BeforeApplicationShutdown, Inject } from '@nestjs/common';
 import { type OnGatewayConnection, WebSocketGateway } from '@nestjs/websockets';
-import { requestPath } from '@voice-fleet/runtime/upgrade';
+import { requestPath, requestQuery } from '@voice-fleet/runtime/upgrade';
 import type { WebSocket } from 'ws';
 import { Dialects } from '../dialects/dialects.ts';
 import { Connection, type ConnectionDeps } from './connection.ts';
@@ -42,13 +42,14 @@ export class VoiceGateway implements OnGatewayConnection<WebSocket>, BeforeAppli
     const dialect = this.#dialects.at(requestPath(request));
     if (dialect === undefined) return socket.terminate();
     if (this.#stopping) {
-      const { code, reason } = dialect.codec().close({ kind: 'shutdown' });
+      const codec = dialect.codec(requestQuery(request), request.headers);
+      const { code, reason } = codec.close({ kind: 'shutdown' });
       return socket.close(code, reason);
     }
-    const connection = new Connection(socket, dialect, this.#services);
+    const connection = new Connection(socket, dialect, request, this.#services);
     this.#connections.add(connection);
     void connection.closed().then(() => this.#connections.delete(connection));
-    void connection.admit(request);
+    void connection.admit();
   }
 
   /** Sends all clients elsewhere before their socket server goes; settles when every slot is given back. */

@@ -1,0 +1,87 @@
+import type { Principal } from '@voice-fleet/fleet/tenant';
+import type { CloseReason, SessionEvent } from '@voice-fleet/protocol/session';
+import type { Clock } from '@voice-fleet/runtime/clock';
+import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
+import type { Logger } from '@voice-fleet/telemetry/logger';
+import type { AdmissionOutcome } from '../admission-outcome.ts';
+import type { GatewayMetrics } from '../metrics.ts';
+import type { MoveCause } from '../session/link-holder.ts';
+import type { SessionTotals } from '../session/session-deps.ts';
+
+interface BooksDeps {
+  readonly clock: Clock;
+  readonly metrics: GatewayMetrics;
+  readonly log: Logger;
+}
+
+/** Log and metrics of one connection. */
+export class ConnectionBooks {
+  readonly #dialect: string;
+  readonly #deps: BooksDeps;
+  readonly #audioSeconds: { inc(seconds: number): void };
+  #log: Logger;
+  #beganMs = 0;
+
+  constructor(dialect: string, deps: BooksDeps) {
+    this.#dialect = dialect;
+    this.#deps = deps;
+    this.#audioSeconds = deps.metrics.audioSeconds.labels(dialect);
+    this.#log = deps.log.child({ protocol: dialect });
+  }
+
+  get log(): Logger {
+    return this.#log;
+  }
+
+  /** Its session exists: all that is logged from now on names it. */
+  named(sid: string): void {
+    this.#log = this.#log.child({ sid });
+  }
+
+  admission(outcome: AdmissionOutcome): void {
+    this.#deps.metrics.admissions.labels(this.#dialect, outcome).inc();
+  }
+
+  begun({ tenantId: tenant, keyId: key }: Principal, resumed: boolean): void {
+    this.#beganMs = this.#deps.clock.now();
+    this.#deps.metrics.sessionsActive.labels(this.#dialect).inc();
+    this.#log.info({ event: 'session_started', tenant, key, resumed });
+  }
+
+  accepted(samples: number): void {
+    this.#audioSeconds.inc(samples / SAMPLE_RATE);
+  }
+
+  told(event: SessionEvent): void {
+    const { metrics } = this.#deps;
+    if (event.kind === 'error' || event.kind === 'failed')
+      metrics.errors.labels(event.error.code).inc();
+    else if (event.kind === 'dropped') metrics.droppedAudioSeconds.inc(event.samples / SAMPLE_RATE);
+  }
+
+  workerLost(cause: string): void {
+    this.#deps.metrics.workersLost.inc();
+    this.#log.warn({ event: 'worker_lost', cause });
+  }
+
+  moved(cause: MoveCause, tookMs: number): void {
+    this.#deps.metrics.moves.labels(cause).inc();
+    this.#deps.metrics.moveSeconds.observe(tookMs / 1000);
+    this.#log.info({ event: 'session_moved', cause, tookMs });
+  }
+
+  /** Once, of a connection that has begun. */
+  ended(end: {
+    readonly code: number;
+    readonly initiator: 'server' | 'client';
+    readonly reason: CloseReason['kind'] | 'client';
+    readonly totals: SessionTotals;
+  }): void {
+    const { metrics, clock } = this.#deps;
+    const { totals, ...how } = end;
+    const durationS = (clock.now() - this.#beganMs) / 1000;
+    metrics.sessionsActive.labels(this.#dialect).dec();
+    metrics.sessionSeconds.labels(how.reason).observe(durationS);
+    this.#log.info({ event: 'session_ended', ...how, durationS, ...totals });
+  }
+}
