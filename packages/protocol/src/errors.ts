@@ -98,6 +98,11 @@ export const ERRORS = {
     status: 409,
     message: 'No utterance is open. Send input_audio_buffer.commit with final=false first.',
   },
+  empty_commit: {
+    tier: 'client_mistake',
+    status: 400,
+    message: 'There is no audio to commit. Send some first.',
+  },
   request_id_mismatch: {
     tier: 'client_mistake',
     status: 409,

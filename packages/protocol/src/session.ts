@@ -148,7 +148,10 @@ export type ListenEvent =
   | { kind: 'speech-began'; utteranceId: string; sample: number }
   /** Nothing was said since `sample`. */
   | { kind: 'speech-ended'; utteranceId: string; sample: number }
-  /** No more audio belongs to it. It is made of the samples from `fromSample` up to `toSample`. */
+  /**
+   * No more audio belongs to it. It is made of the samples from `fromSample` up to `toSample`. One that waits for those
+   * before it is told of at once, so their words may come after this.
+   */
   | {
       kind: 'committed';
       utteranceId: string;
@@ -158,7 +161,7 @@ export type ListenEvent =
     }
   /** `words` are settled since the last `heard`, maybe none; `tail` is the engine's present guess at what follows. */
   | { kind: 'heard'; utteranceId: string; words: readonly LinkWord[]; tail: string }
-  /** `words` are all of the utterance. */
+  /** `words` are all of the utterance; `text` is theirs, without white space around it. */
   | {
       kind: 'transcribed';
       utteranceId: string;

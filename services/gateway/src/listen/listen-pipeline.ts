@@ -1,32 +1,80 @@
-import { randomBytes } from 'node:crypto';
+import { VoiceError } from '@voice-fleet/protocol/errors';
 import type { LinkWord } from '@voice-fleet/protocol/link';
-import type { ClientCommand, ListenOptions, SessionEvent } from '@voice-fleet/protocol/session';
+import type {
+  ClientCommand,
+  CloseReason,
+  CommitCause,
+  ListenOptions,
+  SessionEvent,
+  SessionInfo,
+} from '@voice-fleet/protocol/session';
+import type { Clock } from '@voice-fleet/runtime/clock';
 import type { Session } from '../session/session.ts';
 import type { SessionSink } from '../session/session-deps.ts';
 import { SinkFilter } from '../session/sink-filter.ts';
 import type { Pipeline } from '../ws/pipeline.ts';
+import { optionsInForce } from './listen-options.ts';
+import type { ListenUtterance } from './listen-utterance.ts';
+import { QuietWatch } from './quiet-watch.ts';
+import { UtteranceLine } from './utterance-line.ts';
 
-type ListenSession = Pick<Session, 'apply' | 'perform' | 'busy' | 'recordedSamples'>;
+export interface ListenDeps {
+  readonly clock: Clock;
+  /** An utterance whose engine takes nothing, or gives no final, for so long has failed. */
+  readonly asrTimeoutMs: number;
+}
 
-/** Audio without end, cut into utterances. */
+export type ListenSession = Pick<Session, 'apply' | 'perform' | 'finish' | 'drop' | 'totals'>;
+
+/**
+ * Audio without end, cut into utterances: by its speaker's silence, its length or its client. Whatever becomes of one of them,
+ * the session goes on.
+ */
 export class ListenPipeline extends SinkFilter implements Pipeline {
   readonly #sink: SessionSink;
+  readonly #deps: ListenDeps;
+  readonly #quiet: QuietWatch;
   #session!: ListenSession;
-  #options: ListenOptions = {};
-  #utteranceId: string | undefined;
-  #words: LinkWord[] = [];
+  #line: UtteranceLine | undefined;
+  #info: SessionInfo | undefined;
+  /** No more audio comes. */
+  #finishing = false;
+  #stopped = false;
+  /** What an utterance failed with is no reason to end the session. */
+  #failure: VoiceError | undefined;
+  #lineHolds = false;
+  #workerHolds = false;
 
-  constructor(sink: SessionSink) {
+  constructor(sink: SessionSink, deps: ListenDeps) {
     super(sink);
     this.#sink = sink;
+    this.#deps = deps;
+    this.#quiet = new QuietWatch({
+      clock: deps.clock,
+      onQuiet: (sample) => sink.event({ kind: 'quiet', sample }),
+      behind: () => this.#line?.behind ?? false,
+    });
   }
 
   attach(session: ListenSession): void {
     this.#session = session;
+    this.#line = new UtteranceLine({
+      session,
+      ...this.#deps,
+      listener: {
+        committed: (...facts) => this.#onCommitted(...facts),
+        failed: (...facts) => this.#onFailed(...facts),
+        holdInput: (hold) => {
+          this.#lineHolds = hold;
+          this.#tellHold();
+        },
+      },
+    });
   }
 
+  /** Something was said and is not told yet. That somebody could speak keeps nothing busy. */
   get busy(): boolean {
-    return this.#session.busy;
+    return this.#line?.busy ?? false;
   }
 
   apply(command: ClientCommand): void {
@@ -35,10 +83,24 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
         for (const one of command.commands) this.apply(one);
         return;
       case 'listen':
-        this.#options = command.options;
-        return;
+        return this.#listen(command.options);
       case 'audio':
-        if (this.#utteranceId === undefined) this.#open();
+        if (!this.#finishing) this.#line?.push(command.pcm);
+        return;
+      case 'finalize':
+        if (!this.#line?.commit('client')) throw new VoiceError('empty_commit');
+        return;
+      case 'clear':
+        this.#sink.event({ kind: 'cleared', utteranceId: this.#line?.clear()?.id });
+        return;
+      case 'finish':
+        return this.#finish();
+      case 'start':
+        // Utterances are begun here.
+        throw new VoiceError('unknown_message_type');
+      case 'cancel':
+      case 'end':
+        this.#line?.clearAll();
         return this.#session.apply(command);
       default:
         return this.#session.apply(command);
@@ -46,25 +108,150 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
   }
 
   event(event: SessionEvent): void {
-    this.#sink.event(event);
+    switch (event.kind) {
+      case 'created':
+      case 'configured':
+        this.#info = event.session;
+        return this.#sink.event(event);
+      case 'partial':
+        return this.#onPartial(event.utteranceId, event.tail);
+      case 'final':
+        return this.#onFinal(event);
+      case 'error': {
+        const utterance = this.#numbered(event.utteranceId);
+        if (utterance !== undefined) return this.#onError(utterance, event.error);
+        // Of one that was let go meanwhile.
+        if (event.utteranceId === undefined) this.#sink.event(event);
+        return;
+      }
+      default:
+        return this.#sink.event(event);
+    }
   }
 
-  heard(_utteranceId: string, words: readonly LinkWord[]): void {
-    this.#words.push(...words);
+  override end(reason: CloseReason): void {
+    if (reason.kind === 'error' && reason.error === this.#failure) return;
+    super.end(reason);
   }
 
+  heard(utteranceId: string, words: readonly LinkWord[]): void {
+    this.#numbered(utteranceId)?.hear(words);
+  }
+
+  speech(moment: 'started' | 'ended', utteranceId: string, sample: number): void {
+    const utterance = this.#numbered(utteranceId);
+    // Its end is found by now, or was never asked for.
+    if (utterance === undefined || !utterance.open || utterance.silenceMs === undefined) return;
+    const at = Math.min(utterance.at(sample), utterance.sentSample);
+    if (moment === 'started') {
+      // Another worker tells it again.
+      if (utterance.beganSample !== undefined) return;
+      utterance.beganSample = at;
+      this.#quiet.speech();
+      this.#sink.event({ kind: 'speech-began', utteranceId, sample: at });
+    } else if (utterance.beganSample !== undefined) {
+      this.#tellEnded(utterance, at);
+      this.#line?.endpoint(utterance);
+    }
+  }
+
+  onTaken(sample: number): void {
+    if (!this.#stopped) this.#line?.onTaken(sample);
+  }
+
+  override workerLost(cause: string): void {
+    super.workerLost(cause);
+    this.#line?.onOrphaned();
+  }
+
+  override moved(...facts: Parameters<SessionSink['moved']>): void {
+    super.moved(...facts);
+    this.#line?.onMoved();
+  }
+
+  override holdInput(hold: boolean): void {
+    this.#workerHolds = hold;
+    this.#tellHold();
+  }
+
+  /** What waits for a slow reader is bounded by its outbox. */
   onLoad(): void {}
 
-  async stop(): Promise<void> {}
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#quiet.stop();
+    this.#line?.stop();
+  }
 
-  #open(): void {
-    this.#utteranceId = `utt_${randomBytes(12).toString('hex')}`;
-    const { endpointing } = this.#options;
-    const silenceMs = endpointing?.silenceMs;
-    this.#session.perform({
-      kind: 'start',
-      utteranceId: this.#utteranceId,
-      ...(silenceMs !== undefined && { silenceMs }),
-    });
+  #numbered(utteranceId: string | undefined): ListenUtterance | undefined {
+    const first = this.#line?.first;
+    return first?.id === utteranceId ? first : undefined;
+  }
+
+  #listen(wish: ListenOptions): void {
+    const options = optionsInForce(wish);
+    const { endpointing, maxUtteranceMs, quietMs } = options;
+    this.#line?.listen(endpointing?.silenceMs, maxUtteranceMs);
+    this.#quiet.quietMs = quietMs;
+    if (this.#info) this.#sink.event({ kind: 'listening', session: this.#info, options });
+  }
+
+  #finish(): void {
+    if (this.#finishing) return;
+    this.#finishing = true;
+    if (!this.#line?.commit('finish')) this.#endWhenDone();
+  }
+
+  #onPartial(utteranceId: string, tail: string): void {
+    const utterance = this.#numbered(utteranceId);
+    if (utterance === undefined) return;
+    const words = utterance.takeFresh();
+    if (words.length > 0 || tail !== '') this.#quiet.speech();
+    this.#sink.event({ kind: 'heard', utteranceId, words, tail });
+  }
+
+  #onFinal({ utteranceId, text, usage }: Extract<SessionEvent, { kind: 'final' }>): void {
+    const utterance = this.#numbered(utteranceId);
+    if (utterance === undefined) return;
+    this.#line?.onFinal(utterance);
+    const { words } = utterance;
+    this.#sink.event({ kind: 'transcribed', utteranceId, text: text.trim(), words, usage });
+    this.#onOver(utterance);
+  }
+
+  #onError(utterance: ListenUtterance, error: VoiceError): void {
+    this.#failure = error;
+    this.#line?.onFailed(utterance, error);
+  }
+
+  #onCommitted(utterance: ListenUtterance, toSample: number, cause: CommitCause): void {
+    const { id: utteranceId, fromSample, beganSample, ended } = utterance;
+    if (beganSample !== undefined && !ended) this.#tellEnded(utterance, toSample);
+    this.#sink.event({ kind: 'committed', utteranceId, fromSample, toSample, cause });
+  }
+
+  #onFailed(utterance: ListenUtterance, error: VoiceError, told: boolean): void {
+    if (told) this.#sink.event({ kind: 'failed', utteranceId: utterance.id, error });
+    this.#onOver(utterance);
+  }
+
+  #onOver({ words }: ListenUtterance): void {
+    if (this.#stopped) return;
+    this.#quiet.over(words.at(-1)?.endSample, this.#line?.sentSample ?? 0);
+    this.#line?.pump();
+    this.#endWhenDone();
+  }
+
+  #tellEnded(utterance: ListenUtterance, sample: number): void {
+    utterance.ended = true;
+    this.#sink.event({ kind: 'speech-ended', utteranceId: utterance.id, sample });
+  }
+
+  #endWhenDone(): void {
+    if (this.#finishing && !this.#line?.first) this.#session.perform({ kind: 'end' });
+  }
+
+  #tellHold(): void {
+    super.holdInput(this.#workerHolds || this.#lineHolds);
   }
 }
