@@ -151,7 +151,7 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
       this.#sink.event({ kind: 'speech-began', utteranceId, sample: at });
     } else if (utterance.beganSample !== undefined) {
       this.#tellEnded(utterance, at);
-      this.#line?.endpoint(utterance);
+      this.#line?.cut(utterance, 'endpoint');
     }
   }
 

@@ -49,10 +49,11 @@ export class ListenUtterance {
     return !open || silenceMs === undefined || beganSample !== undefined || words.length > 0;
   }
 
-  /** Where its length is counted from; undefined: nothing was said yet. */
-  get lengthSample(): number | undefined {
-    if (this.silenceMs === undefined) return this.fromSample;
-    return this.beganSample ?? this.words[0]?.startSample;
+  /** Samples until it is `maxSamples` long, which counts from where something is said. */
+  left(maxSamples: number): number {
+    const { silenceMs, fromSample, beganSample, words, sentSample } = this;
+    const since = silenceMs === undefined ? fromSample : (beganSample ?? words[0]?.startSample);
+    return since === undefined ? Number.POSITIVE_INFINITY : since + maxSamples - sentSample;
   }
 
   /** So many samples may be given to the session now. */
@@ -66,9 +67,8 @@ export class ListenUtterance {
     this.#offset = this.sentSample - sample;
   }
 
-  /** So many samples of it are lost, before the session had them. */
-  skip(samples: number): void {
-    this.sentSample += samples;
+  /** The last samples that count as sent were lost on the way to the session. */
+  lose(samples: number): void {
     this.#takenSample += samples;
     this.#offset += samples;
   }

@@ -6,19 +6,17 @@ import { ReplayBuffer } from '@voice-fleet/speech/replay-buffer';
 import type { Session } from '../session/session.ts';
 import { MAX_UTTERANCE_MS } from './listen-options.ts';
 import { ListenUtterance } from './listen-utterance.ts';
+import { RetryPause } from './retry-pause.ts';
 
 /** With so much audio waiting the client is not read until half of it is gone: 60 s. */
 const HELD_SAMPLES = 60 * SAMPLE_RATE;
 /** What is read all the same; the longest frame is half of it. */
 const SLACK_SAMPLES = 64 * SAMPLE_RATE;
-/** After utterances that failed in a row the next waits longer and longer: an engine that is broken is not to be flooded. */
-const PAUSE_MS = 250;
-const MAX_PAUSE_MS = 5_000;
 /** An utterance in which nothing was said keeps no session busy when no audio comes for so long. */
 const IDLE_MS = 20_000;
 
 /** The part of a session that a line uses. */
-export type LineSession = Pick<Session, 'perform' | 'finish' | 'drop' | 'totals'>;
+export type LineSession = Pick<Session, 'apply' | 'perform' | 'finish' | 'drop' | 'totals'>;
 
 export interface LineListener {
   committed(utterance: ListenUtterance, toSample: number, cause: CommitCause): void;
@@ -49,8 +47,7 @@ export class UtteranceLine {
   /** All that was received from some sample on. */
   #held: ReplayBuffer | undefined;
   #holding = false;
-  #failures = 0;
-  #pause: Timer | undefined;
+  readonly #pause: RetryPause;
   /** For the first utterance, which waits for its engine. */
   #deadline: Timer | undefined;
   #idle: Timer | undefined;
@@ -60,6 +57,7 @@ export class UtteranceLine {
 
   constructor(options: LineOptions) {
     this.#options = options;
+    this.#pause = new RetryPause(options.clock, () => this.pump());
   }
 
   /** The utterance that the session has, or will have next. */
@@ -88,12 +86,18 @@ export class UtteranceLine {
     return this.#utterances.some(({ counts }) => counts);
   }
 
-  /** How utterances end from now on. One that the session has goes on as it was begun. */
+  /**
+   * How utterances end from now on. The session goes on with one as it was begun: another silence is that of the next, and
+   * one that nobody listens to is cut here, as its end would not be found.
+   */
   listen(silenceMs: number | undefined, maxUtteranceMs = MAX_UTTERANCE_MS): void {
     this.#silenceMs = silenceMs;
     this.#maxSamples = msToSamples(maxUtteranceMs);
     const { open } = this;
-    if (open?.phase === 'waiting') open.silenceMs = silenceMs;
+    if (open === undefined) return;
+    const unwatched = open.phase === 'begun' && open.silenceMs === undefined;
+    if (!unwatched) open.silenceMs = silenceMs;
+    else if (silenceMs !== undefined) this.cut(open, 'length');
   }
 
   push(pcm: Buffer): void {
@@ -102,9 +106,13 @@ export class UtteranceLine {
     this.#audioMs = this.#options.clock.now();
     const open = this.open ?? this.#add(this.#receivedSample);
     const caughtUp = open === this.first && open.sentSample === this.#receivedSample;
-    if (caughtUp && this.#begun(open) && samples <= Math.min(open.room, this.#lengthLeft(open))) {
+    if (
+      caughtUp &&
+      this.#begun(open) &&
+      samples <= Math.min(open.room, open.left(this.#maxSamples))
+    ) {
       this.#receivedSample += samples;
-      this.#send(open, pcm);
+      this.#sendFrame(open, pcm);
       return this.#checkLength(open);
     }
     this.#held ??= new ReplayBuffer(HELD_SAMPLES + SLACK_SAMPLES, this.#receivedSample);
@@ -122,9 +130,9 @@ export class UtteranceLine {
     return true;
   }
 
-  /** The first utterance's speaker is silent: it is over with what the session has of it. */
-  endpoint(utterance: ListenUtterance): void {
-    this.#end(utterance, utterance.sentSample, 'endpoint');
+  /** The first utterance is over with what the session has of it. */
+  cut(utterance: ListenUtterance, cause: CommitCause): void {
+    this.#end(utterance, utterance.sentSample, cause);
     this.pump();
   }
 
@@ -155,14 +163,14 @@ export class UtteranceLine {
   /** The first utterance's final has come. */
   onFinal(utterance: ListenUtterance): void {
     if (utterance.open) this.#end(utterance, utterance.sentSample, 'finish');
-    this.#failures = 0;
+    this.#pause.succeeded();
     this.#utterances.shift();
     this.#settle();
   }
 
   /** The first utterance comes to nothing; what was not given to the session yet is heard in the next. */
   onFailed(utterance: ListenUtterance, error: VoiceError): void {
-    const { clock, session, listener } = this.#options;
+    const { session, listener } = this.#options;
     const told = utterance.counts;
     if (utterance.open)
       this.#end(
@@ -173,13 +181,7 @@ export class UtteranceLine {
       );
     this.#utterances.shift();
     session.drop();
-    const pauseMs = Math.min(MAX_PAUSE_MS, PAUSE_MS * 2 ** Math.min(this.#failures, 10));
-    this.#failures += 1;
-    this.#pause?.cancel();
-    this.#pause = clock.after(pauseMs, () => {
-      this.#pause = undefined;
-      this.pump();
-    });
+    this.#pause.failed();
     this.#settle();
     listener.failed(utterance, error, told);
   }
@@ -198,7 +200,7 @@ export class UtteranceLine {
 
   stop(): void {
     this.#stopped = true;
-    this.#pause?.cancel();
+    this.#pause.stop();
     this.#patient();
     this.#idle?.cancel();
     this.#utterances.length = 0;
@@ -228,7 +230,7 @@ export class UtteranceLine {
 
   /** The session takes its audio: begins it when there is room. */
   #begun(utterance: ListenUtterance): boolean {
-    if (this.#stopped || this.#pause !== undefined) return false;
+    if (this.#stopped || this.#pause.on) return false;
     if (utterance.phase !== 'waiting') return utterance.phase === 'begun';
     const { session } = this.#options;
     const { id: utteranceId, silenceMs } = utterance;
@@ -245,14 +247,17 @@ export class UtteranceLine {
     const held = this.#held;
     if (held === undefined || utterance.phase !== 'begun') return;
     const lost = held.fromSample - utterance.sentSample;
-    if (lost > 0) utterance.skip(lost);
+    if (lost > 0) {
+      utterance.sentSample += lost;
+      utterance.lose(lost);
+    }
     for (const piece of held.pieces(utterance.sentSample)) {
       const end = utterance.toSample ?? this.#receivedSample;
       const most = Math.min(
         piece.length / BYTES_PER_SAMPLE,
         end - utterance.sentSample,
         utterance.room,
-        this.#lengthLeft(utterance),
+        utterance.left(this.#maxSamples),
       );
       if (most <= 0) break;
       this.#send(utterance, piece.subarray(0, most * BYTES_PER_SAMPLE));
@@ -264,19 +269,25 @@ export class UtteranceLine {
     else this.#held?.forgetBefore(this.sentSample);
   }
 
+  /** A frame counts in the limits of its client. Throws when it is one too many: it is let go. */
+  #sendFrame(utterance: ListenUtterance, pcm: Buffer): void {
+    const samples = pcm.length / BYTES_PER_SAMPLE;
+    try {
+      utterance.sentSample += samples;
+      this.#options.session.apply({ kind: 'audio', utteranceId: undefined, pcm });
+    } catch (error) {
+      utterance.lose(samples);
+      throw error;
+    }
+  }
+
   #send(utterance: ListenUtterance, pcm: Buffer): void {
     utterance.sentSample += pcm.length / BYTES_PER_SAMPLE;
     this.#options.session.perform({ kind: 'audio', utteranceId: undefined, pcm });
   }
 
-  /** Samples until it is as long as it may be. */
-  #lengthLeft({ lengthSample, sentSample }: ListenUtterance): number {
-    if (lengthSample === undefined) return Number.POSITIVE_INFINITY;
-    return lengthSample + this.#maxSamples - sentSample;
-  }
-
   #checkLength(utterance: ListenUtterance): void {
-    if (!utterance.open || this.#lengthLeft(utterance) > 0) return;
+    if (!utterance.open || utterance.left(this.#maxSamples) > 0) return;
     this.#end(utterance, utterance.sentSample, 'length');
     this.#finish(utterance);
     this.#watch();
@@ -332,9 +343,7 @@ export class UtteranceLine {
 
   #checkIdle(): void {
     const { first } = this;
-    if (first === undefined || first.counts || first.phase !== 'begun') return;
-    if (this.#options.clock.now() - this.#audioMs < IDLE_MS) return;
-    if (first.sentSample < this.#receivedSample) return;
-    this.clear();
+    if (first === undefined || first.counts || first.phase !== 'begun' || this.behind) return;
+    if (this.#options.clock.now() - this.#audioMs >= IDLE_MS) this.clear();
   }
 }

@@ -21,6 +21,7 @@ export class ConnectionBooks {
   readonly #audioSeconds: { inc(seconds: number): void };
   #log: Logger;
   #beganMs = 0;
+  #acceptedSamples = 0;
 
   constructor(dialect: string, deps: BooksDeps) {
     this.#dialect = dialect;
@@ -42,14 +43,25 @@ export class ConnectionBooks {
     this.#deps.metrics.admissions.labels(this.#dialect, outcome).inc();
   }
 
-  begun({ tenantId: tenant, keyId: key }: Principal, resumed: boolean): void {
+  /** `acceptedSamples`: what was accepted of it before, elsewhere. */
+  begun(
+    { tenantId: tenant, keyId: key }: Principal,
+    resumed: boolean,
+    acceptedSamples: number,
+  ): void {
+    this.#acceptedSamples = acceptedSamples;
     this.#beganMs = this.#deps.clock.now();
     this.#deps.metrics.sessionsActive.labels(this.#dialect).inc();
     this.#log.info({ event: 'session_started', tenant, key, resumed });
   }
 
-  accepted(samples: number): void {
-    this.#audioSeconds.inc(samples / SAMPLE_RATE);
+  /** `samples` were accepted of the session so far, some maybe without a frame: they were held. False: no more than before. */
+  accepted(samples: number): boolean {
+    const more = samples - this.#acceptedSamples;
+    if (more <= 0) return false;
+    this.#acceptedSamples = samples;
+    this.#audioSeconds.inc(more / SAMPLE_RATE);
+    return true;
   }
 
   told(event: SessionEvent): void {

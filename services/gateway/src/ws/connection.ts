@@ -234,7 +234,7 @@ export class Connection implements SessionSink, UsageOwner {
     this.#admitted = admitted;
     this.#usage = this.#deps.usage(admitted, this);
     const resumed = record?.resumed;
-    this.#books.begun(principal, resumed !== undefined);
+    this.#books.begun(principal, resumed !== undefined, session.recordedSamples);
     if (resumed) this.#codec.recall?.(resumed.codec);
     this.#journal = record?.journal({
       codec: this.#codec,
@@ -272,11 +272,8 @@ export class Connection implements SessionSink, UsageOwner {
   }
 
   #take(session: Session, command: ClientCommand): void {
-    const before = session.recordedSamples;
     (this.#pipeline ?? session).apply(command);
-    const accepted = session.recordedSamples - before;
-    if (accepted === 0) return;
-    this.#books.accepted(accepted);
+    if (!this.#books.accepted(session.recordedSamples)) return;
     if (this.#journal === undefined) this.#usage?.accepted(session.recordedSamples);
   }
 
@@ -339,6 +336,8 @@ export class Connection implements SessionSink, UsageOwner {
     const reason = this.#ended?.kind ?? 'client';
     if (!this.#ended) this.end({ kind: 'gone' });
     const session = this.#admitted?.session;
-    if (session) this.#books.ended({ code, initiator, reason, totals: session.totals });
+    if (!session) return;
+    this.#books.accepted(session.recordedSamples);
+    this.#books.ended({ code, initiator, reason, totals: session.totals });
   }
 }
