@@ -103,6 +103,16 @@ export const ERRORS = {
     status: 400,
     message: 'There is no audio to commit. Send some first.',
   },
+  reply_active: {
+    tier: 'client_mistake',
+    status: 409,
+    message: 'A reply is under way. Wait for its end, or cancel it first.',
+  },
+  item_not_found: {
+    tier: 'client_mistake',
+    status: 404,
+    message: 'There is no such item in this conversation.',
+  },
   request_id_mismatch: {
     tier: 'client_mistake',
     status: 409,

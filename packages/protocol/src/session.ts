@@ -216,7 +216,7 @@ export type VoiceEvent =
   /** A piece of the reply; with `done` the last, which is empty. */
   | { kind: 'token'; utteranceId: string; text: string; done: boolean }
   /** One spoken phrase, a whole WAV file in base64. `seq` counts the phrases of the session from 0, without gaps. */
-  | { kind: 'speech'; utteranceId: string; seq: number; audio: string }
+  | { kind: 'speech'; utteranceId: string; seq: number; audio: string; durationMs: number }
   | { kind: 'phrase-done'; utteranceId: string; seq: number }
   /** The last phrase of the reply was sent. */
   | { kind: 'speech-complete'; utteranceId: string }

@@ -11,20 +11,37 @@ export const NDJSON = 'application/x-ndjson';
 export const SpeechUnit = z.enum(['phrases', 'words']);
 export type SpeechUnit = z.infer<typeof SpeechUnit>;
 
-export const TurnRequest = z.strictObject({
-  tenant: z.string().min(1).max(200),
-  /** Whose earlier turns are remembered: a session. */
-  conversation: z.string().min(1).max(200),
-  text: z.string().min(1).max(32_768),
-  /** False: tokens alone. */
-  speak: z.boolean().default(true),
-  unit: SpeechUnit.default('phrases'),
-  /** False: the speech is heard when it is whole, so that no phrase may be dropped to keep up with its tokens. */
-  live: z.boolean().default(true),
-  voice: z.string().max(100).optional(),
-  /** ISO 639-1, of the speaker. */
-  language: z.string().max(20).optional(),
+/** What was said earlier, or is to be known. */
+export const TurnMessage = z.strictObject({
+  role: z.enum(['system', 'user', 'assistant']),
+  content: z.string().min(1).max(32_768),
 });
+export type TurnMessage = z.infer<typeof TurnMessage>;
+
+export const TurnRequest = z
+  .strictObject({
+    tenant: z.string().min(1).max(200),
+    /** Whose earlier turns are remembered: a session. */
+    conversation: z.string().min(1).max(200),
+    /** May be empty only beside `history` or `instructions`: then nothing was said that is to be answered. */
+    text: z.string().max(32_768),
+    /** What the model is told first, instead of what the service tells it. */
+    instructions: z.string().min(1).max(32_768).optional(),
+    /** What was said before `text`, oldest first. With this or `instructions` nothing is remembered: the client does that. */
+    history: z.array(TurnMessage).max(64).optional(),
+    /** False: tokens alone. */
+    speak: z.boolean().default(true),
+    unit: SpeechUnit.default('phrases'),
+    /** False: the speech is heard when it is whole, so that no phrase may be dropped to keep up with its tokens. */
+    live: z.boolean().default(true),
+    voice: z.string().max(100).optional(),
+    /** ISO 639-1, of the speaker. */
+    language: z.string().max(20).optional(),
+  })
+  .refine(({ text, ...told }) => (text !== '' || told.history) ?? told.instructions, {
+    message: 'nothing is to be answered',
+    path: ['text'],
+  });
 export type TurnRequest = z.infer<typeof TurnRequest>;
 /** As it is sent: what has a default may be left out. */
 export type TurnRequestInput = z.input<typeof TurnRequest>;

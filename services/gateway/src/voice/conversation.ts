@@ -269,7 +269,7 @@ export class Conversation {
     const { mode } = capture.wish;
     if (mode === 'transcribe' || (mode === 'voice' && text === ''))
       return this.#complete(this.#reason !== 'explicit_stop');
-    if (mode === 'voice') this.#replies.answer(capture, text);
+    if (mode === 'voice') this.#replies.answer(capture.id, { text, ...capture.wish.speech });
     else this.#replies.chat(capture);
     this.#listening.open();
   }

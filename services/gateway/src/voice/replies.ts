@@ -1,6 +1,7 @@
 import { type ReplyChunk, ReplyOptions } from '@voice-fleet/protocol/chunk';
 import { VoiceError } from '@voice-fleet/protocol/errors';
 import type { SessionEvent } from '@voice-fleet/protocol/session';
+import type { TurnRequestInput } from '@voice-fleet/protocol/turn';
 import type { Clock } from '@voice-fleet/runtime/clock';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { writeWav } from '@voice-fleet/speech/wav';
@@ -31,7 +32,10 @@ export interface ReplyListener {
 /** llm-tts keeps the time of what it does; one that is silent for so much longer is gone. */
 const GAP_SLACK_MS = 5_000;
 /** What a turn may be asked with. */
-const MAX_TEXT_CHARS = 32_768;
+export const MAX_TEXT_CHARS = 32_768;
+
+/** What is to be answered, and how. */
+export type Question = Omit<TurnRequestInput, 'tenant' | 'conversation'>;
 
 /** The replies of one session, one at a time. Their phrases are numbered through the session. */
 export class Replies {
@@ -55,15 +59,15 @@ export class Replies {
     this.#listener = listener;
   }
 
-  /** A reply to what was said, in tokens and spoken phrases. */
-  answer({ id, wish }: Capture, text: string): void {
+  /** A reply to what was said, in tokens and spoken phrases. `id`: what its events are about. */
+  answer(id: string, question: Question): void {
     const { turns } = this.#sources;
     const { onEvent, onStarted } = this.#listener;
     const request = {
+      ...question,
       tenant: this.#tenant,
       conversation: this.#conversation,
-      text: text.slice(0, MAX_TEXT_CHARS),
-      ...wish.speech,
+      text: question.text.slice(0, MAX_TEXT_CHARS),
     };
     const taker = new TurnTaker(id, {
       event: onEvent,

@@ -41,9 +41,9 @@ describe('TurnTaker', () => {
     }
     taker.take({ type: 'phrase_done', phrase: 9 });
     expect(told).toEqual([
-      { kind: 'speech', utteranceId: 'u', seq: 7, audio: 'wav0' },
+      { kind: 'speech', utteranceId: 'u', seq: 7, audio: 'wav0', durationMs: 1 },
       { kind: 'phrase-done', utteranceId: 'u', seq: 7 },
-      { kind: 'speech', utteranceId: 'u', seq: 8, audio: 'wav2' },
+      { kind: 'speech', utteranceId: 'u', seq: 8, audio: 'wav2', durationMs: 1 },
       { kind: 'phrase-done', utteranceId: 'u', seq: 8 },
     ]);
   });

@@ -58,10 +58,10 @@ export class TurnTaker implements ReplyTaker<TurnEvent> {
           done: event.done,
         });
       case 'speech': {
-        const { phrase, audio } = event;
+        const { phrase, audio, durationMs } = event;
         const seq = listener.nextSeq();
         this.#phrase = { phrase, seq };
-        return listener.event({ kind: 'speech', utteranceId, seq, audio });
+        return listener.event({ kind: 'speech', utteranceId, seq, audio, durationMs });
       }
       case 'phrase_done': {
         if (this.#phrase?.phrase !== event.phrase) return;

@@ -143,6 +143,31 @@ describe('runTurn', () => {
     expect(model()).toBe('big');
   });
 
+  it('asks with what it is told was said before, and then remembers nothing', async () => {
+    const told = [
+      { role: 'user', content: 'One.' },
+      { role: 'assistant', content: 'Two.' },
+    ] as const;
+    const { tokens, ended, asked, remembered } = setUp(
+      { speak: false, instructions: 'Count.', history: [...told] },
+      [{ role: 'user', content: 'what is remembered' }],
+    );
+    tokens.say('Four.').end();
+    await ended;
+    expect(asked).toEqual([
+      [{ role: 'system', content: 'Count.' }, ...told, { role: 'user', content: 'Well?' }],
+    ]);
+    expect(remembered).toEqual([]);
+  });
+
+  it('asks without a question when nothing was said', async () => {
+    const { tokens, ended, asked } = setUp({ speak: false, text: '', instructions: 'Greet.' });
+    tokens.say('Hello.').end();
+    await ended;
+    expect(asked).toEqual([[{ role: 'system', content: 'Greet.' }]]);
+    expect(() => setUp({ text: '' })).toThrow('nothing is to be answered');
+  });
+
   it('tells speech among the tokens as it comes, and waits for the last of it', async () => {
     const { tokens, speaker, ended, told, events } = setUp();
     tokens.say('Yes.');

@@ -38,7 +38,7 @@ const REPLY_CHARS_MAX = 65_536;
 
 /**
  * Answers one turn; TurnEvent tells in which order. Ends without `complete` as soon as `signal` aborts, and by then has stopped
- * model and speech. The turn is remembered after its last token, and only then.
+ * model and speech. The turn is remembered after its last token, and only then; not when who asks remembers it.
  */
 export async function* runTurn(
   request: TurnRequest,
@@ -115,16 +115,16 @@ class Turn {
     yield this.#complete('spoken');
   }
 
-  /** The tokens of the reply, with what the conversation remembers in the question. */
+  /** The tokens of the reply, with what was said before in the question. */
   async #ask(): Promise<AsyncIterable<string>> {
-    const { llm, memory, systemPrompt, clock, limits } = this.#engines;
-    const { tenant, conversation, text } = this.#request;
-    const earlier = await memory.recall(tenant, conversation);
+    const { llm, systemPrompt, clock, limits } = this.#engines;
+    const { text, instructions } = this.#request;
+    const earlier = await this.#earlier();
     this.#signal.throwIfAborted();
     const messages: ChatMessage[] = [
-      { role: 'system', content: systemPrompt },
-      ...lastPairs(earlier),
-      { role: 'user', content: text },
+      { role: 'system', content: instructions ?? systemPrompt },
+      ...earlier,
+      ...(text === '' ? [] : [{ role: 'user' as const, content: text }]),
     ];
     const onModel = (model: LlmModel): void => {
       this.#model = model;
@@ -134,6 +134,18 @@ class Turn {
       limits,
       signal: this.#signal,
     });
+  }
+
+  /** Who asks knows what was said, or it is remembered here. */
+  async #earlier(): Promise<readonly ChatMessage[]> {
+    const { tenant, conversation, history } = this.#request;
+    if (this.#isTold) return history ?? [];
+    return lastPairs(await this.#engines.memory.recall(tenant, conversation));
+  }
+
+  get #isTold(): boolean {
+    const { history, instructions } = this.#request;
+    return history !== undefined || instructions !== undefined;
   }
 
   *#token(text: string, speaker: TurnSpeaker | undefined): Generator<TurnEvent> {
@@ -148,7 +160,7 @@ class Turn {
     yield { type: 'token', text: '', done: true };
     const { tenant, conversation, text } = this.#request;
     // Nobody has gone meanwhile: this goes on only when the event was taken.
-    if (this.#signal.aborted) return;
+    if (this.#signal.aborted || this.#isTold) return;
     const { memory } = this.#engines;
     this.#remembered = memory.remember(tenant, conversation, {
       user: text,

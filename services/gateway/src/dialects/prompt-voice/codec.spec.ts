@@ -125,7 +125,7 @@ describe('PromptVoiceCodec.encode', () => {
       { type: 'llm_token', done: true },
     ],
     [
-      { kind: 'speech', utteranceId, seq: 3, audio: 'QQ==' },
+      { kind: 'speech', utteranceId, seq: 3, audio: 'QQ==', durationMs: 1 },
       { type: 'tts_chunk', seq: 3, audio_b64: 'QQ==', mime: 'audio/wav' },
     ],
     [
