@@ -8,35 +8,37 @@ import type {
   SessionEvent,
   SessionInfo,
 } from '@voice-fleet/protocol/session';
-import type { Clock } from '@voice-fleet/runtime/clock';
 import type { Session } from '../session/session.ts';
 import type { SessionSink } from '../session/session-deps.ts';
 import { SinkFilter } from '../session/sink-filter.ts';
-import type { Pipeline } from '../ws/pipeline.ts';
+import type { VoiceDeps } from '../voice/voice-deps.ts';
+import type { OutboxLoad } from '../ws/outbox.ts';
+import type { Pipeline, PipelineOwner } from '../ws/pipeline.ts';
+import { Agent } from './agent.ts';
 import { optionsInForce } from './listen-options.ts';
 import type { ListenUtterance } from './listen-utterance.ts';
 import { QuietWatch } from './quiet-watch.ts';
 import { UtteranceLine } from './utterance-line.ts';
 
-export interface ListenDeps {
-  readonly clock: Clock;
-  /** An utterance whose engine takes nothing, or gives no final, for so long has failed. */
-  readonly asrTimeoutMs: number;
-}
-
-export type ListenSession = Pick<Session, 'apply' | 'perform' | 'finish' | 'drop' | 'totals'>;
+export type ListenSession = Pick<
+  Session,
+  'id' | 'apply' | 'perform' | 'finish' | 'drop' | 'totals'
+>;
 
 /**
- * Audio without end, cut into utterances: by its speaker's silence, its length or its client. Whatever becomes of one of them,
- * the session goes on.
+ * Audio without end, cut into utterances: by its speaker's silence, its length or its client; and answered, if that is asked
+ * for. Whatever becomes of one of them, the session goes on.
  */
 export class ListenPipeline extends SinkFilter implements Pipeline {
   readonly #sink: SessionSink;
-  readonly #deps: ListenDeps;
+  readonly #deps: VoiceDeps;
   readonly #quiet: QuietWatch;
   #session!: ListenSession;
   #line: UtteranceLine | undefined;
+  #owner!: PipelineOwner;
   #info: SessionInfo | undefined;
+  /** From when on utterances are to be answered. */
+  #agent: Agent | undefined;
   /** No more audio comes. */
   #finishing = false;
   #stopped = false;
@@ -45,7 +47,7 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
   #lineHolds = false;
   #workerHolds = false;
 
-  constructor(sink: SessionSink, deps: ListenDeps) {
+  constructor(sink: SessionSink, deps: VoiceDeps) {
     super(sink);
     this.#sink = sink;
     this.#deps = deps;
@@ -56,11 +58,14 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
     });
   }
 
-  attach(session: ListenSession): void {
+  attach(session: ListenSession, owner: PipelineOwner): void {
+    const { clock, settings } = this.#deps;
     this.#session = session;
+    this.#owner = owner;
     this.#line = new UtteranceLine({
       session,
-      ...this.#deps,
+      clock,
+      asrTimeoutMs: settings.asrTimeoutMs,
       listener: {
         committed: (...facts) => this.#onCommitted(...facts),
         failed: (...facts) => this.#onFailed(...facts),
@@ -72,9 +77,9 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
     });
   }
 
-  /** Something was said and is not told yet. That somebody could speak keeps nothing busy. */
+  /** Something was said and is not told yet, or answered. That somebody could speak keeps nothing busy. */
   get busy(): boolean {
-    return this.#line?.busy ?? false;
+    return (this.#line?.busy ?? false) || (this.#agent?.busy ?? false);
   }
 
   apply(command: ClientCommand): void {
@@ -95,6 +100,14 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
         return;
       case 'finish':
         return this.#finish();
+      case 'respond':
+      case 'stop-reply':
+      case 'truncate-item':
+      case 'add-item':
+      case 'delete-item':
+      case 'retrieve-item':
+        if (!this.#agent) throw new VoiceError('unknown_message_type');
+        return this.#agent.apply(command);
       case 'start':
         // Utterances are begun here.
         throw new VoiceError('unknown_message_type');
@@ -149,6 +162,7 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
       utterance.beganSample = at;
       this.#quiet.speech();
       this.#sink.event({ kind: 'speech-began', utteranceId, sample: at });
+      this.#agent?.onSpeechBegan();
     } else if (utterance.beganSample !== undefined) {
       this.#tellEnded(utterance, at);
       this.#line?.cut(utterance, 'endpoint');
@@ -174,13 +188,16 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
     this.#tellHold();
   }
 
-  /** What waits for a slow reader is bounded by its outbox. */
-  onLoad(): void {}
+  /** Words that wait for a slow reader are bounded by its outbox; replies are not read on. */
+  onLoad(load: OutboxLoad): void {
+    this.#agent?.onLoad(load);
+  }
 
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#quiet.stop();
     this.#line?.stop();
+    await this.#agent?.stop();
   }
 
   #numbered(utteranceId: string | undefined): ListenUtterance | undefined {
@@ -193,7 +210,22 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
     const { endpointing, maxUtteranceMs, quietMs } = options;
     this.#line?.listen(endpointing?.silenceMs, maxUtteranceMs);
     this.#quiet.quietMs = quietMs;
+    this.#setAgent(options);
     if (this.#info) this.#sink.event({ kind: 'listening', session: this.#info, options });
+  }
+
+  #setAgent({ agent, language }: ListenOptions): void {
+    if (agent === undefined) {
+      this.#agent?.apply({ kind: 'stop-reply' });
+      this.#agent = undefined;
+      return;
+    }
+    this.#agent ??= new Agent(this.#session.id, this.#owner, agent, this.#deps, {
+      event: (event) => this.#sink.event(event),
+      idle: () => this.#endWhenDone(),
+    });
+    this.#agent.options = agent;
+    this.#agent.language = language;
   }
 
   #finish(): void {
@@ -215,8 +247,9 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
     if (utterance === undefined) return;
     this.#line?.onFinal(utterance);
     const { words } = utterance;
-    this.#sink.event({ kind: 'transcribed', utteranceId, text: text.trim(), words, usage });
-    this.#onOver(utterance);
+    const told = text.trim();
+    this.#sink.event({ kind: 'transcribed', utteranceId, text: told, words, usage });
+    this.#onOver(utterance, told);
   }
 
   #onError(utterance: ListenUtterance, error: VoiceError): void {
@@ -228,15 +261,17 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
     const { id: utteranceId, fromSample, beganSample, ended } = utterance;
     if (beganSample !== undefined && !ended) this.#tellEnded(utterance, toSample);
     this.#sink.event({ kind: 'committed', utteranceId, fromSample, toSample, cause });
+    this.#agent?.onCommitted(utteranceId);
   }
 
   #onFailed(utterance: ListenUtterance, error: VoiceError, told: boolean): void {
     if (told) this.#sink.event({ kind: 'failed', utteranceId: utterance.id, error });
-    this.#onOver(utterance);
+    this.#onOver(utterance, undefined);
   }
 
-  #onOver({ words }: ListenUtterance): void {
+  #onOver({ id, words }: ListenUtterance, text: string | undefined): void {
     if (this.#stopped) return;
+    this.#agent?.onOver(id, text);
     this.#quiet.over(words.at(-1)?.endSample, this.#line?.sentSample ?? 0);
     this.#line?.pump();
     this.#endWhenDone();
@@ -248,7 +283,8 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
   }
 
   #endWhenDone(): void {
-    if (this.#finishing && !this.#line?.first) this.#session.perform({ kind: 'end' });
+    if (!this.#finishing || this.#line?.first || this.#agent?.busy) return;
+    this.#session.perform({ kind: 'end' });
   }
 
   #tellHold(): void {

@@ -1,9 +1,12 @@
 import type { LinkWord } from '@voice-fleet/protocol/link';
 import type { ListenOptions, SessionEvent } from '@voice-fleet/protocol/session';
-import type { Clock } from '@voice-fleet/runtime/clock';
+import type { TurnEvent, TurnRequestInput } from '@voice-fleet/protocol/turn';
+import { createLogger } from '@voice-fleet/telemetry/logger';
+import { GatewayMetrics } from '../metrics.ts';
 import type { LinkListener } from '../session/link.ts';
 import { FakeLink, FakeRoute, FakeSink } from '../session/session.fixture.ts';
 import { Session } from '../session/session.ts';
+import { Script, SETTINGS, type TurnedClock } from '../voice/conversation.fixture.ts';
 import { ListenPipeline } from './listen-pipeline.ts';
 
 /** Samples. */
@@ -26,12 +29,6 @@ export const word = (text: string, fromMs: number, toMs: number): LinkWord => ({
   endSample: toMs * MS,
 });
 
-/** A clock that the test turns. */
-interface TurnedClock extends Clock {
-  readonly pending: number;
-  advance(ms: number): void;
-}
-
 /** A listening session whose client and worker are the test. Times are in ms. */
 export class Rig {
   readonly clock: TurnedClock;
@@ -40,6 +37,8 @@ export class Rig {
   readonly #route = new FakeRoute();
   readonly pipeline: ListenPipeline;
   readonly session: Session;
+  /** What was asked of llm-tts. */
+  readonly turns: Script<TurnEvent, TurnRequestInput>[] = [];
   /** The one that the worker has. */
   utterance = 1;
 
@@ -47,10 +46,27 @@ export class Rig {
     this.clock = clock;
     const route = this.#route;
     route.answers = [async () => this.link];
-    const pipeline = new ListenPipeline(this.sink, { clock, asrTimeoutMs: 10_000 });
+    const pipeline = new ListenPipeline(this.sink, {
+      clock,
+      settings: SETTINGS,
+      metrics: new GatewayMetrics([]),
+      turns: {
+        open: (request, signal) => {
+          const turn = new Script<TurnEvent, TurnRequestInput>(request, signal);
+          this.turns.push(turn);
+          return turn.events();
+        },
+      },
+      audioReplies: {
+        chatReply: () => {
+          throw new Error('no audio is answered');
+        },
+      },
+    });
     this.pipeline = pipeline;
     this.session = new Session({ id: 'sess_1', clock, limits: LIMITS, sink: pipeline, route });
-    pipeline.attach(this.session);
+    const log = createLogger('gateway', 'error', { write: () => undefined });
+    pipeline.attach(this.session, { tenantId: 't', log });
   }
 
   static async open(clock: TurnedClock): Promise<Rig> {
@@ -143,6 +159,16 @@ export class Rig {
           return `quiet since ${event.sample / MS}`;
         case 'cleared':
           return `cleared ${event.utteranceId === undefined ? 'nothing' : number(event.utteranceId)}`;
+        case 'token':
+          return event.done ? 'done' : event.text;
+        case 'speech':
+          return `speech ${event.audio}`;
+        case 'reply-began':
+          return `reply to ${event.afterId === undefined ? 'nothing' : number(event.afterId)}`;
+        case 'reply-ended': {
+          const { outcome, text, error } = event;
+          return `${outcome} ${text}${error ? ` ${error.code}` : ''}`;
+        }
         default:
           return event.kind;
       }

@@ -29,13 +29,13 @@ export const SETTINGS: VoiceSettings = {
 };
 
 /** A clock that the test turns. */
-interface TurnedClock extends Clock {
+export interface TurnedClock extends Clock {
   readonly pending: number;
   advance(ms: number): void;
 }
 
 /** One reply that the test feeds. */
-class Script<E, R = unknown> {
+export class Script<E, R = unknown> {
   readonly request: R;
   readonly signal: AbortSignal;
   #steps: (E | undefined | Error)[] = [];

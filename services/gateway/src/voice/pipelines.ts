@@ -2,7 +2,7 @@ import type { PipelineKind } from '../dialects/dialect.ts';
 import type { LeanSettings } from '../lean/lean-env.ts';
 import { type LeanDeps, LeanPipeline } from '../lean/lean-pipeline.ts';
 import { TranscriptFiles } from '../lean/transcript-files.ts';
-import { type ListenDeps, ListenPipeline } from '../listen/listen-pipeline.ts';
+import { ListenPipeline } from '../listen/listen-pipeline.ts';
 import type { SessionSink } from '../session/session-deps.ts';
 import type { Pipeline } from '../ws/pipeline.ts';
 import { audioChatAt } from './audio-chat-client.ts';
@@ -30,7 +30,6 @@ export function pipelines(
     debug: lean?.debug ?? false,
     files: lean?.saveDir ? new TranscriptFiles(lean.saveDir) : undefined,
   };
-  const listenDeps: ListenDeps = { clock, asrTimeoutMs: settings.asrTimeoutMs };
   return (kind, sink) => {
     switch (kind) {
       case undefined:
@@ -40,7 +39,7 @@ export function pipelines(
       case 'lean':
         return new LeanPipeline(sink, leanDeps);
       case 'listen':
-        return new ListenPipeline(sink, listenDeps);
+        return new ListenPipeline(sink, voice);
     }
   };
 }
