@@ -65,13 +65,13 @@ export type AgentCommand =
   | { kind: 'stop-reply' }
   /** Only so much of a spoken item was heard: the rest is forgotten. Answered by `item-truncated`. */
   | { kind: 'truncate-item'; itemId: string; audioMs: number }
-  /** Answered by `item-added`. */
+  /** Behind the item with `previousId`, before all (`root`), or behind all. Answered by `item-added`. */
   | { kind: 'add-item'; item: ConversationItem; previousId: string | undefined }
   | { kind: 'delete-item'; itemId: string }
   /** Answered by `item`. */
   | { kind: 'retrieve-item'; itemId: string };
 
-/** One thing said in a conversation, or written. */
+/** One thing said in a conversation, or written. The id of what a speaker said is that of the utterance. */
 export interface ConversationItem {
   readonly id: string;
   readonly role: 'user' | 'assistant' | 'system';
@@ -184,8 +184,14 @@ export type CommitCause = 'endpoint' | 'length' | 'client' | 'finish';
  * `speech` with the reply's id as their `utteranceId`; `reply-ended`.
  */
 export type AgentEvent =
-  /** `afterId`: the item that it answers. */
-  | { kind: 'reply-began'; replyId: string; itemId: string; afterId: string | undefined }
+  /** `afterId`: the item that it answers. `speak`: it is spoken, too. */
+  | {
+      kind: 'reply-began';
+      replyId: string;
+      itemId: string;
+      afterId: string | undefined;
+      speak: boolean;
+    }
   /** `text`: all of the reply, as far as it came. */
   | {
       kind: 'reply-ended';

@@ -213,16 +213,19 @@ describe('a session whose utterances are answered', () => {
   it('keeps what the client adds, where it wants it, and forgets what it deletes', () => {
     add('a', 'One.');
     add('b', 'Two.', 'assistant');
-    ask({ kind: 'add-item', item: item('c', 'Be kind.', 'system'), previousId: 'a' });
+    ask({ kind: 'add-item', item: item('c', 'Be kind.', 'system'), previousId: 'root' });
+    ask({ kind: 'add-item', item: item('e', 'Four.'), previousId: 'a' });
+    expect(() => add('a', 'Again.')).toThrow(VoiceError);
     expect(rig.told('item-added').map(({ previousId }) => previousId)).toEqual([
       undefined,
       'a',
+      undefined,
       'a',
     ]);
     add('d', 'Three?');
     ask({ kind: 'delete-item', itemId: 'b' });
     ask({ kind: 'respond' });
-    expect(question()).toEqual(['user: One.', 'system: Be kind.', 'Three?']);
+    expect(question()).toEqual(['system: Be kind.', 'user: One.', 'user: Four.', 'Three?']);
     for (const itemId of ['b', 'nothing'])
       expect(() => ask({ kind: 'retrieve-item', itemId })).toThrow(
         new VoiceError('item_not_found'),

@@ -175,7 +175,7 @@ export class Agent {
       spoken: speak,
       complete: false,
     });
-    this.#listener.event({ kind: 'reply-began', replyId, itemId: id, afterId });
+    this.#listener.event({ kind: 'reply-began', replyId, itemId: id, afterId, speak });
     this.#replies.answer(replyId, {
       ...question,
       speak,

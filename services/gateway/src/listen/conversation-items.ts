@@ -7,6 +7,8 @@ import { MAX_TEXT_CHARS } from '../voice/replies.ts';
 const MAX_ITEMS = 256;
 /** What a model is asked with, beside what is to be answered. */
 const MAX_HISTORY = 32;
+/** Stands for what is before the first item. */
+const ROOT = 'root';
 /** Where all of a reply was not spoken, its words are taken to last so long a character. */
 const CHAR_MS = 65;
 
@@ -25,11 +27,15 @@ export class ConversationItems {
   }
 
   /**
-   * Puts an item behind the one with `previousId`, or behind all. Returns the id of the one that it follows. Throws
-   * `item_not_found`.
+   * Puts an item behind the one with `previousId` (`root`: before all), or behind all. Returns the id of the one that it
+   * follows. Throws `item_not_found`, or `invalid_message` when its id is taken.
    */
   add(item: ConversationItem, previousId?: string): string | undefined {
-    const at = previousId === undefined ? this.#kept.length : this.#indexOf(previousId) + 1;
+    if (this.#kept.some((kept) => kept.item.id === item.id))
+      throw new VoiceError('invalid_message', {
+        message: 'An item with this id is there already.',
+      });
+    const at = previousId === undefined ? this.#kept.length : this.#placeBehind(previousId);
     const follows = this.#kept[at - 1]?.item.id;
     const text = item.text.slice(0, MAX_TEXT_CHARS);
     this.#kept.splice(at, 0, { item: { ...item, text }, spokenMs: 0 });
@@ -83,6 +89,10 @@ export class ConversationItems {
       history.unshift({ role: item.role, content: item.text });
     }
     return { text, history };
+  }
+
+  #placeBehind(id: string): number {
+    return id === ROOT ? 0 : this.#indexOf(id) + 1;
   }
 
   #of(id: string): Kept {
