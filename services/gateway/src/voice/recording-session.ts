@@ -1,5 +1,6 @@
 import { VoiceError } from '@voice-fleet/protocol/errors';
-import type { CloseReason, SessionEvent } from '@voice-fleet/protocol/session';
+import type { LinkWord } from '@voice-fleet/protocol/link';
+import type { CloseReason, SessionEvent, Usage } from '@voice-fleet/protocol/session';
 import type { Clock, Timer } from '@voice-fleet/runtime/clock';
 import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import type { Session } from '../session/session.ts';
@@ -20,6 +21,15 @@ export interface RecordingSessionDeps {
   readonly onAudio: (samples: number) => void;
   /** The session left its worker, or went on with another. */
   readonly onTrouble: (event: 'worker_lost' | 'session_moved', cause: string) => void;
+  /** Words are settled, for those that do not wait for all. Their text joined is that of the recording. */
+  readonly onWords?: ((words: readonly LinkWord[]) => void) | undefined;
+}
+
+/** What was said in a recording. Samples of the words are counted from its start. */
+export interface RecordedSpeech {
+  readonly text: string;
+  readonly words: readonly LinkWord[];
+  readonly usage: Usage;
 }
 
 /**
@@ -31,7 +41,9 @@ export class RecordingSession implements SessionSink, UsageOwner {
   #session: Session | undefined;
   #closing: Promise<void> | undefined;
   #failure: VoiceError | undefined;
-  #text: string | undefined;
+  #final: { readonly text: string; readonly usage: Usage } | undefined;
+  /** As many as are said in the longest recording that is taken. */
+  readonly #words: LinkWord[] = [];
   #sentSamples = 0;
   #takenSamples = 0;
   #held = false;
@@ -53,8 +65,8 @@ export class RecordingSession implements SessionSink, UsageOwner {
     if (this.#failure) this.#closing = session.close();
   }
 
-  /** Gives `pcm` (PCM16, 16 kHz) to the session, which is admitted, and returns its text. Rejects with VoiceError. */
-  async transcribe(pcm: Buffer, usage: Pick<SessionUsage, 'accepted'>): Promise<string> {
+  /** Gives `pcm` (PCM16, 16 kHz) to the session, which is admitted, and returns what was said. Rejects with VoiceError. */
+  async transcribe(pcm: Buffer, usage: Pick<SessionUsage, 'accepted'>): Promise<RecordedSpeech> {
     const session = this.#session;
     if (session === undefined) throw new VoiceError('internal', { cause: 'no session' });
     this.#onProgress();
@@ -72,7 +84,7 @@ export class RecordingSession implements SessionSink, UsageOwner {
         usage.accepted(session.recordedSamples);
       }
       session.perform({ kind: 'finalize', utteranceId: UTTERANCE });
-      return await this.#final();
+      return { ...(await this.#end()), words: this.#words };
     } finally {
       this.#patience?.cancel();
     }
@@ -90,7 +102,7 @@ export class RecordingSession implements SessionSink, UsageOwner {
       case 'partial':
         return this.#onProgress();
       case 'final':
-        this.#text = event.text;
+        this.#final = { text: event.text, usage: event.usage };
         return this.#wake?.();
       case 'error':
         return this.fail(event.error);
@@ -123,7 +135,7 @@ export class RecordingSession implements SessionSink, UsageOwner {
 
   /** Nothing more comes of it; its slot is given back at once. */
   fail(error: VoiceError): void {
-    if (this.#failure !== undefined || this.#text !== undefined) return;
+    if (this.#failure !== undefined || this.#final !== undefined) return;
     this.#failure = error;
     this.#closing ??= this.#session?.close();
     this.#wake?.();
@@ -134,6 +146,12 @@ export class RecordingSession implements SessionSink, UsageOwner {
   }
 
   onBooked(): void {}
+
+  heard(_utteranceId: string, words: readonly LinkWord[]): void {
+    if (words.length === 0 || this.#failure !== undefined) return;
+    this.#words.push(...words);
+    this.#deps.onWords?.(words);
+  }
 
   onTaken(sample: number): void {
     if (sample === this.#takenSamples) return;
@@ -182,9 +200,9 @@ export class RecordingSession implements SessionSink, UsageOwner {
     }
   }
 
-  async #final(): Promise<string> {
+  async #end(): Promise<{ readonly text: string; readonly usage: Usage }> {
     for (;;) {
-      if (this.#text !== undefined) return this.#text;
+      if (this.#final !== undefined) return this.#final;
       this.#expectAlive();
       await this.#woken();
     }

@@ -1,12 +1,13 @@
 import { VoiceError } from '@voice-fleet/protocol/errors';
+import type { LinkWord } from '@voice-fleet/protocol/link';
 import type { Clock } from '@voice-fleet/runtime/clock';
-import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
+import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import type { Logger } from '@voice-fleet/telemetry/logger';
 import { type AdmissionOutcome, admissionOutcome } from '../admission-outcome.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { SessionUsage, UsageOwner } from '../usage/session-usage.ts';
 import type { Admission, Admitted } from '../ws/admission.ts';
-import { RecordingSession } from './recording-session.ts';
+import { type RecordedSpeech, RecordingSession } from './recording-session.ts';
 
 /** How these sessions are told from those of sockets, in metrics and logs. */
 export const HTTP_PROTOCOL = 'http';
@@ -22,8 +23,15 @@ export interface TranscriberDeps {
   readonly patienceMs: number;
 }
 
-export interface Transcription {
-  readonly text: string;
+/** What a request wishes of its transcription beside the text. */
+export interface TranscribeOptions {
+  /** Told of words as they settle; joined they are the text. Not called any more when the transcription has failed. */
+  readonly onWords?: (words: readonly LinkWord[]) => void;
+}
+
+export interface Transcription extends RecordedSpeech {
+  /** Length of the recording at 16 kHz. */
+  readonly durationSamples: number;
   readonly sessionId: string;
   readonly tenantId: string;
   /** Name of the model that transcribed it. */
@@ -39,10 +47,15 @@ export class Transcriber {
   }
 
   /**
-   * The text of `pcm` (PCM16, 16 kHz). Rejects with VoiceError; with `cancelled` when `signal` aborts. When it settles, its slot
+   * What is said in `pcm` (PCM16, 16 kHz), with the time of each word. Rejects with VoiceError; with `cancelled` when `signal` aborts. When it settles, its slot
    * is given back and its audio booked.
    */
-  async transcribe(apiKey: string, pcm: Buffer, signal: AbortSignal): Promise<Transcription> {
+  async transcribe(
+    apiKey: string,
+    pcm: Buffer,
+    signal: AbortSignal,
+    { onWords }: TranscribeOptions = {},
+  ): Promise<Transcription> {
     const { clock, patienceMs, metrics } = this.#deps;
     let log = this.#deps.log.child({ protocol: HTTP_PROTOCOL });
     const recording = new RecordingSession({
@@ -50,6 +63,7 @@ export class Transcriber {
       patienceMs,
       onAudio: (samples) => metrics.audioSeconds.labels(HTTP_PROTOCOL).inc(samples / SAMPLE_RATE),
       onTrouble: (event, cause) => log.warn({ event, cause }),
+      onWords,
     });
     const onAbort = (): void => recording.fail(new VoiceError('cancelled'));
     if (signal.aborted) onAbort();
@@ -108,8 +122,9 @@ export class Transcriber {
     const usage = this.#deps.usage(admitted, recording);
     log.info({ event: 'session_started', tenant: tenantId, key: keyId, resumed: false });
     try {
-      const text = await recording.transcribe(pcm, usage);
-      return { text, sessionId: info.id, tenantId, model: info.model };
+      const speech = await recording.transcribe(pcm, usage);
+      const durationSamples = pcm.length / BYTES_PER_SAMPLE;
+      return { ...speech, durationSamples, sessionId: info.id, tenantId, model: info.model };
     } finally {
       await Promise.all([recording.close(), usage.close()]);
       active.dec();
