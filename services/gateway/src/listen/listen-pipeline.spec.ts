@@ -150,6 +150,47 @@ describe('a listening session', () => {
     ]);
   });
 
+  describe('makes no cut through a word', () => {
+    const LOUD = 8_000;
+    const committed = (): string[] => rig.story().filter((line) => line.startsWith('committed'));
+
+    it('where audio comes faster than it is spoken, so that somebody speaks already', () => {
+      rig.speakers();
+      rig.audio(400, LOUD);
+      rig.audio(600);
+      rig.audio(500, LOUD);
+      rig.speech('started', 0);
+      rig.speech('ended', 400);
+      expect(committed()).toEqual([]);
+      rig.audio(100);
+      rig.audio(500);
+      // After 200 ms of silence, in steps of 20 ms.
+      expect(committed()).toEqual(['committed 1 0-1700 endpoint']);
+      rig.final();
+      expect(rig.session.totals.acceptedSamples).toBe(2_100 * MS);
+    });
+
+    it('where it is as long as it may be', () => {
+      rig.listen({ maxUtteranceMs: 1_000 });
+      rig.audio(1_100, LOUD);
+      rig.audio(300);
+      expect(committed()).toEqual(['committed 1 0-1300 length']);
+    });
+
+    it('unless there is no pause, or no more audio', () => {
+      rig.listen({ maxUtteranceMs: 1_000 });
+      for (let part = 0; part < 8; part += 1) {
+        rig.audio(400, LOUD);
+        rig.taken(400 * part);
+      }
+      expect(committed()).toEqual(['committed 1 0-3000 length']);
+      rig.final();
+      rig.audio(900, LOUD);
+      rig.clock.advance(1_000);
+      expect(committed().slice(1)).toEqual(['committed 2 3000-4100 length']);
+    });
+  });
+
   it('lets the open utterance go, and counts its audio all the same', () => {
     rig.audio(100);
     rig.pipeline.apply({ kind: 'clear' });

@@ -165,7 +165,7 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
       this.#agent?.onSpeechBegan();
     } else if (utterance.beganSample !== undefined) {
       this.#tellEnded(utterance, at);
-      this.#line?.cut(utterance, 'endpoint');
+      this.#line?.endpoint(utterance, at);
     }
   }
 

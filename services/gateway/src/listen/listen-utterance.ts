@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { LinkWord } from '@voice-fleet/protocol/link';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
+import { SpeechMeter } from '@voice-fleet/speech/speech-meter';
 
 /** So much may be with a worker before its engine has taken it: a worker drops audio when more waits than it allows. */
 const WINDOW_SAMPLES = 2 * SAMPLE_RATE;
@@ -27,6 +28,7 @@ export class ListenUtterance {
   readonly words: LinkWord[] = [];
   /** Those of which nothing was told yet. */
   #fresh: LinkWord[] = [];
+  readonly #meter = new SpeechMeter();
   #takenSample: number;
   /** From the session's clock to the client's. */
   #offset = 0;
@@ -59,6 +61,16 @@ export class ListenUtterance {
   /** So many samples may be given to the session now. */
   get room(): number {
     return this.#takenSample + WINDOW_SAMPLES - this.sentSample;
+  }
+
+  /** How long it has been quiet where the session's audio ends. */
+  get pauseSamples(): number {
+    return this.#meter.pauseSamples;
+  }
+
+  /** The session was given more of it. */
+  listenTo(pcm: Buffer): void {
+    this.#meter.observe(pcm);
   }
 
   /** The session has begun it, at `sample` of its own clock. */

@@ -94,8 +94,10 @@ export class Rig {
     this.sink.events.length = 0;
   }
 
-  audio(ms: number): void {
+  /** Silence, or as loud as a voice. */
+  audio(ms: number, level = 0): void {
     const pcm = Buffer.alloc(2 * ms * MS);
+    for (let at = 0; level !== 0 && at < pcm.length; at += 4) pcm.writeInt16LE(level, at);
     this.pipeline.apply({ kind: 'audio', utteranceId: undefined, pcm });
   }
 

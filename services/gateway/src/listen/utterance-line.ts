@@ -1,17 +1,18 @@
 import { VoiceError } from '@voice-fleet/protocol/errors';
 import type { CommitCause } from '@voice-fleet/protocol/session';
 import type { Clock, Timer } from '@voice-fleet/runtime/clock';
-import { BYTES_PER_SAMPLE, msToSamples, SAMPLE_RATE } from '@voice-fleet/speech/pcm';
-import { ReplayBuffer } from '@voice-fleet/speech/replay-buffer';
+import { BYTES_PER_SAMPLE, msToSamples } from '@voice-fleet/speech/pcm';
 import type { Session } from '../session/session.ts';
 import { MAX_UTTERANCE_MS } from './listen-options.ts';
 import { ListenUtterance } from './listen-utterance.ts';
+import { PauseCut } from './pause-cut.ts';
 import { RetryPause } from './retry-pause.ts';
+import { WaitingAudio } from './waiting-audio.ts';
 
-/** With so much audio waiting the client is not read until half of it is gone: 60 s. */
-const HELD_SAMPLES = 60 * SAMPLE_RATE;
-/** What is read all the same; the longest frame is half of it. */
-const SLACK_SAMPLES = 64 * SAMPLE_RATE;
+/** An endpoint is told so soon when its audio comes as it is spoken. What came behind it since is no matter then. */
+const PROMPT_SAMPLES = msToSamples(150);
+/** In so small pieces audio is looked through for a pause. */
+const STEP_SAMPLES = msToSamples(20);
 /** An utterance in which nothing was said keeps no session busy when no audio comes for so long. */
 const IDLE_MS = 20_000;
 
@@ -44,9 +45,8 @@ export class UtteranceLine {
   #silenceMs: number | undefined;
   #maxSamples = msToSamples(MAX_UTTERANCE_MS);
   #receivedSample = 0;
-  /** All that was received from some sample on. */
-  #held: ReplayBuffer | undefined;
-  #holding = false;
+  readonly #waiting: WaitingAudio;
+  readonly #pauseCut: PauseCut;
   readonly #pause: RetryPause;
   /** For the first utterance, which waits for its engine. */
   #deadline: Timer | undefined;
@@ -58,6 +58,8 @@ export class UtteranceLine {
   constructor(options: LineOptions) {
     this.#options = options;
     this.#pause = new RetryPause(options.clock, () => this.pump());
+    this.#waiting = new WaitingAudio((hold) => options.listener.holdInput(hold));
+    this.#pauseCut = new PauseCut(options.clock, (utterance, cause) => this.#cut(utterance, cause));
   }
 
   /** The utterance that the session has, or will have next. */
@@ -97,7 +99,7 @@ export class UtteranceLine {
     if (open === undefined) return;
     const unwatched = open.phase === 'begun' && open.silenceMs === undefined;
     if (!unwatched) open.silenceMs = silenceMs;
-    else if (silenceMs !== undefined) this.cut(open, 'length');
+    else if (silenceMs !== undefined) this.#cut(open, 'length');
   }
 
   push(pcm: Buffer): void {
@@ -106,17 +108,13 @@ export class UtteranceLine {
     this.#audioMs = this.#options.clock.now();
     const open = this.open ?? this.#add(this.#receivedSample);
     const caughtUp = open === this.first && open.sentSample === this.#receivedSample;
-    if (
-      caughtUp &&
-      this.#begun(open) &&
-      samples <= Math.min(open.room, open.left(this.#maxSamples))
-    ) {
+    const fits = (): boolean => samples <= Math.min(open.room, open.left(this.#maxSamples));
+    if (caughtUp && !this.#pauseCut.due && this.#begun(open) && fits()) {
       this.#receivedSample += samples;
       this.#sendFrame(open, pcm);
       return this.#checkLength(open);
     }
-    this.#held ??= new ReplayBuffer(HELD_SAMPLES + SLACK_SAMPLES, this.#receivedSample);
-    this.#held.append(pcm);
+    this.#waiting.push(pcm, this.#receivedSample);
     this.#receivedSample += samples;
     this.pump();
   }
@@ -130,10 +128,11 @@ export class UtteranceLine {
     return true;
   }
 
-  /** The first utterance is over with what the session has of it. */
-  cut(utterance: ListenUtterance, cause: CommitCause): void {
-    this.#end(utterance, utterance.sentSample, cause);
-    this.pump();
+  /** The first utterance's speaker is silent since `sample`. */
+  endpoint(utterance: ListenUtterance, sample: number): void {
+    const since = sample + msToSamples(utterance.silenceMs ?? 0);
+    if (utterance.sentSample - since <= PROMPT_SAMPLES) this.#cut(utterance, 'endpoint');
+    else this.#pauseCut.begin(utterance, 'endpoint');
   }
 
   /** Lets the open utterance go, and returns it. */
@@ -202,9 +201,9 @@ export class UtteranceLine {
     this.#stopped = true;
     this.#pause.stop();
     this.#patient();
+    this.#pauseCut.stop();
     this.#idle?.cancel();
     this.#utterances.length = 0;
-    this.#held = undefined;
   }
 
   /** Gives the session what it has room for. */
@@ -218,7 +217,7 @@ export class UtteranceLine {
       else break;
     }
     this.#watch();
-    this.#checkHeld();
+    this.#waiting.forgetBefore(this.sentSample, this.#receivedSample);
   }
 
   #add(fromSample: number): ListenUtterance {
@@ -234,39 +233,37 @@ export class UtteranceLine {
     if (utterance.phase !== 'waiting') return utterance.phase === 'begun';
     const { session } = this.#options;
     const { id: utteranceId, silenceMs } = utterance;
-    session.perform({
-      kind: 'start',
-      utteranceId,
-      ...(silenceMs !== undefined && { silenceMs }),
-    });
+    const silence = silenceMs === undefined ? {} : { silenceMs };
+    session.perform({ kind: 'start', utteranceId, ...silence });
     utterance.begin(session.totals.acceptedSamples);
     return true;
   }
 
   #sendHeld(utterance: ListenUtterance): void {
-    const held = this.#held;
-    if (held === undefined || utterance.phase !== 'begun') return;
-    const lost = held.fromSample - utterance.sentSample;
+    if (utterance.phase !== 'begun') return;
+    const lost = this.#waiting.fromSample - utterance.sentSample;
     if (lost > 0) {
       utterance.sentSample += lost;
       utterance.lose(lost);
     }
-    for (const piece of held.pieces(utterance.sentSample)) {
-      const end = utterance.toSample ?? this.#receivedSample;
-      const most = Math.min(
-        piece.length / BYTES_PER_SAMPLE,
-        end - utterance.sentSample,
-        utterance.room,
-        utterance.left(this.#maxSamples),
-      );
-      if (most <= 0) break;
-      this.#send(utterance, piece.subarray(0, most * BYTES_PER_SAMPLE));
-      this.#checkLength(utterance);
-      // All of the piece, or the rest of it comes with its turn.
-      if (most < piece.length / BYTES_PER_SAMPLE || this.first !== utterance) break;
+    for (const piece of this.#waiting.pieces(utterance.sentSample)) {
+      for (let at = 0; at < piece.length; ) {
+        const end = utterance.toSample ?? this.#receivedSample;
+        const most = Math.min(
+          (piece.length - at) / BYTES_PER_SAMPLE,
+          end - utterance.sentSample,
+          utterance.room,
+          this.#pauseCut.due ? STEP_SAMPLES : utterance.left(this.#maxSamples),
+        );
+        if (most <= 0) return;
+        const next = at + most * BYTES_PER_SAMPLE;
+        this.#send(utterance, piece.subarray(at, next));
+        at = next;
+        this.#checkLength(utterance);
+        // It may have ended or failed with that.
+        if (this.first !== utterance || utterance.phase !== 'begun') return;
+      }
     }
-    if (this.sentSample === this.#receivedSample) this.#held = undefined;
-    else this.#held?.forgetBefore(this.sentSample);
   }
 
   /** A frame counts in the limits of its client. Throws when it is one too many: it is let go. */
@@ -274,6 +271,7 @@ export class UtteranceLine {
     const samples = pcm.length / BYTES_PER_SAMPLE;
     try {
       utterance.sentSample += samples;
+      utterance.listenTo(pcm);
       this.#options.session.apply({ kind: 'audio', utteranceId: undefined, pcm });
     } catch (error) {
       utterance.lose(samples);
@@ -283,18 +281,27 @@ export class UtteranceLine {
 
   #send(utterance: ListenUtterance, pcm: Buffer): void {
     utterance.sentSample += pcm.length / BYTES_PER_SAMPLE;
+    utterance.listenTo(pcm);
     this.#options.session.perform({ kind: 'audio', utteranceId: undefined, pcm });
   }
 
+  /** Ends it when it is as long as it may be, or a pause was waited for. */
   #checkLength(utterance: ListenUtterance): void {
-    if (!utterance.open || utterance.left(this.#maxSamples) > 0) return;
-    this.#end(utterance, utterance.sentSample, 'length');
-    this.#finish(utterance);
-    this.#watch();
+    if (!utterance.open) return;
+    if (this.#pauseCut.due) this.#pauseCut.look(utterance);
+    else if (utterance.left(this.#maxSamples) <= 0) this.#pauseCut.begin(utterance, 'length');
+  }
+
+  /** The first utterance is over with what the session has of it. */
+  #cut(utterance: ListenUtterance, cause: CommitCause): void {
+    if (utterance !== this.first || !utterance.open) return;
+    this.#end(utterance, utterance.sentSample, cause);
+    this.pump();
   }
 
   /** No more audio belongs to it. What was received since becomes the next. */
   #end(utterance: ListenUtterance, toSample: number, cause: CommitCause, told = true): void {
+    if (utterance === this.first) this.#pauseCut.stop();
     utterance.toSample = toSample;
     if (toSample < this.#receivedSample) this.#add(toSample);
     if (told) this.#options.listener.committed(utterance, toSample, cause);
@@ -310,9 +317,8 @@ export class UtteranceLine {
   /** The first utterance may be another one now. */
   #settle(): void {
     this.#patient();
-    if (this.first === undefined) this.#held = undefined;
-    else this.#held?.forgetBefore(this.first.sentSample);
-    this.#checkHeld();
+    this.#pauseCut.stop();
+    this.#waiting.forgetBefore(this.sentSample, this.#receivedSample);
   }
 
   #patient(): void {
@@ -331,14 +337,6 @@ export class UtteranceLine {
       this.#deadline = undefined;
       if (this.first === first) this.onFailed(first, new VoiceError('asr_timeout'));
     });
-  }
-
-  #checkHeld(): void {
-    const waiting = this.#receivedSample - this.sentSample;
-    const hold = waiting > (this.#holding ? HELD_SAMPLES / 2 : HELD_SAMPLES);
-    if (hold === this.#holding) return;
-    this.#holding = hold;
-    this.#options.listener.holdInput(hold);
   }
 
   #checkIdle(): void {
