@@ -5,6 +5,7 @@ import { EngineRegistry } from '@voice-fleet/asr-worker/engines/registry';
 import { WorkerMetrics } from '@voice-fleet/asr-worker/metrics';
 import { type AsrWorker, startWorker, type WorkerParts } from '@voice-fleet/asr-worker/worker';
 import { GatewayEnv } from '@voice-fleet/gateway/config';
+import type { Dialect } from '@voice-fleet/gateway/dialects/dialect';
 import { type Gateway, startGateway } from '@voice-fleet/gateway/gateway';
 import { parseEnv } from '@voice-fleet/runtime/env';
 import { createLogger } from '@voice-fleet/telemetry/logger';
@@ -42,10 +43,14 @@ export class Fleet implements AsyncDisposable {
     this.redis = redis;
   }
 
-  static async start(engines: readonly AsrEngine[], env: Env = {}): Promise<Fleet> {
+  static async start(
+    engines: readonly AsrEngine[],
+    env: Env = {},
+    dialects: readonly Dialect[] = [],
+  ): Promise<Fleet> {
     const fleet = new Fleet(await startRedis());
     for (const engine of engines) await fleet.addWorker(engine, env);
-    await fleet.addGateway(env);
+    await fleet.addGateway(env, dialects);
     if (engines.length > 0) await fleet.ready();
     return fleet;
   }
@@ -55,7 +60,8 @@ export class Fleet implements AsyncDisposable {
     await until(async () => (await this.get('/readyz')).status === 200, 'the fleet is ready');
   }
 
-  async addGateway(env: Env = {}): Promise<Gateway> {
+  /** `dialects` are spoken beside its own. */
+  async addGateway(env: Env = {}, dialects: readonly Dialect[] = []): Promise<Gateway> {
     const settings = {
       VOXTRAL_API_KEY: KEY,
       REDIS_URL: this.redis.url,
@@ -70,7 +76,7 @@ export class Fleet implements AsyncDisposable {
     const log = createLogger('gateway', config.logLevel, {
       write: (line: string) => void this.logged.push(JSON.parse(line) as Logged),
     });
-    const gateway = await startGateway(config, log);
+    const gateway = await startGateway(config, log, dialects);
     this.gateways.push(gateway);
     return gateway;
   }

@@ -238,6 +238,24 @@ describe('a listening session', () => {
     expect(rig.sink.ends).toEqual([{ kind: 'ended' }]);
   });
 
+  it('still cuts what waits where its speaker pauses, after finish too', () => {
+    rig.speakers();
+    for (let part = 0; part < 4; part += 1) rig.audio(1_000);
+    rig.pipeline.apply({ kind: 'finish' });
+    rig.speech('started', 100);
+    rig.speech('ended', 500);
+    rig.final(word(' one', 100, 500));
+    rig.final();
+    expect(rig.story().slice(2)).toEqual([
+      'committed 1 0-2000 endpoint',
+      'heard 1 one +',
+      'transcribed 1 one',
+      'committed 2 2000-4000 finish',
+      'transcribed 2 ',
+      'ended',
+    ]);
+  });
+
   it('ends at once when nothing was said', () => {
     rig.pipeline.apply({ kind: 'finish' });
     expect(rig.story()).toEqual(['ended']);

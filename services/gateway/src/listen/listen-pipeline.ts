@@ -175,12 +175,12 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
 
   override workerLost(cause: string): void {
     super.workerLost(cause);
-    this.#line?.onOrphaned();
+    this.#line?.onOrphaned(true);
   }
 
   override moved(...facts: Parameters<SessionSink['moved']>): void {
     super.moved(...facts);
-    this.#line?.onMoved();
+    this.#line?.onOrphaned(false);
   }
 
   override holdInput(hold: boolean): void {
@@ -231,7 +231,8 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
   #finish(): void {
     if (this.#finishing) return;
     this.#finishing = true;
-    if (!this.#line?.commit('finish')) this.#endWhenDone();
+    this.#line?.finish();
+    this.#endWhenDone();
   }
 
   #onPartial(utteranceId: string, tail: string): void {

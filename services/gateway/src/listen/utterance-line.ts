@@ -3,6 +3,7 @@ import type { CommitCause } from '@voice-fleet/protocol/session';
 import type { Clock, Timer } from '@voice-fleet/runtime/clock';
 import { BYTES_PER_SAMPLE, msToSamples } from '@voice-fleet/speech/pcm';
 import type { Session } from '../session/session.ts';
+import { EngineDeadline } from './engine-deadline.ts';
 import { MAX_UTTERANCE_MS } from './listen-options.ts';
 import { ListenUtterance } from './listen-utterance.ts';
 import { PauseCut } from './pause-cut.ts';
@@ -48,16 +49,19 @@ export class UtteranceLine {
   readonly #waiting: WaitingAudio;
   readonly #pauseCut: PauseCut;
   readonly #pause: RetryPause;
-  /** For the first utterance, which waits for its engine. */
-  #deadline: Timer | undefined;
+  readonly #deadline: EngineDeadline;
   #idle: Timer | undefined;
   #audioMs = 0;
-  #orphaned = false;
+  /** No more audio comes. */
+  #over = false;
   #stopped = false;
 
   constructor(options: LineOptions) {
     this.#options = options;
     this.#pause = new RetryPause(options.clock, () => this.pump());
+    this.#deadline = new EngineDeadline(options.clock, options.asrTimeoutMs, () => {
+      if (this.first) this.onFailed(this.first, new VoiceError('asr_timeout'));
+    });
     this.#waiting = new WaitingAudio((hold) => options.listener.holdInput(hold));
     this.#pauseCut = new PauseCut(options.clock, (utterance, cause) => this.#cut(utterance, cause));
   }
@@ -128,6 +132,13 @@ export class UtteranceLine {
     return true;
   }
 
+  /** No more audio comes: what waits is still cut where its speaker pauses. */
+  finish(): void {
+    if (this.#silenceMs === undefined) return void this.commit('finish');
+    this.#over = true;
+    this.pump();
+  }
+
   /** The first utterance's speaker is silent since `sample`. */
   endpoint(utterance: ListenUtterance, sample: number): void {
     const since = sample + msToSamples(utterance.silenceMs ?? 0);
@@ -155,7 +166,7 @@ export class UtteranceLine {
   onTaken(sample: number): void {
     const { first } = this;
     if (!first?.take(sample)) return;
-    if (first.phase === 'begun') this.#patient();
+    if (first.phase === 'begun') this.#deadline.met();
     this.pump();
   }
 
@@ -185,22 +196,16 @@ export class UtteranceLine {
     listener.failed(utterance, error, told);
   }
 
-  /** The session has no worker, and sees to that itself. */
-  onOrphaned(): void {
-    this.#orphaned = true;
-    this.#patient();
-  }
-
-  onMoved(): void {
-    this.#orphaned = false;
-    this.#patient();
-    this.pump();
+  /** The session has lost its worker (true), or has another. */
+  onOrphaned(orphaned: boolean): void {
+    this.#deadline.orphan(orphaned);
+    if (!orphaned) this.pump();
   }
 
   stop(): void {
     this.#stopped = true;
     this.#pause.stop();
-    this.#patient();
+    this.#deadline.met();
     this.#pauseCut.stop();
     this.#idle?.cancel();
     this.#utterances.length = 0;
@@ -213,6 +218,8 @@ export class UtteranceLine {
       this.#checkLength(first);
       this.#sendHeld(first);
       if (first !== this.first || first.phase === 'finishing') continue;
+      if (this.#over && first.open && !this.behind)
+        this.#end(first, this.#receivedSample, 'finish');
       if (first.sentSample === first.toSample) this.#finish(first);
       else break;
     }
@@ -310,33 +317,22 @@ export class UtteranceLine {
   #finish(utterance: ListenUtterance): void {
     if (utterance.phase !== 'begun') return;
     utterance.phase = 'finishing';
-    this.#patient();
+    this.#deadline.met();
     this.#options.session.finish();
   }
 
   /** The first utterance may be another one now. */
   #settle(): void {
-    this.#patient();
+    this.#deadline.met();
     this.#pauseCut.stop();
     this.#waiting.forgetBefore(this.sentSample, this.#receivedSample);
   }
 
-  #patient(): void {
-    this.#deadline?.cancel();
-    this.#deadline = undefined;
-  }
-
-  /** Bounds how long the first utterance waits for its engine. */
   #watch(): void {
     const { first } = this;
-    if (first === undefined || this.#orphaned || this.#stopped) return;
-    const waits = first.phase === 'finishing' || (first.phase === 'begun' && first.room <= 0);
-    if (!waits) return;
-    const { clock, asrTimeoutMs } = this.#options;
-    this.#deadline ??= clock.after(asrTimeoutMs, () => {
-      this.#deadline = undefined;
-      if (this.first === first) this.onFailed(first, new VoiceError('asr_timeout'));
-    });
+    if (first === undefined || this.#stopped) return;
+    if (first.phase === 'finishing' || (first.phase === 'begun' && first.room <= 0))
+      this.#deadline.wait();
   }
 
   #checkIdle(): void {
