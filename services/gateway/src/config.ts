@@ -11,6 +11,7 @@ import {
 import { operatorEnv } from '@voice-fleet/runtime/operator-env';
 import { z } from 'zod';
 import { recordingEnv, recordingSettings } from './http/recording-env.ts';
+import { tlsEnv, tlsSettings } from './http/tls-env.ts';
 import { voiceEnv, voiceSettings } from './voice/voice-env.ts';
 
 const SECONDS = 1000;
@@ -30,6 +31,7 @@ export const GatewayEnv = z
     ...voiceEnv,
     ...recordingEnv,
     ...audioChatEnv,
+    ...tlsEnv,
     SERVER_BIND_HOST: textVar({ default: '0.0.0.0', doc: 'Address the public port listens on.' }),
     SERVER_PORT: integerVar({
       default: 8000,
@@ -214,6 +216,7 @@ export const GatewayEnv = z
   .transform((env) => ({
     host: env.SERVER_BIND_HOST,
     port: env.SERVER_PORT,
+    tls: tlsSettings(env),
     internalHost: env.INTERNAL_BIND_HOST,
     internalPort: env.INTERNAL_PORT,
     logLevel: env.LOG_LEVEL,

@@ -37,6 +37,7 @@ import { PageFiles } from './http/page-files.ts';
 import { Recordings } from './http/recordings.ts';
 import { RequestSlots } from './http/request-slots.ts';
 import { VoiceConfig } from './http/stream-config.controller.ts';
+import { TlsDoor } from './http/tls-door.ts';
 import { LeanModule } from './lean/lean.module.ts';
 import type { LeanSettings } from './lean/lean-env.ts';
 import { GatewayMetrics } from './metrics.ts';
@@ -59,6 +60,8 @@ const FORM_BYTES_MAX = 65_536;
 
 export interface Gateway extends Running {
   readonly port: number;
+  /** With TLS, if there is one. */
+  readonly tlsPort: number | undefined;
   readonly internalPort: number;
 }
 
@@ -222,6 +225,9 @@ export async function startGateway(
     new VoiceAdapter(app, { http, maxMessageBytes: config.maxMessageBytes, gate, dialects }),
   );
   await app.listen(config.port, config.host);
+  const { host, headersTimeoutMs } = config;
+  const tls =
+    config.tls && (await TlsDoor.open(http, { ...config.tls, host, headersTimeoutMs, clock, log }));
   const internal = await startInternalServer({
     port: config.internalPort,
     host: config.internalHost,
@@ -233,10 +239,12 @@ export async function startGateway(
   watch.start();
   meter.start();
   const { port } = http.address() as AddressInfo;
-  log.info({ event: 'listening', port, internalPort: internal.port, pool });
+  const tlsPort = tls?.port;
+  log.info({ event: 'listening', port, tlsPort, internalPort: internal.port, pool });
 
   return {
     port,
+    tlsPort,
     internalPort: internal.port,
     close: async () => {
       health.stop();
@@ -244,7 +252,11 @@ export async function startGateway(
       // No more connections, and none that never sent a request: it would keep the server open for ever.
       http.close();
       http.closeIdleConnections();
-      const drained = requests.drain(clock, config.drainMs).then(() => http.closeAllConnections());
+      tls?.close();
+      const drained = requests.drain(clock, config.drainMs).then(() => {
+        http.closeAllConnections();
+        tls?.closeAllConnections();
+      });
       await Promise.all([drained, app.close()]);
       authenticator.stop();
       await Promise.all([line.stop(), watch.stop(), meter.stop()]);

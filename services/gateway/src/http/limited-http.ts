@@ -1,4 +1,4 @@
-import { createServer } from 'node:http';
+import { createServer, type ServerOptions } from 'node:http';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { closeWithConnection } from '@voice-fleet/runtime/pipelined';
 
@@ -12,7 +12,18 @@ const SILENT_MS = 60_000;
 /** How often the times above are looked at, at the least. */
 const CHECK_MS = 1_000;
 
-/** Nest's HTTP server with explicit limits: whoever sends no whole request in time is answered with 408 and closed. */
+/** Limits of a server on a public port: whoever sends no whole request in time is answered with 408 and closed. */
+export function limitHttp(headersTimeoutMs: number): ServerOptions {
+  return {
+    maxHeaderSize: MAX_HEADER_BYTES,
+    headersTimeout: headersTimeoutMs,
+    requestTimeout: REQUEST_FACTOR * headersTimeoutMs,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    connectionsCheckingInterval: Math.min(CHECK_MS, headersTimeoutMs),
+  };
+}
+
+/** Nest's HTTP server with explicit limits. */
 export class LimitedHttp extends ExpressAdapter {
   readonly #headersTimeoutMs: number;
 
@@ -22,17 +33,11 @@ export class LimitedHttp extends ExpressAdapter {
   }
 
   override initHttpServer(): void {
-    const headersTimeoutMs = this.#headersTimeoutMs;
-    const server = createServer(
-      {
-        maxHeaderSize: MAX_HEADER_BYTES,
-        headersTimeout: headersTimeoutMs,
-        requestTimeout: REQUEST_FACTOR * headersTimeoutMs,
-        keepAliveTimeout: KEEP_ALIVE_MS,
-        connectionsCheckingInterval: Math.min(CHECK_MS, headersTimeoutMs),
-      },
-      this.getInstance(),
-    ).prependListener('request', closeWithConnection);
+    const options = limitHttp(this.#headersTimeoutMs);
+    const server = createServer(options, this.getInstance()).prependListener(
+      'request',
+      closeWithConnection,
+    );
     server.timeout = SILENT_MS;
     this.httpServer = server;
   }
