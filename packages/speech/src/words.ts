@@ -5,7 +5,7 @@ export interface Word {
   readonly startSample: number;
   readonly endSample: number;
   /** Posterior in 0..1 where the engine has one. */
-  readonly confidence?: number;
+  readonly confidence?: number | undefined;
 }
 
 /** Scripts written without spaces between words. */
