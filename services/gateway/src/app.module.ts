@@ -17,6 +17,7 @@ import { SpokenReplyController, TurnSource } from './http/spoken-reply.controlle
 import { StreamConfigController, VoiceConfig } from './http/stream-config.controller.ts';
 import { TokensController } from './http/tokens.controller.ts';
 import { TranscribeController } from './http/transcribe.controller.ts';
+import { TranscriptionsController } from './http/transcriptions.controller.ts';
 import { UsageController, UsageSource } from './http/usage.controller.ts';
 import { ConnectionServices, VoiceGateway } from './ws/voice.gateway.ts';
 
@@ -53,6 +54,7 @@ export class AppModule {
         UsageController,
         StreamConfigController,
         TranscribeController,
+        TranscriptionsController,
         SpokenReplyController,
         AudioChatController,
       ],

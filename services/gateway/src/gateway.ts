@@ -34,6 +34,7 @@ import { ErrorFilter } from './http/error.filter.ts';
 import { FleetHealth } from './http/fleet-health.ts';
 import { LimitedHttp } from './http/limited-http.ts';
 import { PageFiles } from './http/page-files.ts';
+import { RateHeaders } from './http/rate-headers.ts';
 import { Recordings } from './http/recordings.ts';
 import { RequestSlots } from './http/request-slots.ts';
 import { VoiceConfig } from './http/stream-config.controller.ts';
@@ -183,10 +184,11 @@ export async function startGateway(
       patienceMs: failover.timeoutMs + config.voice.asrTimeoutMs,
     }),
     slots: requests,
+    rates: new RateHeaders(store),
     guestKey: lean?.guestKey,
   });
   const page = new PageFiles();
-  const errorFilter = new ErrorFilter(log);
+  const errorFilter = new ErrorFilter(log, (path) => dialects.at(path));
   const shared = { dialects, services, health, recordings, page, errorFilter };
   const full = (): DynamicModule =>
     AppModule.with({

@@ -1,10 +1,26 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** The key of an HTTP request: X-API-Key, else Authorization: Bearer, else ''. */
+/** Where clients put a key that is not in `Authorization`; the first is our own. */
+const KEY_HEADERS = ['x-api-key', 'xi-api-key', 'api-key'];
+const AUTHORIZATION = /^(?:(?:Bearer|Token) +)?(\S+) *$/i;
+
+/**
+ * The key of an HTTP request: X-API-Key, `Authorization` with Bearer, Token or nothing before the key, else Xi-Api-Key or
+ * Api-Key; '' when there is none.
+ */
 export function credentialOf(headers: IncomingHttpHeaders): string {
-  const apiKey = headers['x-api-key'];
-  if (typeof apiKey === 'string' && apiKey !== '') return apiKey;
-  return /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1] ?? '';
+  const [own = '', ...others] = KEY_HEADERS.map((name) => textOf(headers[name]));
+  return own || ofAuthorization(headers) || others.find((key) => key !== '') || '';
+}
+
+function textOf(value: string | readonly string[] | undefined): string {
+  return typeof value === 'string' ? value : '';
+}
+
+function ofAuthorization({ authorization = '' }: IncomingHttpHeaders): string {
+  const key = AUTHORIZATION.exec(authorization)?.[1] ?? '';
+  // A scheme without a key.
+  return /^(?:Bearer|Token|Basic)$/i.test(key) ? '' : key;
 }
 
 /** Subprotocols that carry a key themselves, and those that are followed by one. */
@@ -16,11 +32,11 @@ const KEY_FOLLOWS = /^(?:token|bearer)$/i;
  * key, X-API-Key, Xi-Api-Key, Api-Key, a subprotocol, else `?token=` or `?api_key=`. '' when there is none.
  */
 export function credentialOfUpgrade(query: URLSearchParams, headers: IncomingHttpHeaders): string {
-  const authorization = /^(?:(?:Bearer|Token) +)?(\S+) *$/i.exec(headers.authorization ?? '')?.[1];
-  if (authorization !== undefined) return authorization;
-  for (const name of ['x-api-key', 'xi-api-key', 'api-key']) {
-    const value = headers[name];
-    if (typeof value === 'string' && value !== '') return value;
+  const authorization = ofAuthorization(headers);
+  if (authorization !== '') return authorization;
+  for (const name of KEY_HEADERS) {
+    const key = textOf(headers[name]);
+    if (key !== '') return key;
   }
   return keyAmongProtocols(headers) || query.get('token') || query.get('api_key') || '';
 }

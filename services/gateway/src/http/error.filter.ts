@@ -2,9 +2,12 @@ import { type ArgumentsHost, Catch, type ExceptionFilter } from '@nestjs/common'
 import { RedisUnavailable } from '@voice-fleet/fleet/redis';
 import { TenantError, type TenantFault } from '@voice-fleet/fleet/tenants/tenant-error';
 import { VoiceError } from '@voice-fleet/protocol/errors';
+import { openAiError, retryHeaders } from '@voice-fleet/protocol/openai-error';
 import type { Logger } from '@voice-fleet/telemetry/logger';
+import type { Dialect } from '../dialects/dialect.ts';
+import { requestIdOf } from './request-id.ts';
 
-/** The body of every failed HTTP request. */
+/** The body of a failed HTTP request, of all paths that have none of their own. */
 export interface HttpErrorBody {
   readonly error: {
     readonly code: string;
@@ -21,6 +24,7 @@ interface HttpRequest {
 interface HttpResponse {
   readonly headersSent: boolean;
   setHeader(name: string, value: string): void;
+  getHeader(name: string): number | string | string[] | undefined;
   status(code: number): { json(body: unknown): void };
   end(): void;
 }
@@ -44,6 +48,12 @@ const TENANT_STATUS = {
   unreadable_record: 500,
 } as const satisfies Record<TenantFault, number>;
 
+/** Clients of OpenAI ask here, and read the errors that they know from there. */
+const OPENAI_PATHS =
+  /^\/v1\/(?:audio\/(?:transcriptions|translations|speech)|chat|models|realtime)(?:\/|$)/;
+/** More is no wait to them: they come again at once. */
+const MAX_RETRY_S = 60;
+
 /** When to come again if nothing is known: about as long as somebody waited in vain. */
 const RETRY_S: Readonly<Record<string, number>> = {
   at_capacity: 5,
@@ -56,21 +66,50 @@ const RETRY_S: Readonly<Record<string, number>> = {
 @Catch()
 export class ErrorFilter implements ExceptionFilter {
   readonly #log: Pick<Logger, 'error'>;
+  readonly #dialectAt: (path: string) => Pick<Dialect, 'refusal'> | undefined;
 
-  constructor(log: Pick<Logger, 'error'>) {
+  /** `dialectAt`: whose own errors are told on its paths, also to plain requests. */
+  constructor(
+    log: Pick<Logger, 'error'>,
+    dialectAt: (path: string) => Pick<Dialect, 'refusal'> | undefined = () => undefined,
+  ) {
     this.#log = log;
+    this.#dialectAt = dialectAt;
   }
 
   catch(thrown: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
     const response = http.getResponse<HttpResponse>();
-    const { status, error } = this.#answer(thrown, http.getRequest<HttpRequest>());
+    const request = http.getRequest<HttpRequest>();
+    const answer = this.#answer(thrown, request);
+    const { status, error } = answer;
     // A body that has begun cannot become another one.
     if (response.headersSent) return response.end();
     const waitS = error.details['retry_after_s'] ?? RETRY_S[error.code];
-    if (typeof waitS === 'number') response.setHeader('Retry-After', String(Math.ceil(waitS)));
+    if (typeof waitS === 'number')
+      response.setHeader('Retry-After', String(Math.min(MAX_RETRY_S, Math.ceil(waitS))));
     if (status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
-    response.status(status).json({ error });
+    const headers = retryHeaders({ status, ...error });
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+    response.status(status).json(this.#body(thrown, answer, request, response));
+  }
+
+  /** In the words that clients of this path know. */
+  #body(
+    thrown: unknown,
+    { status, error }: Answer,
+    { path }: HttpRequest,
+    response: HttpResponse,
+  ): unknown {
+    const own =
+      thrown instanceof VoiceError &&
+      this.#dialectAt(path)?.refusal?.(thrown, requestIdOf(response));
+    if (own) {
+      const { body, headers = {} } = own;
+      for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+      return body;
+    }
+    return { error: OPENAI_PATHS.test(path) ? openAiError({ status, ...error }) : error };
   }
 
   #answer(thrown: unknown, request: HttpRequest): Answer {

@@ -1,6 +1,7 @@
 import { createServer, type ServerOptions } from 'node:http';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { closeWithConnection } from '@voice-fleet/runtime/pipelined';
+import { nameRequest } from './request-id.ts';
 
 /** Request line and headers together; more are answered with 431. A token and a query fit many times over. */
 const MAX_HEADER_BYTES = 16 * 1024;
@@ -34,10 +35,9 @@ export class LimitedHttp extends ExpressAdapter {
 
   override initHttpServer(): void {
     const options = limitHttp(this.#headersTimeoutMs);
-    const server = createServer(options, this.getInstance()).prependListener(
-      'request',
-      closeWithConnection,
-    );
+    const server = createServer(options, this.getInstance())
+      .prependListener('request', closeWithConnection)
+      .prependListener('request', nameRequest);
     server.timeout = SILENT_MS;
     this.httpServer = server;
   }

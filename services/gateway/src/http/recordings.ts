@@ -1,11 +1,13 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Principal } from '@voice-fleet/fleet/tenant';
 import { decodeRecording } from '@voice-fleet/media/decode-recording';
 import { credentialOf } from '../auth/credentials.ts';
-import type { Transcriber, Transcription } from '../voice/transcriber.ts';
+import type { TranscribeOptions, Transcriber, Transcription } from '../voice/transcriber.ts';
+import type { RateHeaders } from './rate-headers.ts';
 import type { RecordingSettings } from './recording-env.ts';
 import type { RequestSlots } from './request-slots.ts';
-import { readUpload, type UploadRequest } from './upload.ts';
+import { readUpload, type Upload, type UploadRequest } from './upload.ts';
 import type { Authenticate } from './usage.controller.ts';
 
 /** The request, as far as it is used here. */
@@ -13,7 +15,7 @@ export interface RecordingRequest extends UploadRequest {
   readonly socket: Pick<Socket, 'setTimeout' | 'timeout'>;
 }
 /** The response, as far as it is used here. */
-export type RecordingResponse = Pick<ServerResponse, 'once' | 'closed'>;
+export type RecordingResponse = Pick<ServerResponse, 'once' | 'closed' | 'setHeader'>;
 
 /** What the endpoints for recordings are made from. */
 export interface RecordingsDeps {
@@ -21,9 +23,21 @@ export interface RecordingsDeps {
   readonly authenticate: Authenticate;
   readonly transcriber: Pick<Transcriber, 'transcribe'>;
   readonly slots: RequestSlots;
+  readonly rates: Pick<RateHeaders, 'of'>;
   /** Used for clients that bring no key; absent: they are refused. */
   readonly guestKey?: string | undefined;
 }
+
+/**
+ * Looks at what came with a recording before anything is done with it: what it asks of its transcription. Throws VoiceError for
+ * what cannot be had here.
+ */
+export type ReadWishes = (
+  upload: Upload,
+  principal: Principal,
+) => TranscribeOptions | Promise<TranscribeOptions>;
+
+const NO_WISHES: ReadWishes = () => ({});
 
 /** Requests that bring a whole recording: few at a time, each over as soon as its client is gone. */
 export class Recordings {
@@ -40,15 +54,17 @@ export class Recordings {
   async serve<T>(
     request: RecordingRequest,
     response: RecordingResponse,
-    work: (transcription: Transcription, signal: AbortSignal) => Promise<T>,
+    work: (transcription: Transcription, signal: AbortSignal) => T | Promise<T>,
+    readWishes: ReadWishes = NO_WISHES,
   ): Promise<T> {
-    const { settings, authenticate, transcriber, slots, guestKey = '' } = this.#deps;
+    const { settings, authenticate, transcriber, slots, rates, guestKey = '' } = this.#deps;
     const gone = new AbortController();
     if (response.closed) gone.abort();
     // Also when it was answered to its end.
     response.once('close', () => gone.abort());
     const credential = credentialOf(request.headers) || guestKey;
-    await authenticate(credential, 'stream');
+    const principal = await authenticate(credential, 'stream');
+    for (const [name, value] of await rates.of(principal)) response.setHeader(name, value);
     const slot = slots.enter();
     if (gone.signal.aborted) slot.leave();
     // Not before: while this process stops, the answer is waited for too.
@@ -58,10 +74,11 @@ export class Recordings {
     const idleMs = socket.timeout ?? 0;
     try {
       const signal = AbortSignal.any([gone.signal, slot.signal]);
-      const bytes = await readUpload(request, settings.maxBytes, signal);
+      const upload = await readUpload(request, settings.maxBytes, signal);
       socket.setTimeout(0);
-      const pcm = await decodeRecording(bytes, settings, signal);
-      const transcription = await transcriber.transcribe(credential, pcm, signal);
+      const wishes = await readWishes(upload, principal);
+      const pcm = await decodeRecording(upload.bytes, settings, signal);
+      const transcription = await transcriber.transcribe(credential, pcm, signal, wishes);
       return await work(transcription, signal);
     } finally {
       socket.setTimeout(idleMs);

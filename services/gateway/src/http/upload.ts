@@ -13,8 +13,15 @@ const FILE_PART = 'file';
 const MULTIPART = /^multipart\/form-data\b/i;
 /** Whatever may be a recording. curl calls all that it is not told of a form. */
 const RAW = /^(?:audio\/|video\/|application\/(?:octet-stream|ogg|x-www-form-urlencoded)\b)/i;
-/** For the other parts of a form, which are let go. */
-const FORM_LIMITS = { fields: 32, fieldSize: 4096, parts: 33, headerPairs: 32 };
+/** For the other parts of a form. A longer value is cut off, what comes behind the last is let go. */
+const FORM_LIMITS = { fields: 64, fieldSize: 4096, parts: 65, headerPairs: 32 };
+
+/** What a request brings. */
+export interface Upload {
+  readonly bytes: Buffer;
+  /** The other parts of its form, by name, each with all its values. */
+  readonly fields: ReadonlyMap<string, readonly string[]>;
+}
 
 /**
  * The recording in a request: part `file` of a form, or the body itself. Rejects with VoiceError: message_too_large,
@@ -24,15 +31,16 @@ export async function readUpload(
   request: UploadRequest,
   maxBytes: number,
   signal: AbortSignal,
-): Promise<Buffer> {
+): Promise<Upload> {
+  const fields = new Map<string, string[]>();
   const type = request.headers['content-type'] ?? '';
   try {
     const bytes = MULTIPART.test(type)
-      ? await readForm(request, maxBytes, signal)
+      ? await readForm(request, maxBytes, fields, signal)
       : await readBody(request, type, maxBytes, signal);
     if (bytes.length === 0)
       throw new VoiceError('missing_audio', { message: 'The recording is empty.' });
-    return bytes;
+    return { bytes, fields };
   } finally {
     // What is left is let go, so that the client gets to read its answer.
     request.resume();
@@ -64,6 +72,7 @@ async function readBody(
 async function readForm(
   request: UploadRequest,
   maxBytes: number,
+  fields: Map<string, string[]>,
   signal: AbortSignal,
 ): Promise<Buffer> {
   const pieces = new Pieces(maxBytes);
@@ -80,6 +89,11 @@ async function readForm(
       file.on('data', (piece: Buffer) => void pieces.add(piece));
       file.on('limit', () => settle(tooLarge(maxBytes)));
       return undefined;
+    });
+    form.on('field', (name, value) => {
+      const values = fields.get(name);
+      if (values) values.push(value);
+      else fields.set(name, [value]);
     });
     form.on('error', () => settle(badForm()));
     form.on('finish', () => settle());

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { VoiceError } from '@voice-fleet/protocol/errors';
+import { retryHeaders } from '@voice-fleet/protocol/openai-error';
 import type { UpgradeRefusal } from '@voice-fleet/runtime/upgrade';
 import type { Dialect } from '../dialects/dialect.ts';
 import type { HttpErrorBody } from '../http/error.filter.ts';
@@ -49,6 +50,7 @@ export function upgradeRefusal(
     body,
     headers: {
       ...headers,
+      ...retryHeaders(error),
       'X-Request-Id': requestId,
       ...(passes && { 'Retry-After': String(retryS) }),
       ...(status === 401 && { 'WWW-Authenticate': 'Bearer' }),
@@ -59,5 +61,5 @@ export function upgradeRefusal(
 export function unknownPath(path: string): UpgradeRefusal {
   const message = `There is no WebSocket endpoint at ${path}.`;
   const body: HttpErrorBody = { error: { code: 'not_found', message, details: {} } };
-  return { status: 404, body };
+  return { status: 404, body, headers: { 'X-Request-Id': randomUUID() } };
 }

@@ -120,6 +120,7 @@ describe('UpgradeGate', () => {
   it('answers an unknown path in the form of all HTTP errors', async () => {
     expect(check('/walk?key=x')).toEqual({
       status: 404,
+      headers: { 'X-Request-Id': expect.any(String) },
       body: {
         error: {
           code: 'not_found',
