@@ -118,7 +118,7 @@ describe('the public port with TLS', () => {
 
   it('does not open without its files', async () => {
     const clock = new FakeClock();
-    const log = createLogger('gateway', 'silent', { write: () => undefined });
+    const log = createLogger('gateway', 'error', { write: () => undefined });
     const options = { ...files, port: 0, host: '127.0.0.1', headersTimeoutMs: 5_000, clock, log };
     const certFile = join(folder, 'none.pem');
     await expect(TlsDoor.open(createServer(), { ...options, certFile })).rejects.toThrow(
