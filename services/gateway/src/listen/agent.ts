@@ -7,12 +7,10 @@ import type {
   SessionEvent,
 } from '@voice-fleet/protocol/session';
 import type { SessionSink } from '../session/session-deps.ts';
-import { Backpressure } from '../voice/backpressure.ts';
 import { MAX_TEXT_CHARS, Replies, replyError } from '../voice/replies.ts';
 import type { ReplyEnd, TurnOutcome } from '../voice/turn.ts';
 import { VoiceBooks } from '../voice/voice-books.ts';
 import type { VoiceDeps } from '../voice/voice-deps.ts';
-import type { OutboxLoad } from '../ws/outbox.ts';
 import type { PipelineOwner } from '../ws/pipeline.ts';
 import { ConversationItems } from './conversation-items.ts';
 
@@ -40,6 +38,8 @@ const BOOKED: Readonly<Record<ReplyOutcome, TurnOutcome>> = {
 export interface AgentListener extends Pick<SessionSink, 'event'> {
   /** A reply is over, and none follows at once. */
   idle(): void;
+  /** While it does not settle, no more of a reply is read. */
+  relief(): Promise<void> | undefined;
 }
 
 /** Answers the utterances of a listening session, one reply at a time, and keeps their conversation. */
@@ -50,7 +50,6 @@ export class Agent {
   readonly #listener: AgentListener;
   readonly #books: VoiceBooks;
   readonly #replies: Replies;
-  readonly #backpressure: Backpressure;
   readonly #items = new ConversationItems();
   /** Utterances whose words are waited for. */
   readonly #awaited = new Set<string>();
@@ -65,13 +64,11 @@ export class Agent {
     deps: VoiceDeps,
     listener: AgentListener,
   ) {
-    const { metrics, settings } = deps;
     this.options = options;
     this.#listener = listener;
-    this.#books = new VoiceBooks(metrics.voice, log, false);
-    this.#backpressure = new Backpressure(settings.backpressureThreshold);
+    this.#books = new VoiceBooks(deps.metrics.voice, log, false);
     this.#replies = new Replies(sessionId, tenantId, deps, {
-      relief: () => this.#backpressure.relief,
+      relief: () => listener.relief(),
       onEvent: (event) => this.#onEvent(event),
       onStarted: (model, tts) => this.#books.turnStarted(this.#reply?.replyId ?? '', model, tts),
       onEnd: (end) => this.#onEnd(end),
@@ -134,10 +131,6 @@ export class Agent {
     if (asked) this.#respond(asked);
   }
 
-  onLoad(load: OutboxLoad): void {
-    this.#backpressure.update(load);
-  }
-
   /** Tells nothing more; settles when nothing is done for any reply any more. */
   async stop(): Promise<void> {
     this.#due = undefined;
@@ -146,7 +139,6 @@ export class Agent {
       this.#replies.abort();
       this.#books.turn('', 'gone');
     }
-    this.#backpressure.open();
     await this.#replies.settled();
   }
 

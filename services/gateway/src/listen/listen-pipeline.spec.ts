@@ -218,6 +218,22 @@ describe('a listening session', () => {
     expect(rig.told('heard').at(-1)?.words).toEqual([word(' three', 310, 390)]);
   });
 
+  it('tells a slow reader of words when their utterance is over, each once', () => {
+    rig.audio(100);
+    rig.partial([word(' one', 0, 20)]);
+    rig.pipeline.onLoad({ events: 50, chars: 0 });
+    rig.partial([word(' two', 20, 40)], ' th');
+    rig.partial([word(' three', 40, 60)]);
+    rig.commit();
+    rig.final(word(' four', 60, 80));
+    expect(rig.story()).toEqual([
+      'heard 1 one +',
+      'committed 1 0-100 client',
+      'heard 1 two three four +',
+      'transcribed 1 one two three four',
+    ]);
+  });
+
   it('ends when all is transcribed that came before finish', () => {
     rig.audio(100);
     rig.commit();

@@ -11,6 +11,7 @@ import type {
 import type { Session } from '../session/session.ts';
 import type { SessionSink } from '../session/session-deps.ts';
 import { SinkFilter } from '../session/sink-filter.ts';
+import { Backpressure } from '../voice/backpressure.ts';
 import type { VoiceDeps } from '../voice/voice-deps.ts';
 import type { OutboxLoad } from '../ws/outbox.ts';
 import type { Pipeline, PipelineOwner } from '../ws/pipeline.ts';
@@ -33,6 +34,7 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
   readonly #sink: SessionSink;
   readonly #deps: VoiceDeps;
   readonly #quiet: QuietWatch;
+  readonly #backpressure: Backpressure;
   #session!: ListenSession;
   #line: UtteranceLine | undefined;
   #owner!: PipelineOwner;
@@ -51,6 +53,7 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
     super(sink);
     this.#sink = sink;
     this.#deps = deps;
+    this.#backpressure = new Backpressure(deps.settings.backpressureThreshold);
     this.#quiet = new QuietWatch({
       clock: deps.clock,
       onQuiet: (sample) => sink.event({ kind: 'quiet', sample }),
@@ -188,15 +191,16 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
     this.#tellHold();
   }
 
-  /** Words that wait for a slow reader are bounded by its outbox; replies are not read on. */
+  /** A slow reader is told words when their utterance is over, and replies are not read on. */
   onLoad(load: OutboxLoad): void {
-    this.#agent?.onLoad(load);
+    this.#backpressure.update(load);
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#quiet.stop();
     this.#line?.stop();
+    this.#backpressure.open();
     await this.#agent?.stop();
   }
 
@@ -223,6 +227,7 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
     this.#agent ??= new Agent(this.#session.id, this.#owner, agent, this.#deps, {
       event: (event) => this.#sink.event(event),
       idle: () => this.#endWhenDone(),
+      relief: () => this.#backpressure.relief,
     });
     this.#agent.options = agent;
     this.#agent.language = language;
@@ -238,15 +243,20 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
   #onPartial(utteranceId: string, tail: string): void {
     const utterance = this.#numbered(utteranceId);
     if (utterance === undefined) return;
+    if (utterance.hasFresh || tail !== '') this.#quiet.speech();
+    if (!this.#backpressure.active) this.#tellHeard(utterance, tail);
+  }
+
+  #tellHeard(utterance: ListenUtterance, tail: string): void {
     const words = utterance.takeFresh();
-    if (words.length > 0 || tail !== '') this.#quiet.speech();
-    this.#sink.event({ kind: 'heard', utteranceId, words, tail });
+    this.#sink.event({ kind: 'heard', utteranceId: utterance.id, words, tail });
   }
 
   #onFinal({ utteranceId, text, usage }: Extract<SessionEvent, { kind: 'final' }>): void {
     const utterance = this.#numbered(utteranceId);
     if (utterance === undefined) return;
     this.#line?.onFinal(utterance);
+    if (utterance.hasFresh) this.#tellHeard(utterance, '');
     const { words } = utterance;
     const told = text.trim();
     this.#sink.event({ kind: 'transcribed', utteranceId, text: told, words, usage });

@@ -107,6 +107,11 @@ export class ListenUtterance {
     }
   }
 
+  /** Words wait to be told. */
+  get hasFresh(): boolean {
+    return this.#fresh.length > 0;
+  }
+
   /** The words since the last call. */
   takeFresh(): readonly LinkWord[] {
     const fresh = this.#fresh;
