@@ -243,7 +243,8 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
   #onPartial(utteranceId: string, tail: string): void {
     const utterance = this.#numbered(utteranceId);
     if (utterance === undefined) return;
-    if (utterance.hasFresh || tail !== '') this.#quiet.speech();
+    if (utterance.hasFresh) this.#quiet.speech();
+    else if (tail !== '') this.#quiet.guess();
     if (!this.#backpressure.active) this.#tellHeard(utterance, tail);
   }
 

@@ -26,11 +26,19 @@ export class QuietWatch {
   /** A speaker is heard. */
   speech(): void {
     this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  /** Somebody may be speaking. */
+  guess(): void {
+    if (this.#timer === undefined || this.quietMs === undefined) return;
+    this.#timer.cancel();
+    this.#wait(this.quietMs);
   }
 
   /** An utterance is over, and audio heard up to `heardSample`; its last word, if it had any, ended at `sample`. */
   over(sample: number | undefined, heardSample: number): void {
-    this.#timer?.cancel();
+    this.speech();
     if (sample !== undefined) this.#sinceSample = sample;
     if (this.quietMs === undefined || this.#sinceSample === undefined) return;
     const heardMs = (heardSample - this.#sinceSample) / SAMPLES_PER_MS;
@@ -38,7 +46,7 @@ export class QuietWatch {
   }
 
   stop(): void {
-    this.#timer?.cancel();
+    this.speech();
     this.#sinceSample = undefined;
   }
 
@@ -47,6 +55,7 @@ export class QuietWatch {
   }
 
   #due(): void {
+    this.#timer = undefined;
     const sample = this.#sinceSample;
     if (sample === undefined || this.quietMs === undefined) return;
     // It may be speech.

@@ -115,7 +115,7 @@ export class UtteranceLine {
     const fits = (): boolean => samples <= Math.min(open.room, open.left(this.#maxSamples));
     if (caughtUp && !this.#pauseCut.due && this.#begun(open) && fits()) {
       this.#receivedSample += samples;
-      this.#sendFrame(open, pcm);
+      this.#send(open, pcm, true);
       return this.#checkLength(open);
     }
     this.#waiting.push(pcm, this.#receivedSample);
@@ -274,22 +274,21 @@ export class UtteranceLine {
   }
 
   /** A frame counts in the limits of its client. Throws when it is one too many: it is let go. */
-  #sendFrame(utterance: ListenUtterance, pcm: Buffer): void {
+  #send(utterance: ListenUtterance, pcm: Buffer, isFrame = false): void {
+    const { session } = this.#options;
     const samples = pcm.length / BYTES_PER_SAMPLE;
+    // Before it is: the session may fail the utterance with that.
+    utterance.sentSample += samples;
+    utterance.listenTo(pcm);
     try {
-      utterance.sentSample += samples;
-      utterance.listenTo(pcm);
-      this.#options.session.apply({ kind: 'audio', utteranceId: undefined, pcm });
+      const command = { kind: 'audio', utteranceId: undefined, pcm } as const;
+      if (isFrame) session.apply(command);
+      else session.perform(command);
     } catch (error) {
       utterance.lose(samples);
-      throw error;
+      // What waited is refused when the session has ended the utterance itself, as it must end.
+      if (isFrame) throw error;
     }
-  }
-
-  #send(utterance: ListenUtterance, pcm: Buffer): void {
-    utterance.sentSample += pcm.length / BYTES_PER_SAMPLE;
-    utterance.listenTo(pcm);
-    this.#options.session.perform({ kind: 'audio', utteranceId: undefined, pcm });
   }
 
   /** Ends it when it is as long as it may be, or a pause was waited for. */
