@@ -67,10 +67,10 @@ describe('a recording', () => {
     expect(args).toContain('-f s16le -ac 1 -ar 16000 pipe:1');
   });
 
-  it('of another kind is answered with 415 where there is no ffmpeg', async () => {
+  it('of a kind that nobody knows is refused with those that are read', async () => {
     const error = await fault(decode(OGG));
-    expect([error.code, error.status]).toEqual(['unsupported_media_type', 415]);
-    expect(error.message).toContain('no ffmpeg');
+    expect([error.code, error.status]).toEqual(['invalid_audio', 400]);
+    expect(error.message).toContain('none of WAV, MP3');
   });
 
   it('that ffmpeg cannot decode is refused with what it says, and one without audio as empty', async () => {

@@ -12,9 +12,14 @@ export interface DecodeLimits {
   readonly ffmpeg: string;
 }
 
+/** There is no such program. */
+export class NoFfmpeg extends Error {
+  override readonly name = 'NoFfmpeg';
+}
+
 /**
  * Decodes what ffmpeg knows, from its standard input alone: a file that names others must not have them read. The child is
- * killed when `signal` aborts, when it takes a minute, and when the audio is too long. Rejects with VoiceError.
+ * killed when `signal` aborts, when it takes a minute, and when the audio is too long. Rejects with VoiceError, or NoFfmpeg.
  */
 export function decodeWithFfmpeg(
   bytes: Buffer,
@@ -48,7 +53,7 @@ export function decodeWithFfmpeg(
     child.stdin.on('error', () => undefined);
     child.once('error', (error: NodeJS.ErrnoException) => {
       if (signal.aborted) return reject(new VoiceError('cancelled'));
-      if (error.code === 'ENOENT' || error.code === 'EACCES') return reject(noFfmpeg());
+      if (error.code === 'ENOENT' || error.code === 'EACCES') return reject(new NoFfmpeg());
       return reject(undecodable('it takes too long'));
     });
     child.once('close', (status) => {
@@ -70,13 +75,7 @@ export function tooLong(maxDurationMs: number, message?: string): VoiceError {
   });
 }
 
-function undecodable(why: string): VoiceError {
+/** The recording is damaged, or none. */
+export function undecodable(why: string): VoiceError {
   return new VoiceError('invalid_audio', { message: `The recording cannot be decoded: ${why}` });
-}
-
-function noFfmpeg(): VoiceError {
-  return new VoiceError('unsupported_media_type', {
-    message:
-      'Only WAV is read here, as this gateway has no ffmpeg. Send a WAV file, or install ffmpeg.',
-  });
 }

@@ -23,7 +23,7 @@ export const recordingEnv = {
   }),
   FFMPEG_BIN: textVar({
     default: 'ffmpeg',
-    doc: 'Program that decodes recordings that are no WAV files. Where it is missing they are answered with 415.',
+    doc: 'Program that decodes recordings that are no WAV files. Where it is missing the usual kinds are read all the same, more slowly.',
   }),
 };
 
