@@ -23,6 +23,7 @@ import { AppModule } from './app.module.ts';
 import { Authenticator } from './auth/authenticator.ts';
 import { RevocationWatch } from './auth/revocation-watch.ts';
 import type { GatewayConfig } from './config.ts';
+import { deepgramListenDialect } from './dialects/deepgram-listen/dialect.ts';
 import type { Dialect } from './dialects/dialect.ts';
 import { Dialects } from './dialects/dialects.ts';
 import { leanDialect } from './dialects/lean/dialect.ts';
@@ -79,7 +80,12 @@ export async function startGateway(
   const clock = systemClock;
   const ownDialects = lean
     ? [leanDialect(lean)]
-    : [yapDialect(config.yap), promptVoiceDialect(config.voice), legacyVoiceDialect];
+    : [
+        yapDialect(config.yap),
+        promptVoiceDialect(config.voice),
+        legacyVoiceDialect,
+        deepgramListenDialect,
+      ];
   const dialects = new Dialects([...ownDialects, ...extraDialects]);
   const metrics = new GatewayMetrics([...dialects.names, HTTP_PROTOCOL]);
   if (config.apiKey === '')

@@ -16,6 +16,8 @@ export interface Handshake {
   readonly waitMs: number;
   /** Name of the model that the client asks for, if it names one before its first frame. */
   readonly model?: string;
+  /** Such a client is closed so soon after its last frame, outside of an utterance. Absent: as all others. */
+  readonly idleTimeoutMs?: number;
 }
 
 /**

@@ -91,12 +91,16 @@ export class Admission {
   async #open(handshake: Handshake, principal: Principal, guest: Guest): Promise<Admitted> {
     const { clock, limits, records, holdMs, maxWaitMs } = this.#deps;
     await this.#deps.dailyAudio.expectLeft(principal);
+    const { idleTimeoutMs } = handshake;
     const id = `sess_${randomBytes(16).toString('hex')}`;
     const route = this.#deps.route({ sessionId: id, tenant: tenantClaim(principal) });
     const session = new Session({
       id,
       clock,
-      limits: sessionLimits(limits, principal.limits),
+      limits: {
+        ...sessionLimits(limits, principal.limits),
+        ...(idleTimeoutMs && { idleTimeoutMs }),
+      },
       route,
       sink: guest.sink,
     });

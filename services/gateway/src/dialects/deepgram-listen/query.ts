@@ -1,0 +1,110 @@
+import { VoiceError } from '@voice-fleet/protocol/errors';
+import type { ListenOptions } from '@voice-fleet/protocol/session';
+import type { PcmEncoding, PcmFormat } from '@voice-fleet/speech/pcm-decoder';
+
+/** Deepgram's names. Containers and compressed audio are not decoded while they come. */
+const ENCODINGS: Readonly<Record<string, PcmEncoding>> = {
+  linear16: 's16le',
+  linear32: 'f32le',
+  mulaw: 'mulaw',
+  alaw: 'alaw',
+};
+const DEFAULT_RATE: Readonly<Record<PcmEncoding, number>> = {
+  s16le: 16_000,
+  s32le: 16_000,
+  f16le: 16_000,
+  f32le: 16_000,
+  mulaw: 8_000,
+  alaw: 8_000,
+};
+const RATE = { min: 8_000, max: 192_000 };
+const MAX_CHANNELS = 8;
+/** Clients ask for 10 or 25 ms, which no speaker pauses for: it would take words apart. */
+const MIN_SILENCE_MS = 500;
+const MAX_SILENCE_MS = 10_000;
+const UTTERANCE_END_MS = { min: 1_000, max: 60_000 };
+
+/** What a client asks for with the address of its stream. */
+export interface ListenQuery {
+  readonly format: Required<PcmFormat>;
+  readonly model: string | undefined;
+  readonly interimResults: boolean;
+  readonly vadEvents: boolean;
+  /** Words keep their punctuation and capitals. */
+  readonly punctuate: boolean;
+  /** Ends of utterances are told as such. */
+  readonly endpointing: boolean;
+  readonly options: ListenOptions;
+}
+
+/** Throws VoiceError `invalid_message` for what cannot be done; whatever is not known here is let be. */
+export function parseListenQuery(query: URLSearchParams): ListenQuery {
+  const endpointing = query.get('endpointing');
+  const endpoints = endpointing !== 'false';
+  const silenceMs = within(
+    number(query, 'endpointing', { word: true }),
+    MIN_SILENCE_MS,
+    MAX_SILENCE_MS,
+  );
+  const utteranceEndMs = number(query, 'utterance_end_ms');
+  const language = query.get('language');
+  const model = query.get('model') || undefined;
+  return {
+    format: formatOf(query),
+    model,
+    interimResults: query.get('interim_results') === 'true',
+    vadEvents: query.get('vad_events') === 'true',
+    punctuate: query.get('punctuate') === 'true' || query.get('smart_format') === 'true',
+    endpointing: endpoints,
+    options: {
+      // Without it results would never be final: then its ends are just not told as ends.
+      endpointing: { silenceMs },
+      ...(model !== undefined && { model }),
+      ...(language && language !== 'multi' && { language }),
+      ...(utteranceEndMs !== undefined && {
+        quietMs: within(utteranceEndMs, UTTERANCE_END_MS.min, UTTERANCE_END_MS.max),
+      }),
+    },
+  };
+}
+
+function formatOf(query: URLSearchParams): Required<PcmFormat> {
+  const name = query.get('encoding');
+  if (name === null)
+    throw refused(
+      'Recordings and containers are not decoded while they are streamed. Send raw audio, and say which: encoding=linear16&sample_rate=16000.',
+    );
+  const encoding = Object.hasOwn(ENCODINGS, name) ? ENCODINGS[name] : undefined;
+  if (encoding === undefined)
+    throw refused(
+      `encoding is none of those that are decoded here: ${Object.keys(ENCODINGS).join(', ')}.`,
+    );
+  const rate = number(query, 'sample_rate') ?? DEFAULT_RATE[encoding];
+  if (!Number.isInteger(rate) || rate < RATE.min || rate > RATE.max)
+    throw refused(`sample_rate must be a whole number from ${RATE.min} to ${RATE.max}.`);
+  const channels = number(query, 'channels') ?? 1;
+  if (!Number.isInteger(channels) || channels < 1 || channels > MAX_CHANNELS)
+    throw refused(`channels must be a whole number from 1 to ${MAX_CHANNELS}.`);
+  if (query.get('multichannel') === 'true' && channels > 1)
+    throw refused(
+      'Channels are mixed into one here. Leave multichannel out, or open a stream for each channel.',
+    );
+  return { encoding, rate, channels };
+}
+
+function number(query: URLSearchParams, name: string, { word = false } = {}): number | undefined {
+  const text = query.get(name);
+  if (text === null || text === '') return undefined;
+  if (word && (text === 'true' || text === 'false')) return undefined;
+  const value = Number(text);
+  if (!Number.isFinite(value) || value < 0) throw refused(`${name} must be a number.`);
+  return value;
+}
+
+function within(value: number | undefined, min: number, max: number): number {
+  return Math.min(max, Math.max(min, value ?? min));
+}
+
+function refused(message: string): VoiceError {
+  return new VoiceError('invalid_message', { message });
+}
