@@ -77,6 +77,16 @@ export const ERRORS = {
     status: 400,
     message: 'This model is not served here.',
   },
+  model_not_found: {
+    tier: 'client_mistake',
+    status: 404,
+    message: 'There is no such model here. GET /v1/models lists those that are served.',
+  },
+  unsupported_format: {
+    tier: 'client_mistake',
+    status: 400,
+    message: 'This format is not made here. Ask for another one.',
+  },
   missing_audio: {
     tier: 'client_mistake',
     status: 400,
