@@ -10,6 +10,7 @@ import { AudioChatController, AudioChatRoute } from './http/audio-chat.controlle
 import type { ErrorFilter } from './http/error.filter.ts';
 import { FleetHealth } from './http/fleet-health.ts';
 import { HealthController, OpenSessions } from './http/health.controller.ts';
+import { LlmRelay, LlmRelayController } from './http/llm-relay.controller.ts';
 import { PageController } from './http/page.controller.ts';
 import { PageFiles } from './http/page-files.ts';
 import { Recordings } from './http/recordings.ts';
@@ -35,6 +36,7 @@ export interface AppParts {
   readonly voice: VoiceConfig;
   readonly recordings: Recordings;
   readonly audioChat: AudioChatRoute;
+  readonly llmRelay: LlmRelay;
   readonly page: PageFiles;
   readonly turns: TurnSource;
 }
@@ -57,6 +59,7 @@ export class AppModule {
         TranscriptionsController,
         SpokenReplyController,
         AudioChatController,
+        LlmRelayController,
       ],
       providers: [
         { provide: Dialects, useValue: parts.dialects },
@@ -73,6 +76,7 @@ export class AppModule {
         { provide: Recordings, useValue: parts.recordings },
         { provide: VoiceConfig, useValue: parts.voice },
         { provide: AudioChatRoute, useValue: parts.audioChat },
+        { provide: LlmRelay, useValue: parts.llmRelay },
         { provide: PageFiles, useValue: parts.page },
         VoiceGateway,
       ],

@@ -1,5 +1,6 @@
 import { fleetEnv } from '@voice-fleet/fleet/env';
 import { audioChatEnv } from '@voice-fleet/runtime/audio-chat-env';
+import { chatCompletionsEnv } from '@voice-fleet/runtime/chat-completions-env';
 import {
   booleanVar,
   enumVar,
@@ -32,6 +33,7 @@ export const GatewayEnv = z
     ...recordingEnv,
     ...audioChatEnv,
     ...tlsEnv,
+    ...chatCompletionsEnv,
     SERVER_BIND_HOST: textVar({ default: '0.0.0.0', doc: 'Address the public port listens on.' }),
     SERVER_PORT: integerVar({
       default: 8000,
@@ -264,6 +266,7 @@ export const GatewayEnv = z
     voice: voiceSettings(env),
     recordings: recordingSettings(env),
     audioChatMaxBytes: env.VOXTRAL_CHAT_MAX_BYTES,
+    chatMaxBytes: env.CHAT_COMPLETIONS_MAX_BYTES,
     link: {
       dialTimeoutMs: env.LINK_DIAL_TIMEOUT_S * SECONDS,
       inboundQueueMax: env.WS_INBOUND_QUEUE_MAX,

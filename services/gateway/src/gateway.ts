@@ -15,6 +15,7 @@ import { TenantStore } from '@voice-fleet/fleet/tenants/tenant-store';
 import { WaitingLine } from '@voice-fleet/fleet/waiting-line';
 import { WorkerRegistry } from '@voice-fleet/fleet/worker-registry';
 import { AUDIO_CHAT_PATH } from '@voice-fleet/protocol/chunk';
+import { CHAT_COMPLETIONS_PATH, SPEECH_PATH } from '@voice-fleet/protocol/openai-rest';
 import { systemClock } from '@voice-fleet/runtime/clock';
 import type { Running } from '@voice-fleet/runtime/lifecycle';
 import { startInternalServer } from '@voice-fleet/telemetry/internal-server';
@@ -37,6 +38,7 @@ import { LimitedHttp } from './http/limited-http.ts';
 import { PageFiles } from './http/page-files.ts';
 import { RateHeaders } from './http/rate-headers.ts';
 import { Recordings } from './http/recordings.ts';
+import type { Upstream } from './http/relay.ts';
 import { RequestSlots } from './http/request-slots.ts';
 import { VoiceConfig } from './http/stream-config.controller.ts';
 import { TlsDoor } from './http/tls-door.ts';
@@ -59,6 +61,8 @@ import type { ConnectionServices } from './ws/voice.gateway.ts';
 
 /** What a form holds beside its file. */
 const FORM_BYTES_MAX = 65_536;
+/** Its longest text, every character of it escaped, and as long instructions. */
+const SPEECH_BYTES_MAX = 131_072;
 
 export interface Gateway extends Running {
   readonly port: number;
@@ -193,6 +197,12 @@ export async function startGateway(
     rates: new RateHeaders(store),
     guestKey: lean?.guestKey,
   });
+  const llmTts = (path: string, maxBodyBytes: number): Upstream => ({
+    url: new URL(path, config.voice.llmTtsUrl),
+    clock,
+    dialTimeoutMs: config.link.dialTimeoutMs,
+    maxBodyBytes,
+  });
   const page = new PageFiles();
   const errorFilter = new ErrorFilter(log, (path) => dialects.at(path));
   const shared = { dialects, services, health, recordings, page, errorFilter };
@@ -213,11 +223,15 @@ export async function startGateway(
       audioChat: {
         log,
         authenticate: authenticator.authenticate.bind(authenticator),
-        upstream: {
-          url: new URL(AUDIO_CHAT_PATH, config.voice.llmTtsUrl),
-          clock,
-          dialTimeoutMs: config.link.dialTimeoutMs,
-          maxBodyBytes: config.audioChatMaxBytes + FORM_BYTES_MAX,
+        upstream: llmTts(AUDIO_CHAT_PATH, config.audioChatMaxBytes + FORM_BYTES_MAX),
+      },
+      llmRelay: {
+        log,
+        authenticate: authenticator.authenticate.bind(authenticator),
+        relayed: metrics.relayed,
+        upstreams: {
+          speech: llmTts(SPEECH_PATH, SPEECH_BYTES_MAX),
+          chat: llmTts(CHAT_COMPLETIONS_PATH, config.chatMaxBytes),
         },
       },
       turns: new TurnClient(config.voice.llmTtsUrl),

@@ -98,6 +98,12 @@ export class GatewayMetrics {
     labelNames: ['reason'],
     registers: this.#registers,
   });
+  readonly relayed = new Counter({
+    name: 'voice_gateway_relayed_total',
+    help: 'Requests for speech and chat completions by how they ended. refused: the mistake of a client.',
+    labelNames: ['route', 'outcome'],
+    registers: this.#registers,
+  });
   readonly admissions = new Counter({
     name: 'voice_gateway_admissions_total',
     help: 'Connections by how their admission ended.',

@@ -2,6 +2,7 @@ import { integerVar, numberVar, textVar } from '@voice-fleet/runtime/env';
 import { operatorEnv } from '@voice-fleet/runtime/operator-env';
 import { turnEnv } from '@voice-fleet/runtime/turn-env';
 import { z } from 'zod';
+import { apiEnv, apiSettings } from './api/api-env.ts';
 import { chatEnv, chatSettings } from './chat/chat-env.ts';
 import { llmEnv, llmSettings } from './llm/llm-env.ts';
 import { ttsEnv, ttsSettings } from './tts/tts-env.ts';
@@ -48,6 +49,7 @@ export const LlmTtsEnv = z
     ...turnEnv,
     ...ttsEnv,
     ...chatEnv,
+    ...apiEnv,
   })
   .transform((env) => ({
     host: env.LLM_TTS_BIND_HOST,
@@ -63,6 +65,7 @@ export const LlmTtsEnv = z
     drainMs: env.LLM_TTS_DRAIN_S * SECONDS,
     tts: ttsSettings(env),
     chat: chatSettings(env),
+    api: apiSettings(env),
   }));
 
 export type LlmTtsConfig = z.infer<typeof LlmTtsEnv>;

@@ -1,13 +1,17 @@
 import 'reflect-metadata';
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { connectRedis, untilReady } from '@voice-fleet/fleet/redis';
+import { CHAT_COMPLETIONS_PATH } from '@voice-fleet/protocol/openai-rest';
 import { systemClock } from '@voice-fleet/runtime/clock';
 import type { Running } from '@voice-fleet/runtime/lifecycle';
 import { startInternalServer } from '@voice-fleet/telemetry/internal-server';
 import type { Logger } from '@voice-fleet/telemetry/logger';
+import { ApiRequests } from './api/api-requests.ts';
+import { ChatService } from './api/chat-service.ts';
+import { SpeechService } from './api/speech-service.ts';
 import { AppModule } from './app.module.ts';
 import { audioChatFrom } from './chat/audio-chat.ts';
 import type { LlmTtsConfig } from './config.ts';
@@ -15,11 +19,12 @@ import { ErrorFilter } from './http/error.filter.ts';
 import { ServiceHealth } from './http/service-health.ts';
 import { ServiceHttp } from './http/service-http.ts';
 import { llmFrom } from './llm/engines.ts';
+import { RulesEngine } from './llm/rules/rules.ts';
 import { RedisConversation } from './memory/conversation.ts';
 import { LlmTtsMetrics } from './metrics.ts';
-import { startTtsEngine } from './tts/engines.ts';
+import { speechModels, startTtsEngine } from './tts/engines.ts';
 import type { PhraseOutcome } from './tts/phrase-queue.ts';
-import { Speaker } from './tts/speaker.ts';
+import { Speaker, type SpeakerManner } from './tts/speaker.ts';
 import { Turns } from './turns/turns.ts';
 
 const BODY_BYTES_MAX = 256 * 1024;
@@ -49,14 +54,22 @@ export async function startLlmTts(config: LlmTtsConfig, log: Logger): Promise<Ll
     const { error, engine } = outcome;
     if (error) log.warn({ event: 'phrase_lost', engine, outcome: outcome.outcome, err: error });
   };
-  const llm = llmFrom(config.llm, {
-    clock,
-    patienceMs: PATIENCE * limits.firstMs,
-    onFallback: (error) => {
-      metrics.llmFaults.labels('fallback').inc();
-      log.warn({ event: 'llm_fallback', err: error });
-    },
-  });
+  const speaker =
+    tts &&
+    ((manner: SpeakerManner, signal: AbortSignal) =>
+      new Speaker({
+        ...manner,
+        engine: tts,
+        clock,
+        settings: config.tts.speaker,
+        onOutcome,
+        signal,
+      }));
+  const onFallback = (error: unknown): void => {
+    metrics.llmFaults.labels('fallback').inc();
+    log.warn({ event: 'llm_fallback', err: error });
+  };
+  const llm = llmFrom(config.llm, { clock, patienceMs: PATIENCE * limits.firstMs, onFallback });
   const memory = new RedisConversation({
     redis,
     ttlMs: config.conversationTtlMs,
@@ -72,21 +85,7 @@ export async function startLlmTts(config: LlmTtsConfig, log: Logger): Promise<Ll
       memory,
       limits,
       systemPrompt: config.llm.systemPrompt,
-      speech: tts && {
-        name: tts.name,
-        speaker: ({ unit, live, voice, language }, signal) =>
-          new Speaker({
-            engine: tts,
-            clock,
-            settings: config.tts.speaker,
-            onOutcome,
-            signal,
-            unit,
-            live,
-            voice,
-            language,
-          }),
-      },
+      speech: tts && speaker && { name: tts.name, speaker },
     },
     clock,
     metrics,
@@ -94,16 +93,43 @@ export async function startLlmTts(config: LlmTtsConfig, log: Logger): Promise<Ll
     maxActive: config.maxTurns,
   });
   const audioChat = audioChatFrom(config.chat, { clock, stats: metrics.audioChat, log });
+  const { api } = config;
+  const requests = new ApiRequests({ clock, stats: metrics.api, maxActive: api.maxRequests });
+  const speech = new SpeechService({
+    clock,
+    stats: metrics.api,
+    ffmpeg: api.ffmpeg,
+    speech: tts && speaker && { speaker, models: speechModels(tts.name, config.tts) },
+  });
+  const chat = new ChatService({
+    clock,
+    text: config.llm.openai,
+    audio: config.chat.upstream,
+    rules: new RulesEngine(clock),
+    fallback: config.llm.fallback,
+    onFallback,
+    timeoutMs: api.chatTimeoutMs,
+  });
   const health = new ServiceHealth(() => ({
     model: llm.model,
     ...(tts && { tts: tts.name }),
     turns: turns.active,
   }));
   const app = await NestFactory.create<NestExpressApplication>(
-    AppModule.with({ health, turns, audioChat, errorFilter: new ErrorFilter(log) }),
+    AppModule.with({
+      health,
+      turns,
+      audioChat,
+      requests,
+      speech,
+      chat,
+      errorFilter: new ErrorFilter(log),
+    }),
     new ServiceHttp(),
     { logger: false, abortOnError: false, bodyParser: false },
   );
+  const isChat = ({ url = '' }: IncomingMessage): boolean => url.startsWith(CHAT_COMPLETIONS_PATH);
+  app.useBodyParser('json', { limit: api.chatMaxBytes, type: isChat });
   app.useBodyParser('json', { limit: BODY_BYTES_MAX });
   const http = app.getHttpServer() as Server;
   await untilReady(redis, AbortSignal.timeout(REDIS_WAIT_MS)).catch(() => undefined);
@@ -128,7 +154,11 @@ export async function startLlmTts(config: LlmTtsConfig, log: Logger): Promise<Ll
     internalPort: internal.port,
     close: async () => {
       health.drain();
-      await Promise.all([turns.drain(config.drainMs), audioChat.drain(config.drainMs)]);
+      await Promise.all([
+        turns.drain(config.drainMs),
+        audioChat.drain(config.drainMs),
+        requests.drain(config.drainMs),
+      ]);
       const closed = new Promise((resolve) => http.close(resolve));
       // Idle ones are closed by now; the last words of the others are on their way.
       const cutOff = clock.after(GOODBYE_MS, () => http.closeAllConnections());

@@ -1,4 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { API_OUTCOMES, API_ROUTES, type ApiStats } from './api/api-requests.ts';
+import type { SpeechStats } from './api/speech-service.ts';
 import { MODEL_LABELS } from './llm/engine.ts';
 import type { PhraseOutcome } from './tts/phrase-queue.ts';
 
@@ -100,6 +102,29 @@ export class LlmTtsMetrics {
     registers: this.#registers,
   });
 
+  readonly apiRequestsActive = new Gauge({
+    name: 'voice_llm_tts_api_requests_active',
+    help: 'Requests for speech and chat completions under way.',
+    registers: this.#registers,
+  });
+  readonly apiRequests = new Counter({
+    name: 'voice_llm_tts_api_requests_total',
+    help: 'Requests for speech and chat completions by how they ended. refused: the mistake of a client, or all places taken.',
+    labelNames: ['route', 'outcome'],
+    registers: this.#registers,
+  });
+  readonly speechFirstAudioSeconds = new Histogram({
+    name: 'voice_llm_tts_speech_first_audio_seconds',
+    help: 'From a request for speech to the first bytes of it.',
+    buckets: [0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30],
+    registers: this.#registers,
+  });
+  readonly speechCharacters = new Counter({
+    name: 'voice_llm_tts_speech_characters_total',
+    help: 'Characters of texts that were spoken as a whole.',
+    registers: this.#registers,
+  });
+
   constructor() {
     collectDefaultMetrics({ register: this.registry });
     for (const model of MODEL_LABELS) {
@@ -109,6 +134,8 @@ export class LlmTtsMetrics {
     for (const cause of ['llm_timeout', 'llm_failed', 'fallback'])
       this.llmFaults.labels(cause).inc(0);
     for (const step of ['recall', 'remember']) this.memoryFaults.labels(step).inc(0);
+    for (const route of API_ROUTES)
+      for (const outcome of API_OUTCOMES) this.apiRequests.labels(route, outcome).inc(0);
     for (const outcome of REPLY_OUTCOMES) this.audioReplies.labels(outcome).inc(0);
   }
 
@@ -125,5 +152,13 @@ export class LlmTtsMetrics {
       if (firstChunkMs !== undefined) this.audioReplyFirstChunkSeconds.observe(firstChunkMs / 1000);
       if (outcome === 'replied') this.audioReplySeconds.observe(totalMs / 1000);
     },
+  };
+
+  /** What requests for speech and chat completions count. */
+  readonly api: ApiStats & SpeechStats = {
+    onActive: (count) => this.apiRequestsActive.set(count),
+    onEnd: (route, outcome) => this.apiRequests.labels(route, outcome).inc(),
+    onFirstAudio: (seconds) => this.speechFirstAudioSeconds.observe(seconds),
+    onCharacters: (count) => this.speechCharacters.inc(count),
   };
 }

@@ -12,14 +12,17 @@ export const KEY_LIFE_S_MAX = 10 * YEAR_S;
 
 /** Where a body is read as JSON whatever it says it is: curl says that it sends a form. */
 const JSON_PATHS = /^\/(admin\/v1|v1\/tokens)(?![^/?])/;
+/** Carried on as they come, so they must not be read here. */
+const CARRIED_PATHS = /^\/v1\/(?:audio\/speech|chat\/completions)(?![^/?])/;
 const JSON_TYPE = /^application\/json\b/i;
 
-/** Lets the application read JSON bodies of up to 64 KiB; for one that was created with `bodyParser: false`. */
+/** Lets the application read JSON bodies of up to 64 KiB, but for those that are carried on; for one that was created with `bodyParser: false`. */
 export function useJsonBodies(app: NestExpressApplication): void {
   app.useBodyParser('json', {
     limit: BODY_BYTES_MAX,
     type: ({ url = '', headers }: IncomingMessage) =>
-      JSON_PATHS.test(url) || JSON_TYPE.test(headers['content-type'] ?? ''),
+      JSON_PATHS.test(url) ||
+      (JSON_TYPE.test(headers['content-type'] ?? '') && !CARRIED_PATHS.test(url)),
   });
 }
 

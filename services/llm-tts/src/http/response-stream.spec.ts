@@ -28,13 +28,9 @@ describe('ResponseStream', () => {
     const client = request({ port, host: '127.0.0.1' }).on('error', () => undefined);
     client.end();
     const [, response] = (await asked) as [unknown, ServerResponse];
-    const stream = new ResponseStream(response, {
-      clock,
-      contentType: 'text/plain',
-      stallMs: STALL_MS,
-    });
+    const stream = new ResponseStream(response, { clock, stallMs: STALL_MS });
     const answered = once(client, 'response');
-    stream.begin();
+    stream.begin('text/plain');
     const [answer] = (await answered) as [NodeJS.ReadableStream & { complete: boolean }];
     answer.on('error', () => undefined);
     answer.pause();

@@ -3,7 +3,6 @@ import type { Clock } from '@voice-fleet/runtime/clock';
 
 export interface ResponseStreamOptions {
   readonly clock: Clock;
-  readonly contentType: string;
   /** A client that takes nothing for so long is cut off. */
   readonly stallMs: number;
 }
@@ -29,9 +28,9 @@ export class ResponseStream {
   }
 
   /** Answers 200: from now on nothing but the stream can be sent. */
-  begin(): void {
+  begin(contentType: string): void {
     this.#response.writeHead(200, {
-      'content-type': this.#options.contentType,
+      'content-type': contentType,
       'cache-control': 'no-store',
       // Proxies that gather an answer would undo it.
       'x-accel-buffering': 'no',
@@ -40,9 +39,9 @@ export class ResponseStream {
   }
 
   /** Settles when more may be written; rejects when the client has gone or takes nothing. */
-  async write(text: string): Promise<void> {
+  async write(part: string | Uint8Array): Promise<void> {
     this.signal.throwIfAborted();
-    if (this.#response.write(text)) return;
+    if (this.#response.write(part)) return;
     await this.#drained();
   }
 

@@ -5,6 +5,8 @@ export interface Phrase {
   readonly voice?: string;
   /** ISO 639-1. */
   readonly language?: string;
+  /** How to say it, in words; engines that cannot be told ignore it. */
+  readonly instructions?: string;
 }
 
 /** One phrase spoken: a whole WAV file, PCM16 mono. */

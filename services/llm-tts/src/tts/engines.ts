@@ -34,6 +34,11 @@ export async function startTtsEngine(
   }
 }
 
+/** What the engine that is called `name` goes by, where speech is asked for. */
+export function speechModels(name: string, { engine, server }: TtsSettings): readonly string[] {
+  return engine === 'openai' ? [server.model] : [name];
+}
+
 /** flite where it can; espeak-ng for other languages, and for letters that flite does not know. */
 class ByLanguage implements TtsEngine {
   readonly name: string;

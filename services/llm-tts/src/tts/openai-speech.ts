@@ -56,11 +56,11 @@ export class OpenAiSpeech implements TtsEngine {
   async #speak(phrase: Phrase, signal: AbortSignal): Promise<SpeechAudio> {
     const own = this.#server.voice;
     const voice = phrase.voice !== undefined && this.#mayAsk(phrase.voice) ? phrase.voice : own;
-    const response = await this.#post(phrase.text, voice, signal);
+    const response = await this.#post(phrase, voice, signal);
     if (response.ok) return this.#read(response, phrase.text);
     const why = await this.#refusal(response, phrase.text);
     if (voice === own || !UNKNOWN_VOICE_STATUS.includes(response.status)) throw why;
-    const second = await this.#post(phrase.text, own, signal);
+    const second = await this.#post(phrase, own, signal);
     if (!second.ok) throw await this.#refusal(second, phrase.text);
     const audio = await this.#read(second, phrase.text);
     this.#unknownVoices.add(voice);
@@ -72,7 +72,11 @@ export class OpenAiSpeech implements TtsEngine {
     return VOICE.test(voice) && !this.#unknownVoices.has(voice);
   }
 
-  #post(input: string, voice: string, signal: AbortSignal): Promise<Response> {
+  #post(
+    { text: input, instructions }: Phrase,
+    voice: string,
+    signal: AbortSignal,
+  ): Promise<Response> {
     const { baseUrl, apiKey, model } = this.#server;
     return fetch(`${baseUrl}/audio/speech`, {
       method: 'POST',
@@ -81,7 +85,13 @@ export class OpenAiSpeech implements TtsEngine {
         accept: 'audio/wav, audio/*;q=0.5',
         ...(apiKey && { authorization: `Bearer ${apiKey}` }),
       },
-      body: JSON.stringify({ model, input, voice, response_format: 'wav' }),
+      body: JSON.stringify({
+        model,
+        input,
+        voice,
+        ...(instructions && { instructions }),
+        response_format: 'wav',
+      }),
       // The key is for this server alone.
       redirect: 'error',
       signal,

@@ -2,6 +2,7 @@ import type { SpeechUnit } from '@voice-fleet/protocol/turn';
 import type { Timer } from '@voice-fleet/runtime/clock';
 import { PhraseSplitter } from '@voice-fleet/speech/phrase-splitter';
 import { WordChunker } from '@voice-fleet/speech/word-chunker';
+import type { Phrase } from './engine.ts';
 import { PhraseQueue, type PhraseQueueDeps, type SpeechEvent } from './phrase-queue.ts';
 import { speakable } from './speakable.ts';
 
@@ -10,12 +11,20 @@ const GAP_MS = 700;
 /** Text that is longer is cut before its Markdown is looked at, which takes time that grows with the square. */
 const MARKUP_CHARS_MAX = 1_000;
 
-export interface SpeakerOptions extends PhraseQueueDeps {
-  /** Aborting it is `abort()`. */
-  readonly signal: AbortSignal;
+/** How a reply is to be spoken. */
+export interface SpeakerManner {
   readonly unit: SpeechUnit;
+  /** False: nobody listens yet, so nothing is left out to keep up. */
+  readonly live: boolean;
   readonly voice?: string | undefined;
   readonly language?: string | undefined;
+  /** In words, for engines that can be told. */
+  readonly instructions?: string | undefined;
+}
+
+export interface SpeakerOptions extends PhraseQueueDeps, Omit<SpeakerManner, 'live'> {
+  /** Aborting it is `abort()`. */
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -26,16 +35,20 @@ export class Speaker {
   readonly #options: SpeakerOptions;
   readonly #cutter: PhraseSplitter | WordChunker;
   readonly #queue: PhraseQueue;
-  readonly #manner: { readonly voice?: string; readonly language?: string };
+  readonly #manner: Omit<Phrase, 'text'>;
   readonly #onAbort = (): void => this.abort();
   #gap: Timer | undefined;
   #hasPhrase = false;
   #isOver = false;
 
   constructor(options: SpeakerOptions) {
-    const { unit, settings, voice, language, signal } = options;
+    const { unit, settings, voice, language, instructions, signal } = options;
     this.#options = options;
-    this.#manner = { ...(voice && { voice }), ...(language && { language }) };
+    this.#manner = {
+      ...(voice && { voice }),
+      ...(language && { language }),
+      ...(instructions && { instructions }),
+    };
     this.#queue = new PhraseQueue(options);
     this.#cutter =
       unit === 'words'

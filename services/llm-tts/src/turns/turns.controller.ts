@@ -21,13 +21,9 @@ export class TurnsController {
   @Post(TURNS_PATH)
   async turn(@Body() body: unknown, @Res() response: ServerResponse): Promise<void> {
     const request = requestOf(body);
-    const stream = new ResponseStream(response, {
-      clock: systemClock,
-      contentType: NDJSON,
-      stallMs: STALL_MS,
-    });
+    const stream = new ResponseStream(response, { clock: systemClock, stallMs: STALL_MS });
     const events = this.#turns.open(request, stream.signal);
-    stream.begin();
+    stream.begin(NDJSON);
     try {
       let isWhole = false;
       for await (const event of events) {
