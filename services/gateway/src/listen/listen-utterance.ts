@@ -51,8 +51,9 @@ export class ListenUtterance {
     return !open || silenceMs === undefined || beganSample !== undefined || words.length > 0;
   }
 
-  /** Samples until it is `maxSamples` long, which counts from where something is said. */
+  /** Samples until it takes audio no more, being `maxSamples` long, which counts from where something is said. */
   left(maxSamples: number): number {
+    if (!this.open) return Number.POSITIVE_INFINITY;
     const { silenceMs, fromSample, beganSample, words, sentSample } = this;
     const since = silenceMs === undefined ? fromSample : (beganSample ?? words[0]?.startSample);
     return since === undefined ? Number.POSITIVE_INFINITY : since + maxSamples - sentSample;
