@@ -28,6 +28,7 @@ import { deepgramListenDialect } from './dialects/deepgram-listen/dialect.ts';
 import type { Dialect } from './dialects/dialect.ts';
 import { Dialects } from './dialects/dialects.ts';
 import { leanDialect } from './dialects/lean/dialect.ts';
+import { mistralRealtimeDialect } from './dialects/mistral-realtime/dialect.ts';
 import { legacyVoiceDialect, promptVoiceDialect } from './dialects/prompt-voice/dialect.ts';
 import { yapDialect } from './dialects/yap/dialect.ts';
 import { AdminKey } from './http/admin.guard.ts';
@@ -89,6 +90,7 @@ export async function startGateway(
         promptVoiceDialect(config.voice),
         legacyVoiceDialect,
         deepgramListenDialect,
+        mistralRealtimeDialect,
       ];
   const dialects = new Dialects([...ownDialects, ...extraDialects]);
   const metrics = new GatewayMetrics([...dialects.names, HTTP_PROTOCOL]);
