@@ -56,6 +56,20 @@ const ROUTES: readonly Route[] = [
     body: recorded,
   },
   { method: 'POST', path: '/v1/audio/chat', style: 'own', key: 'tenant', body: recorded },
+  {
+    method: 'POST',
+    path: '/v1/audio/speech',
+    style: 'openai',
+    key: 'tenant',
+    body: json({ model: 'tts-1', input: 'Hello.', voice: 'alloy' }),
+  },
+  {
+    method: 'POST',
+    path: '/v1/chat/completions',
+    style: 'openai',
+    key: 'tenant',
+    body: json({ model: 'gpt-4o', messages: [{ role: 'user', content: 'Hello.' }] }),
+  },
   { method: 'GET', path: '/v1/usage', style: 'own', key: 'tenant' },
   { method: 'POST', path: '/v1/tokens', style: 'own', key: 'tenant', body: json({ ttl_s: 60 }) },
   { method: 'GET', path: '/admin/v1/tenants', style: 'own', key: 'admin' },
@@ -166,6 +180,25 @@ describe('a refusal has the status, the body and the headers that clients know',
     const code = { own: 'audio_quota_exhausted', openai: 'insufficient_quota' };
     const expected = { status: 429, code, pointless: true };
     expectRefusal(await ask(route, keys.spent), route.style, expected);
+  });
+
+  it('/v1/audio/transcriptions with a model that is not served, or a format that there is none of', async () => {
+    const path = '/v1/audio/transcriptions';
+    const wrong = async (field: string, value: string): Promise<Refused> => {
+      const body = form(recording);
+      body.append(field, value);
+      return refusedRequest(url(path), {
+        method: 'POST',
+        headers: { Authorization: `Bearer ${KEY}` },
+        body,
+      });
+    };
+    const model = await wrong('model', 'no/such-model');
+    expectRefusal(model, 'openai', { status: 404, code: { openai: 'model_not_found' } });
+    expect(model.body).toHaveProperty('error.param', 'model');
+    const format = await wrong('response_format', 'docx');
+    expectRefusal(format, 'openai', { status: 400, code: { openai: 'invalid_message' } });
+    expect(format.body).toHaveProperty('error.param', 'response_format');
   });
 
   it('and so have those of a tenant that has as many sessions as it may', async () => {

@@ -10,3 +10,11 @@ export function isVendorSpeechModel(model: string): boolean {
 export function isVendorChatModel(model: string): boolean {
   return CHAT.test(model) && !/(?:transcribe|tts|realtime|audio)/.test(model);
 }
+
+/** The same of models that transcribe: OpenAI's, Deepgram's and Mistral's. */
+const TRANSCRIPTION =
+  /^(?:whisper-1|gpt-(?:4o(?:-mini)?-transcribe(?:-diarize)?|realtime-whisper|live-transcribe)(?:-\d{4}-\d{2}-\d{2})?|(?:nova|flux)-[\w-]+|voxtral-mini-(?:transcribe-)?[\w-]+)$/;
+
+export function isVendorTranscriptionModel(model: string): boolean {
+  return TRANSCRIPTION.test(model);
+}

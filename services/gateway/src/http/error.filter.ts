@@ -21,6 +21,10 @@ interface HttpRequest {
   readonly method: string;
   readonly path: string;
 }
+/** A request that failed, and its name in answers and logs. */
+interface Failed extends HttpRequest {
+  readonly id: string;
+}
 interface HttpResponse {
   readonly headersSent: boolean;
   setHeader(name: string, value: string): void;
@@ -80,7 +84,8 @@ export class ErrorFilter implements ExceptionFilter {
   catch(thrown: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
     const response = http.getResponse<HttpResponse>();
-    const request = http.getRequest<HttpRequest>();
+    const { method, path } = http.getRequest<HttpRequest>();
+    const request = { method, path, id: requestIdOf(response) };
     const answer = this.#answer(thrown, request);
     const { status, error } = answer;
     // A body that has begun cannot become another one.
@@ -98,12 +103,10 @@ export class ErrorFilter implements ExceptionFilter {
   #body(
     thrown: unknown,
     { status, error }: Answer,
-    { path }: HttpRequest,
+    { path, id }: Failed,
     response: HttpResponse,
   ): unknown {
-    const own =
-      thrown instanceof VoiceError &&
-      this.#dialectAt(path)?.refusal?.(thrown, requestIdOf(response));
+    const own = thrown instanceof VoiceError && this.#dialectAt(path)?.refusal?.(thrown, id);
     if (own) {
       const { body, headers = {} } = own;
       for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
@@ -112,15 +115,15 @@ export class ErrorFilter implements ExceptionFilter {
     return { error: OPENAI_PATHS.test(path) ? openAiError({ status, ...error }) : error };
   }
 
-  #answer(thrown: unknown, request: HttpRequest): Answer {
+  #answer(thrown: unknown, request: Failed): Answer {
     if (thrown instanceof VoiceError) {
       const { code, message, details, status } = thrown;
-      if (code === 'internal') this.#report(thrown.cause ?? thrown);
+      if (code === 'internal') this.#report(thrown.cause ?? thrown, request);
       return { status, error: { code, message, details } };
     }
     if (thrown instanceof TenantError) {
       const { code, message } = thrown;
-      if (code === 'unreadable_record') this.#report(thrown);
+      if (code === 'unreadable_record') this.#report(thrown, request);
       return { status: TENANT_STATUS[code], error: { code, message, details: {} } };
     }
     if (thrown instanceof RedisUnavailable)
@@ -135,7 +138,8 @@ export class ErrorFilter implements ExceptionFilter {
   }
 
   /** Faults of Nest and of its body parser: `status` 404 for an unknown path, 405 for a method, 400, 413 or 415 for a body. */
-  #ofFramework(thrown: unknown, { method, path }: HttpRequest): Answer {
+  #ofFramework(thrown: unknown, request: Failed): Answer {
+    const { method, path } = request;
     const status = statusOf(thrown);
     if (status === 404) return plain(404, 'not_found', `There is no ${method} ${path} here.`);
     if (status === 405) return plain(405, 'method_not_allowed', `${path} does not take ${method}.`);
@@ -145,12 +149,12 @@ export class ErrorFilter implements ExceptionFilter {
     if (status === 400) return plain(400, 'invalid_message', 'The body is not valid JSON.');
     if (status >= 400 && status < 500)
       return plain(status, 'invalid_message', 'The request is not valid.');
-    this.#report(thrown);
+    this.#report(thrown, request);
     return plain(500, 'internal', 'Internal error.');
   }
 
-  #report(error: unknown): void {
-    this.#log.error({ event: 'http_fault', err: error });
+  #report(error: unknown, { id }: Failed): void {
+    this.#log.error({ event: 'http_fault', requestId: id, err: error });
   }
 }
 

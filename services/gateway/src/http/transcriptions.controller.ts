@@ -42,15 +42,17 @@ export class TranscriptionsController {
         },
         ({ fields }) => {
           wishes = transcriptionWishes(fields);
-          if (!wishes.stream) return {};
-          return { onWords: (words) => stream.add(joinText(words)) };
+          const { model } = wishes;
+          if (!wishes.stream) return { model };
+          return { model, onWords: (words) => stream.add(joinText(words)) };
         },
       );
     } catch (error) {
-      if (!stream.begun) throw error;
-      stream.fail(
-        error instanceof VoiceError ? error : new VoiceError('internal', { cause: error }),
-      );
+      if (stream.begun)
+        stream.fail(
+          error instanceof VoiceError ? error : new VoiceError('internal', { cause: error }),
+        );
+      throw error;
     }
   }
 

@@ -1,5 +1,6 @@
 import { VoiceError } from '@voice-fleet/protocol/errors';
 import type { LinkWord } from '@voice-fleet/protocol/link';
+import { isVendorTranscriptionModel } from '@voice-fleet/protocol/vendor-models';
 import type { Clock } from '@voice-fleet/runtime/clock';
 import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import type { Logger } from '@voice-fleet/telemetry/logger';
@@ -25,6 +26,8 @@ export interface TranscriberDeps {
 
 /** What a request wishes of its transcription beside the text. */
 export interface TranscribeOptions {
+  /** Name of the model as the client gave it; absent: whatever is served. */
+  readonly model?: string | undefined;
   /** Told of words as they settle; joined they are the text. Not called any more when the transcription has failed. */
   readonly onWords?: (words: readonly LinkWord[]) => void;
 }
@@ -54,7 +57,7 @@ export class Transcriber {
     apiKey: string,
     pcm: Buffer,
     signal: AbortSignal,
-    { onWords }: TranscribeOptions = {},
+    { model, onWords }: TranscribeOptions = {},
   ): Promise<Transcription> {
     const { clock, patienceMs, metrics } = this.#deps;
     let log = this.#deps.log.child({ protocol: HTTP_PROTOCOL });
@@ -71,6 +74,7 @@ export class Transcriber {
     try {
       const admitted = await this.#admit(apiKey, recording);
       log = log.child({ sid: admitted.session.id });
+      expectTranscribes(admitted.info.model, model);
       return await this.#run(admitted, recording, pcm, log);
     } catch (error) {
       const failure = recording.failure ?? error;
@@ -137,4 +141,13 @@ export class Transcriber {
       log.info({ event: 'session_ended', reason, ...code, durationS, ...session.totals });
     }
   }
+}
+
+/** Names of vendors mean what is served here. Throws VoiceError `model_not_found`. */
+function expectTranscribes(served: string, requested = served): void {
+  if (requested === served || isVendorTranscriptionModel(requested)) return;
+  throw new VoiceError('model_not_found', {
+    message: `There is no such model here. ${served} is served.`,
+    details: { requested: requested.slice(0, 200), served },
+  });
 }
