@@ -30,6 +30,7 @@ import { Dialects } from './dialects/dialects.ts';
 import { leanDialect } from './dialects/lean/dialect.ts';
 import { mistralRealtimeDialect } from './dialects/mistral-realtime/dialect.ts';
 import { legacyVoiceDialect, promptVoiceDialect } from './dialects/prompt-voice/dialect.ts';
+import { realtimeDialect } from './dialects/realtime/dialect.ts';
 import { yapDialect } from './dialects/yap/dialect.ts';
 import { AdminKey } from './http/admin.guard.ts';
 import { useJsonBodies } from './http/admin-bodies.ts';
@@ -91,6 +92,7 @@ export async function startGateway(
         legacyVoiceDialect,
         deepgramListenDialect,
         mistralRealtimeDialect,
+        realtimeDialect,
       ];
   const dialects = new Dialects([...ownDialects, ...extraDialects]);
   const metrics = new GatewayMetrics([...dialects.names, HTTP_PROTOCOL]);

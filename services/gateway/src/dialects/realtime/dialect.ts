@@ -1,0 +1,34 @@
+import { openAiError, retryHeaders } from '@voice-fleet/protocol/openai-error';
+import { OPENAI_REALTIME_PATH } from '@voice-fleet/protocol/openai-realtime';
+import { credentialOfUpgrade } from '../../auth/credentials.ts';
+import type { Dialect } from '../dialect.ts';
+import { OpenAiCodec } from '../openai-realtime/codec.ts';
+import { RealtimeCodec } from './codec.ts';
+import { dialectOfRequest } from './hints.ts';
+
+/** OpenAI's and vLLM's realtime protocols, told apart; see docs/protocols/openai-realtime.md and vllm-realtime.md. */
+export const realtimeDialect: Dialect = {
+  name: 'realtime',
+  paths: [OPENAI_REALTIME_PATH],
+  admission: 'upgrade',
+  pipeline: 'listen',
+  subprotocols: ['realtime'],
+  handshake: (query, headers) => {
+    const model = query.get('model');
+    return {
+      apiKey: credentialOfUpgrade(query, headers),
+      resumable: false,
+      acks: false,
+      waitMs: 0,
+      ...(model && { model }),
+    };
+  },
+  refusal: (error) => ({ body: { error: openAiError(error) }, headers: retryHeaders(error) }),
+  codec: (query, headers) => {
+    const hints = {
+      model: query.get('model') ?? undefined,
+      transcribes: query.get('intent') === 'transcription',
+    };
+    return new RealtimeCodec(new OpenAiCodec(hints), dialectOfRequest(query, headers));
+  },
+};
