@@ -6,7 +6,6 @@ import type {
   CommitCause,
   ListenOptions,
   SessionEvent,
-  SessionInfo,
 } from '@voice-fleet/protocol/session';
 import type { Session } from '../session/session.ts';
 import type { SessionSink } from '../session/session-deps.ts';
@@ -23,7 +22,7 @@ import { UtteranceLine } from './utterance-line.ts';
 
 export type ListenSession = Pick<
   Session,
-  'id' | 'apply' | 'perform' | 'finish' | 'drop' | 'totals'
+  'id' | 'info' | 'apply' | 'perform' | 'finish' | 'drop' | 'totals'
 >;
 
 /**
@@ -38,7 +37,6 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
   #session!: ListenSession;
   #line: UtteranceLine | undefined;
   #owner!: PipelineOwner;
-  #info: SessionInfo | undefined;
   /** From when on utterances are to be answered. */
   #agent: Agent | undefined;
   /** No more audio comes. */
@@ -125,10 +123,6 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
 
   event(event: SessionEvent): void {
     switch (event.kind) {
-      case 'created':
-      case 'configured':
-        this.#info = event.session;
-        return this.#sink.event(event);
       case 'partial':
         return this.#onPartial(event.utteranceId, event.tail);
       case 'final':
@@ -215,7 +209,8 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
     this.#line?.listen(endpointing?.silenceMs, maxUtteranceMs);
     this.#quiet.quietMs = quietMs;
     this.#setAgent(options);
-    if (this.#info) this.#sink.event({ kind: 'listening', session: this.#info, options });
+    const { info: session } = this.#session;
+    if (session) this.#sink.event({ kind: 'listening', session, options });
   }
 
   #setAgent({ agent, language }: ListenOptions): void {

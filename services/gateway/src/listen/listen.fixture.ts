@@ -71,8 +71,7 @@ export class Rig {
 
   static async open(clock: TurnedClock): Promise<Rig> {
     const rig = new Rig(clock);
-    const session = await rig.session.open({ waitMs: 0 });
-    rig.pipeline.event({ kind: 'created', session });
+    await rig.session.open({ waitMs: 0 });
     rig.sink.events.length = 0;
     return rig;
   }

@@ -24,6 +24,8 @@ import { Watchdog } from './watchdog.ts';
  */
 export class Session implements HolderListener {
   readonly id: string;
+  /** Undefined before it is admitted. */
+  info: SessionInfo | undefined;
   readonly totals = newTotals();
   readonly #deps: SessionDeps;
   readonly #watchdog: Watchdog;
@@ -32,7 +34,6 @@ export class Session implements HolderListener {
   readonly #failover: Failover;
   /** The session ends with this as soon as its utterance has. */
   #endsWith: VoiceError | undefined;
-  #info: SessionInfo | undefined;
   #createdAtMs = 0;
   readonly #slot = new UtteranceSlot();
 
@@ -68,7 +69,7 @@ export class Session implements HolderListener {
   snapshot(): SessionSnapshot {
     const utterance = this.#slot.busy;
     return {
-      model: this.#info?.model ?? '',
+      model: this.info?.model ?? '',
       createdAtMs: this.#createdAtMs,
       utterances: this.totals.utterances,
       acceptedSamples: this.recordedSamples,
@@ -239,9 +240,9 @@ export class Session implements HolderListener {
 
   #begin(model: string, createdAtMs: number): SessionInfo {
     this.#createdAtMs = createdAtMs;
-    this.#info = { id: this.id, model, createdAtS: Math.floor(createdAtMs / 1000) };
+    this.info = { id: this.id, model, createdAtS: Math.floor(createdAtMs / 1000) };
     this.#watchdog.start(Math.max(0, this.#deps.clock.wallNow() - createdAtMs));
-    return this.#info;
+    return this.info;
   }
 
   #restore({ snapshot, ...begun }: NonNullable<SessionDeps['restored']>): void {
@@ -306,10 +307,9 @@ export class Session implements HolderListener {
   }
 
   #configure(model: string | undefined): void {
-    const info = this.#info;
-    if (info === undefined) return;
-    expectModel(model, info.model);
-    this.#emit({ kind: 'configured', session: info });
+    if (this.info === undefined) return;
+    expectModel(model, this.info.model);
+    this.#emit({ kind: 'configured', session: this.info });
   }
 
   #partial(utterance: Utterance, words: readonly LinkWord[], tail: string): void {
