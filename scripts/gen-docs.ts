@@ -7,6 +7,7 @@ import { WorkerMetrics } from '@voice-fleet/asr-worker/metrics';
 import { GatewayEnv } from '@voice-fleet/gateway/config';
 import { LeanEnv } from '@voice-fleet/gateway/lean/lean-env';
 import { GatewayMetrics } from '@voice-fleet/gateway/metrics';
+import { openApiDocument } from '@voice-fleet/gateway/openapi/document';
 import { LlmTtsEnv } from '@voice-fleet/llm-tts/config';
 import { LlmTtsMetrics } from '@voice-fleet/llm-tts/metrics';
 import { ERRORS } from '@voice-fleet/protocol/errors';
@@ -130,6 +131,7 @@ const pages = {
   'docs/configuration.md': configuration(),
   'docs/errors.md': errors(),
   'docs/metrics.md': metrics(),
+  'docs/openapi.json': `${JSON.stringify(openApiDocument(), undefined, 2)}\n`,
 };
 const check = process.argv.includes('--check');
 for (const [path, text] of Object.entries(pages)) {

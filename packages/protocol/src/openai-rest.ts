@@ -8,34 +8,24 @@ export const CHAT_COMPLETIONS_PATH = '/v1/chat/completions';
 const name = z.string().min(1).max(200);
 
 /** `POST /v1/audio/speech`. Fields that are not known are ignored. */
-export const SpeechRequest = z
-  .object({
-    model: name.meta({
-      description: 'A speech model that GET /v1/models lists, or tts-1 and its like.',
-    }),
-    input: z.string().min(1).max(4096).meta({ description: 'What is said.' }),
-    voice: z
-      .union([name, z.object({ id: name })])
-      .optional()
-      .meta({ description: 'A voice of the engine. One that it does not know, or none: its own.' }),
-    instructions: z.string().max(4096).optional().meta({
-      description: 'How it is said; heard by engines that can be told, ignored by others.',
-    }),
-    response_format: z.enum(['mp3', 'opus', 'aac', 'flac', 'wav', 'pcm']).default('mp3').meta({
-      description: 'All are 24 kHz, mono; pcm has no header, opus is in Ogg.',
-    }),
-    speed: z.number().min(0.25).max(4).default(1),
-    stream_format: z.enum(['audio', 'sse']).default('audio'),
-  })
-  .meta({
-    id: 'SpeechRequest',
-    example: {
-      model: 'tts-1',
-      input: 'The train leaves at nine.',
-      voice: 'alloy',
-      response_format: 'mp3',
-    },
-  });
+export const SpeechRequest = z.object({
+  model: name.meta({
+    description: 'A speech model that GET /v1/models lists, or tts-1 and its like.',
+  }),
+  input: z.string().min(1).max(4096).meta({ description: 'What is said.' }),
+  voice: z
+    .union([name, z.object({ id: name })])
+    .optional()
+    .meta({ description: 'A voice of the engine. One that it does not know, or none: its own.' }),
+  instructions: z.string().max(4096).optional().meta({
+    description: 'How it is said; heard by engines that can be told, ignored by others.',
+  }),
+  response_format: z.enum(['mp3', 'opus', 'aac', 'flac', 'wav', 'pcm']).default('mp3').meta({
+    description: 'All are 24 kHz, mono; pcm has no header, opus is in Ogg.',
+  }),
+  speed: z.number().min(0.25).max(4).default(1),
+  stream_format: z.enum(['audio', 'sse']).default('audio'),
+});
 export type SpeechRequest = z.infer<typeof SpeechRequest>;
 
 const ContentPart = z.looseObject({
@@ -54,20 +44,10 @@ const ChatMessage = z.looseObject({
 export type ChatMessage = z.infer<typeof ChatMessage>;
 
 /** `POST /v1/chat/completions`. All other fields go to the model as they are. */
-export const ChatRequest = z
-  .looseObject({
-    model: name,
-    messages: z.array(ChatMessage).min(1).max(4096),
-    stream: z.boolean().nullish(),
-    stream_options: z.looseObject({ include_usage: z.boolean().optional() }).nullish(),
-  })
-  .meta({
-    id: 'ChatRequest',
-    example: {
-      model: 'builtin-rules',
-      messages: [{ role: 'user', content: 'What is two plus two?' }],
-      stream: true,
-      stream_options: { include_usage: true },
-    },
-  });
+export const ChatRequest = z.looseObject({
+  model: name,
+  messages: z.array(ChatMessage).min(1).max(4096),
+  stream: z.boolean().nullish(),
+  stream_options: z.looseObject({ include_usage: z.boolean().optional() }).nullish(),
+});
 export type ChatRequest = z.infer<typeof ChatRequest>;

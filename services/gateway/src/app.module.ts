@@ -20,6 +20,7 @@ import { TokensController } from './http/tokens.controller.ts';
 import { TranscribeController } from './http/transcribe.controller.ts';
 import { TranscriptionsController } from './http/transcriptions.controller.ts';
 import { UsageController, UsageSource } from './http/usage.controller.ts';
+import { OpenApiController } from './openapi/openapi.controller.ts';
 import { ConnectionServices, VoiceGateway } from './ws/voice.gateway.ts';
 
 export interface AppParts {
@@ -60,6 +61,7 @@ export class AppModule {
         SpokenReplyController,
         AudioChatController,
         LlmRelayController,
+        OpenApiController,
       ],
       providers: [
         { provide: Dialects, useValue: parts.dialects },

@@ -53,7 +53,7 @@ const TENANT_STATUS = {
 } as const satisfies Record<TenantFault, number>;
 
 /** Clients of OpenAI ask here, and read the errors that they know from there. */
-const OPENAI_PATHS =
+export const OPENAI_PATHS =
   /^\/v1\/(?:audio\/(?:transcriptions|translations|speech)|chat|models|realtime)(?:\/|$)/;
 /** More is no wait to them: they come again at once. */
 const MAX_RETRY_S = 60;

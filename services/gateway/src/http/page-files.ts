@@ -23,6 +23,7 @@ export const PAGE_NAMES = [
   PAGE_INDEX,
   'page.css',
   'layout.css',
+  'docs.css',
   'icon.svg',
   'main.js',
   'theme.js',
@@ -71,6 +72,11 @@ function read(url: URL, name: string): PageFile {
   const body = readFileSync(url);
   const type = TYPES[name.slice(name.lastIndexOf('.') + 1)];
   if (type === undefined) throw new Error(`no media type is known for ${name}`);
+  return pageFile(body, type);
+}
+
+/** Ready to be sent. */
+export function pageFile(body: Buffer, type: string): PageFile {
   const hash = createHash('sha256').update(body).digest('base64url').slice(0, 27);
   return { body, type, etag: `"${hash}"` };
 }

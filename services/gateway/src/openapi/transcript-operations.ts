@@ -1,0 +1,145 @@
+import { TRANSCRIPT_FORMATS } from '@voice-fleet/speech/transcript-formats';
+import { z } from 'zod';
+import { type Content, FILE, json, type Operation, ok } from './operation.ts';
+
+const BYTES: readonly Content[] = [{ type: 'application/octet-stream' }, { type: 'audio/*' }];
+const Recording = z.object({ file: FILE });
+const recording: readonly Content[] = [
+  { type: 'multipart/form-data', name: 'Recording', schema: Recording },
+  ...BYTES,
+];
+
+const TranscriptionForm = z.object({
+  file: FILE,
+  model: z.string().optional().meta({ description: 'Left out: whatever is served.' }),
+  language: z.string().optional(),
+  response_format: z.enum(TRANSCRIPT_FORMATS).default('json'),
+  stream: z.boolean().default(false),
+  'timestamp_granularities[]': z.array(z.enum(['segment', 'word'])).optional(),
+});
+
+const Json = z.object({
+  text: z.string(),
+  usage: z.object({ type: z.literal('duration'), seconds: z.number() }),
+});
+const Verbose = z.object({
+  task: z.literal('transcribe'),
+  language: z.string(),
+  duration: z.number(),
+  text: z.string(),
+  segments: z
+    .array(
+      z.object({
+        id: z.int(),
+        seek: z.number(),
+        start: z.number(),
+        end: z.number(),
+        text: z.string(),
+        tokens: z.array(z.int()),
+        temperature: z.number(),
+        avg_logprob: z.number(),
+        compression_ratio: z.number(),
+        no_speech_prob: z.number(),
+      }),
+    )
+    .optional(),
+  words: z.array(z.object({ word: z.string(), start: z.number(), end: z.number() })).optional(),
+  usage: z.object({ type: z.literal('duration'), seconds: z.number() }).optional(),
+});
+
+const SRT = '1\n00:00:00,300 --> 00:00:02,100\nthe quick brown fox\n';
+const STREAMED = 'data: {"type":"transcript.text.delta","delta":"the quick"}\n\n';
+
+/** Statuses of a recording that is not transcribed. */
+const REFUSALS = [400, 413, 415, 429, 502, 503, 504];
+
+const VoiceReply = z.object({
+  id: z.uuid(),
+  transcript: z.string(),
+  reply: z.string(),
+  audio_b64: z.base64(),
+  mime: z.literal('audio/wav'),
+  model: z.string(),
+  missing_phrases: z.int().nonnegative(),
+});
+
+/** Whole recordings in, what was said out. */
+export const TRANSCRIPT_OPERATIONS: readonly Operation[] = [
+  {
+    method: 'post',
+    path: '/v1/audio/transcriptions',
+    tag: 'Transcripts',
+    summary: 'A recording in; its text, words or subtitles out, as clients of OpenAI ask for them.',
+    description: 'Fields of newer models are ignored.',
+    key: 'stream',
+    body: [{ type: 'multipart/form-data', name: 'TranscriptionForm', schema: TranscriptionForm }],
+    answers: [
+      ok(
+        'The transcript, in the format asked for.',
+        {
+          type: 'application/json',
+          name: 'Transcription',
+          schema: z.union([Verbose, Json]),
+          example: { text: 'the quick brown fox', usage: { type: 'duration', seconds: 3 } },
+        },
+        { type: 'text/plain', schema: z.string(), name: 'Subtitles', example: SRT },
+        {
+          type: 'text/event-stream',
+          schema: z.string(),
+          name: 'TranscriptEvents',
+          example: STREAMED,
+        },
+      ),
+    ],
+    refusals: REFUSALS,
+  },
+  {
+    method: 'post',
+    path: '/v1/audio/translations',
+    tag: 'Transcripts',
+    summary: 'Nothing is translated here: always 400.',
+    key: 'none',
+    answers: [],
+    refusals: [400],
+  },
+  {
+    method: 'post',
+    path: '/transcribe',
+    tag: 'Transcripts',
+    summary: 'A recording in, its text out.',
+    key: 'stream',
+    body: recording,
+    answers: [
+      ok(
+        'The text.',
+        json('Transcript', z.object({ transcript: z.string() }), {
+          transcript: 'the quick brown fox',
+        }),
+      ),
+    ],
+    refusals: REFUSALS,
+  },
+  {
+    method: 'post',
+    path: '/api/voice',
+    tag: 'Speech and replies',
+    summary: 'A recording in, a spoken reply out.',
+    key: 'stream',
+    body: recording,
+    answers: [
+      ok(
+        'What was said, and the reply to it as one WAV in base64.',
+        json('VoiceReply', VoiceReply, {
+          id: '0d9ff9a2-3f6b-4f6e-9a0f-0e5a3a3f1c11',
+          transcript: 'what is two plus two',
+          reply: 'Two plus two is four.',
+          audio_b64: 'UklGRg==',
+          mime: 'audio/wav',
+          model: 'builtin-rules',
+          missing_phrases: 0,
+        }),
+      ),
+    ],
+    refusals: REFUSALS,
+  },
+];
