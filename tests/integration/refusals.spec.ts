@@ -55,6 +55,14 @@ const ROUTES: readonly Route[] = [
     session: true,
     body: recorded,
   },
+  {
+    method: 'POST',
+    path: '/v1/listen',
+    style: 'deepgram',
+    key: 'tenant',
+    session: true,
+    body: recorded,
+  },
   { method: 'POST', path: '/v1/audio/chat', style: 'own', key: 'tenant', body: recorded },
   {
     method: 'POST',
@@ -77,7 +85,10 @@ const ROUTES: readonly Route[] = [
 const RECORDINGS = ROUTES.filter(({ session }) => session);
 
 /** Dialects whose clients are refused before their upgrade, by path; those of others hear of it on their open socket. */
-const UPGRADES: readonly { readonly path: string; readonly style: ErrorStyle }[] = [];
+const UPGRADES: readonly { readonly path: string; readonly style: ErrorStyle }[] = [
+  { path: '/v1/listen?encoding=linear16', style: 'deepgram' },
+  { path: '/v1/audio/transcriptions/realtime', style: 'openai' },
+];
 
 const WRONG_KEY: Expected = {
   status: 401,

@@ -7,6 +7,7 @@ import { Dialects } from './dialects/dialects.ts';
 import { AdminController } from './http/admin.controller.ts';
 import { AdminKey } from './http/admin.guard.ts';
 import { AudioChatController, AudioChatRoute } from './http/audio-chat.controller.ts';
+import { DeepgramListenController } from './http/deepgram-listen.controller.ts';
 import type { ErrorFilter } from './http/error.filter.ts';
 import { FleetHealth } from './http/fleet-health.ts';
 import { HealthController, OpenSessions } from './http/health.controller.ts';
@@ -58,6 +59,7 @@ export class AppModule {
         StreamConfigController,
         TranscribeController,
         TranscriptionsController,
+        DeepgramListenController,
         SpokenReplyController,
         AudioChatController,
         LlmRelayController,

@@ -5,6 +5,7 @@ it.each([
   [{ 'x-api-key': 'a' }, 'a'],
   [{ authorization: 'Bearer b' }, 'b'],
   [{ authorization: 'bearer  b ' }, 'b'],
+  [{ authorization: 'Token t' }, 't'],
   [{ 'x-api-key': 'a', authorization: 'Bearer b' }, 'a'],
   [{ 'x-api-key': '', authorization: 'Bearer b' }, 'b'],
   [{ authorization: 'Token b' }, 'b'],

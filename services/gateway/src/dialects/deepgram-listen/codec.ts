@@ -18,7 +18,7 @@ import { PcmDecoder } from '@voice-fleet/speech/pcm-decoder';
 import type { DialectCodec } from '../dialect.ts';
 import { parseFlat } from '../flat-json.ts';
 import type { ListenQuery } from './query.ts';
-import { confidenceOf, guessedWords, secondsOf, wordsOf } from './words.ts';
+import { confidenceOf, guessedWords, secondsOf, transcriptOf, wordsOf } from './words.ts';
 
 /** The results of one utterance on their way. */
 interface Segment {
@@ -181,12 +181,7 @@ export class DeepgramListenCodec implements DialectCodec {
       Partial<Pick<DeepgramResults, 'speech_final' | 'from_finalize'>>,
   ): DeepgramResults {
     const words = wordsOf(all);
-    const transcript = this.#query.punctuate
-      ? all
-          .map(({ text }) => text)
-          .join('')
-          .trim()
-      : words.map(({ word }) => word).join(' ');
+    const transcript = transcriptOf(all, this.#query.punctuate);
     const name = this.#session?.model ?? '';
     return {
       type: 'Results',

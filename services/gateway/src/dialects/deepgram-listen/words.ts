@@ -1,6 +1,7 @@
 import type { DeepgramWord } from '@voice-fleet/protocol/deepgram';
 import type { LinkWord } from '@voice-fleet/protocol/link';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
+import { joinText } from '@voice-fleet/speech/words';
 
 const EDGES = /^[^\p{L}\p{M}\p{N}]+|[^\p{L}\p{M}\p{N}]+$/gu;
 
@@ -24,6 +25,14 @@ export function wordsOf(words: readonly LinkWord[]): DeepgramWord[] {
       },
     ];
   });
+}
+
+/** What was said, as it was written or in plain words. */
+export function transcriptOf(words: readonly LinkWord[], punctuate: boolean): string {
+  if (punctuate) return joinText(words).trim();
+  return wordsOf(words)
+    .map(({ word }) => word)
+    .join(' ');
 }
 
 /** An engine's guess has no times: its words are spread over the audio behind those that have. */

@@ -22,9 +22,6 @@ export const mistralRealtimeDialect: Dialect = {
       ...(model !== undefined && { model }),
     };
   },
-  refusal: (error, request_id) => {
-    const body = { object: 'error', ...openAiError(error), request_id };
-    return { body, headers: retryHeaders(error) };
-  },
+  refusal: (error) => ({ body: { error: openAiError(error) }, headers: retryHeaders(error) }),
   codec: (query) => new MistralCodec(modelOf(query)),
 };
