@@ -1,7 +1,7 @@
+import { encodeG711 } from '@voice-fleet/speech/g711';
 import { BYTES_PER_SAMPLE } from '@voice-fleet/speech/pcm';
 import { Resampler } from '@voice-fleet/speech/resample';
 import { readWav, type WavAudio, WavError } from '@voice-fleet/speech/wav';
-import { alaw, mulaw } from 'alawmulaw';
 
 /** How a client hears replies. */
 export type ReplyFormat =
@@ -61,9 +61,9 @@ export class ReplyAudio {
         return pcm;
       }
       case 'audio/pcmu':
-        return Buffer.from(mulaw.encode(samples));
+        return encodeG711('mulaw', samples);
       case 'audio/pcma':
-        return Buffer.from(alaw.encode(samples));
+        return encodeG711('alaw', samples);
     }
   }
 }
