@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import {
+  frames,
   range,
   SLOT_SAMPLES,
   silence,
@@ -10,6 +11,7 @@ import {
 import { lastText, tokensOf } from '@voice-fleet/testkit/fake-openai/fake-chat';
 import { FakeSpeech } from '@voice-fleet/testkit/fake-openai/fake-speech';
 import { Fleet, KEY } from '../support/fleet.ts';
+import { type JsonFrame, JsonSocket } from '../support/json-socket.ts';
 import { PlainListener, plainListenDialect } from '../support/plain-listen.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { Turns } from '../support/turns.ts';
@@ -24,6 +26,8 @@ const said = (from: number, to: number): string =>
   range(from, to)
     .map((word) => `w${LOUD + word}`)
     .join(' ');
+
+const GREETING = 'Good morning. How are you today?';
 
 let engines: ScriptedEngine[];
 let turns: Turns;
@@ -101,39 +105,80 @@ describe('a listening session', () => {
     expect(client.of('failed')).toEqual([]);
   });
 
-  it('answers what was said, until somebody speaks into that', async () => {
-    const client = await listener();
-    const agent = { speak: true, autoRespond: true, bargeIn: true, instructions: 'Be brief.' };
-    client.send({ kind: 'listen', options: { endpointing: { silenceMs: 300 }, agent } });
-    turns.chat.next({ tokens: tokensOf('Good morning. How are you today?'), gapMs: 5 });
-    client.speak(Buffer.concat([words(1, 3), silence(600)]));
-    const first = await client.next('reply-ended');
+  it('answers clients of OpenAI in speech, until somebody speaks into that', async () => {
+    const socket = new JsonSocket(
+      `ws://127.0.0.1:${fleet.gateways[0]?.port}/v1/realtime?model=gpt-realtime`,
+      { headers: { authorization: `Bearer ${KEY}` } },
+    );
+    fleet.sockets.push(socket);
+    await socket.next('session.created');
+    const format = { type: 'audio/pcm', rate: 16_000 };
+    const turn_detection = { type: 'server_vad', silence_duration_ms: 300 };
+    const transcription = { model: 'whisper-1' };
+    socket.send({
+      type: 'session.update',
+      session: {
+        type: 'realtime',
+        instructions: 'Be brief.',
+        audio: { input: { format, turn_detection, transcription }, output: { voice: 'marin' } },
+      },
+    });
+    await socket.next('session.updated');
+    const say = (pcm: Buffer): void => {
+      for (const frame of frames(Buffer.concat([pcm, silence(600)])))
+        socket.send({ type: 'input_audio_buffer.append', audio: frame.toString('base64') });
+    };
+    const itemOf = (frame: JsonFrame): string =>
+      (frame['response'] as { output: { id: string }[] }).output[0]?.id ?? '';
+
+    turns.chat.next({ tokens: tokensOf(GREETING), gapMs: 5 });
+    say(words(1, 3));
+    const first = await socket.next('response.done');
     expect(first).toMatchObject({
-      outcome: 'completed',
-      text: 'Good morning. How are you today?',
+      response: {
+        status: 'completed',
+        output: [{ content: [{ type: 'output_audio', transcript: GREETING }] }],
+      },
     });
     expect(lastText(turns.chat.last)).toBe(said(1, 3));
-    const spoken = client.of('speech').filter((event) => event.utteranceId === first.replyId);
-    expect(spoken.length).toBeGreaterThan(0);
-
-    client.send({ kind: 'truncate-item', itemId: first.itemId, audioMs: 1 });
-    turns.chat.next({ tokens: tokensOf('One. Two. Three. Four. Five.'), gapMs: 200 });
-    client.speak(Buffer.concat([words(4, 5), silence(600)]));
-    await client.next('reply-began', 1);
-    await until(() => client.of('token').some(({ text }) => text === 'One.'), 'it answers');
-    // What was not heard is not known to have been said.
-    const asked = (turns.chat.last.body['messages'] as { content: string }[]).map(
-      ({ content }) => content,
+    const heard = Buffer.concat(
+      socket
+        .of('response.output_audio.delta')
+        .map(({ delta }) => Buffer.from(String(delta), 'base64')),
     );
-    expect(asked).toEqual(['Be brief.', said(1, 3), said(4, 5)]);
+    // 24 kHz, of a voice that takes 60 ms for a character.
+    expect(heard.length / 48_000).toBeCloseTo(0.06 * (GREETING.length - 1), 0);
+    const [user] = socket.of('conversation.item.input_audio_transcription.completed');
+    socket.send({ type: 'conversation.item.retrieve', item_id: user?.['item_id'] });
+    expect(await socket.next('conversation.item.retrieved')).toMatchObject({
+      item: { role: 'user', content: [{ type: 'input_audio', transcript: said(1, 3) }] },
+    });
+
+    const truncated = { item_id: itemOf(first), content_index: 0, audio_end_ms: 1 };
+    socket.send({ type: 'conversation.item.truncate', ...truncated });
+    expect(await socket.next('conversation.item.truncated')).toMatchObject(truncated);
+    turns.chat.next({ tokens: tokensOf('One. Two. Three. Four. Five.'), gapMs: 3_000 });
+    say(words(4, 5));
+    await until(
+      () =>
+        socket.of('response.output_audio_transcript.delta').some(({ delta }) => delta === 'One.'),
+      'it answers',
+    );
+    // What was not heard is not known to have been said.
+    expect(turns.chat.last.messages.map(({ content }) => content)).toEqual([
+      'Be brief.',
+      said(1, 3),
+      said(4, 5),
+    ]);
 
     turns.chat.next({ tokens: tokensOf('Yes.'), gapMs: 5 });
-    client.speak(Buffer.concat([words(6, 7), silence(600)]));
-    expect(await client.next('reply-ended', 1)).toMatchObject({ outcome: 'interrupted' });
-    expect(await client.next('reply-ended', 2)).toMatchObject({
-      outcome: 'completed',
-      text: 'Yes.',
+    say(words(6, 7));
+    expect(await socket.next('response.done', 1)).toMatchObject({
+      response: { status: 'cancelled', status_details: { reason: 'turn_detected' } },
     });
-    expect(client.of('error')).toEqual([]);
+    expect(await socket.next('response.done', 2)).toMatchObject({
+      response: { status: 'completed', output: [{ content: [{ transcript: 'Yes.' }] }] },
+    });
+    expect(socket.of('error')).toEqual([]);
   });
 });

@@ -280,7 +280,7 @@ describe('what clients of OpenAI are told', () => {
       {
         type: 'conversation.item.added',
         previous_item_id: null,
-        item: { ...item, content: [{ type: 'input_audio' }] },
+        item: { ...item, content: [{ type: 'input_audio', transcript: '' }] },
       },
       { type: 'conversation.item.input_audio_transcription.delta', ...place, delta: ' quick' },
       { type: 'conversation.item.input_audio_transcription.delta', ...place, delta: ' fox' },

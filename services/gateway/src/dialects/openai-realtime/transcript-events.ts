@@ -126,8 +126,9 @@ export class TranscriptEncoder {
   }
 }
 
-function userItem(id: string, transcript?: string): object {
-  const content = { type: 'input_audio', ...(transcript !== undefined && { transcript }) };
+/** Libraries for agents take no item of audio without a transcript, be it empty. */
+function userItem(id: string, transcript = ''): object {
+  const content = { type: 'input_audio', transcript };
   const facts = { id, object: 'realtime.item', type: 'message', status: 'completed', role: 'user' };
   return { ...facts, content: [content] };
 }
