@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type DeepgramResults, DeepgramServerMessage } from '@voice-fleet/protocol/deepgram';
+import { FluxServerMessage } from '@voice-fleet/protocol/deepgram-flux';
 import { frames, range, silence, speak } from '@voice-fleet/testkit/coded-speech';
 import { WebSocket } from 'ws';
 import { Fleet, KEY } from '../support/fleet.ts';
@@ -120,5 +121,38 @@ describe('a client of Deepgram', () => {
       err_code: 'Bad Request',
       err_msg: expect.stringContaining('not fetched'),
     });
+  });
+});
+
+describe('a client of Flux', () => {
+  it('hears each turn, ended by a pause or by itself', async () => {
+    const address = `127.0.0.1:${fleet.gateways[0]?.port}/v2/listen`;
+    const query = 'model=flux-general-en&encoding=linear16&sample_rate=16000';
+    const socket = new WebSocket(`ws://${address}?${query}`, ['token', KEY]);
+    fleet.sockets.push(socket);
+    const told: FluxServerMessage[] = [];
+    socket.on('message', (data) => told.push(FluxServerMessage.parse(JSON.parse(String(data)))));
+    const ends = () =>
+      told.flatMap((one) =>
+        one.type === 'TurnInfo' && one.event === 'EndOfTurn'
+          ? [[one.turn_index, one.transcript, one.trigger]]
+          : [],
+      );
+    await once(socket, 'open');
+    expect(socket.protocol).toBe('token');
+    for (const frame of frames(Buffer.concat([words(1, 4), silence(1_500)]))) socket.send(frame);
+    await until(() => ends().length === 1, 'the first turn is over');
+    for (const frame of frames(words(5, 6))) socket.send(frame);
+    socket.send(JSON.stringify({ type: 'ForceEndTurn' }));
+    await until(() => ends().length === 2, 'the second turn is over');
+    socket.send(JSON.stringify({ type: 'CloseStream' }));
+    const [code] = (await once(socket, 'close')) as [number];
+    expect(code).toBe(1000);
+    expect(ends()).toEqual([
+      [0, said(1, 4), 'model'],
+      [1, said(5, 6), 'manual'],
+    ]);
+    expect(told.map(({ sequence_id }) => sequence_id)).toEqual(told.map((_, index) => index));
+    expect(told[0]?.type).toBe('Connected');
   });
 });

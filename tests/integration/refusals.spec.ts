@@ -87,6 +87,7 @@ const RECORDINGS = ROUTES.filter(({ session }) => session);
 /** Dialects whose clients are refused before their upgrade, by path; those of others hear of it on their open socket. */
 const UPGRADES: readonly { readonly path: string; readonly style: ErrorStyle }[] = [
   { path: '/v1/listen?encoding=linear16', style: 'deepgram' },
+  { path: '/v2/listen?encoding=linear16', style: 'deepgram' },
   { path: '/v1/audio/transcriptions/realtime', style: 'openai' },
 ];
 

@@ -24,6 +24,7 @@ import { AppModule } from './app.module.ts';
 import { Authenticator } from './auth/authenticator.ts';
 import { RevocationWatch } from './auth/revocation-watch.ts';
 import type { GatewayConfig } from './config.ts';
+import { deepgramFluxDialect } from './dialects/deepgram-flux/dialect.ts';
 import { deepgramListenDialect } from './dialects/deepgram-listen/dialect.ts';
 import type { Dialect } from './dialects/dialect.ts';
 import { Dialects } from './dialects/dialects.ts';
@@ -91,6 +92,7 @@ export async function startGateway(
         promptVoiceDialect(config.voice),
         legacyVoiceDialect,
         deepgramListenDialect,
+        deepgramFluxDialect,
         mistralRealtimeDialect,
         realtimeDialect,
       ];

@@ -57,8 +57,20 @@ describe('what a client of Deepgram sends', () => {
     expect(say(codec(), message)).toEqual(command);
   });
 
-  it('ends with an empty frame, too', () => {
+  it('ends with an empty frame, too, and with all of its audio', () => {
     expect(codec().decode(Buffer.alloc(0), true)).toEqual({ kind: 'finish' });
+    const by = new DeepgramListenCodec(
+      parseListenQuery(new URLSearchParams('encoding=mulaw&sample_rate=8000')),
+    );
+    const first = by.decode(Buffer.alloc(800, 0xff), true);
+    const last = say(by, { type: 'CloseStream' });
+    expect(last).toMatchObject({
+      kind: 'several',
+      commands: [{ kind: 'audio' }, { kind: 'finish' }],
+    });
+    const audio = [first, ...(last.kind === 'several' ? last.commands : [])];
+    const bytes = audio.map((one) => (one.kind === 'audio' ? one.pcm.length : 0));
+    expect(bytes.reduce((sum, one) => sum + one, 0)).toBe(3_200);
   });
 
   it.each(['', '{', '[]', '7', '{"type":7}'])('is refused as %j', (text) => {
@@ -205,6 +217,23 @@ describe('what a client of Deepgram is told', () => {
       from_finalize: true,
       duration: 0,
     });
+  });
+
+  it('is marked as finalized when no audio is left, and its last results are on their way', () => {
+    const by = codec();
+    const told = encode(
+      by,
+      committed('a', 0, 1, 'endpoint'),
+      { kind: 'error', error: new VoiceError('empty_commit') },
+      transcribed('a', [word(' He', 0, 0.5), word('llo', 0.5, 1)]),
+    );
+    expect(told).toMatchObject([
+      {
+        speech_final: true,
+        from_finalize: true,
+        channel: { alternatives: [{ words: [{ word: 'hello', start: 0, end: 1 }] }] },
+      },
+    ]);
   });
 
   it('ends with metadata of all its audio', () => {

@@ -13,11 +13,11 @@ import type {
   SessionEvent,
   SessionInfo,
 } from '@voice-fleet/protocol/session';
-import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '@voice-fleet/speech/pcm';
-import { PcmDecoder } from '@voice-fleet/speech/pcm-decoder';
 import type { DialectCodec } from '../dialect.ts';
 import { parseFlat } from '../flat-json.ts';
+import { closeCode } from './close-code.ts';
 import type { ListenQuery } from './query.ts';
+import { StreamAudio } from './stream-audio.ts';
 import { confidenceOf, guessedWords, secondsOf, transcriptOf, wordsOf } from './words.ts';
 
 /** The results of one utterance on their way. */
@@ -25,30 +25,30 @@ interface Segment {
   readonly words: LinkWord[];
   toSample: number | undefined;
   cause: CommitCause | undefined;
+  /** Its client waits for its results. */
+  finalized: boolean;
 }
 
 /** A stream of `/v1/listen`: audio in, results out; the last message is its metadata. */
 export class DeepgramListenCodec implements DialectCodec {
   readonly opening: ClientCommand;
   readonly #query: ListenQuery;
-  readonly #decoder: PcmDecoder;
+  readonly #audio: StreamAudio;
   readonly #requestId = randomUUID();
   readonly #hash = createHash('sha256');
   readonly #segments = new Map<string, Segment>();
   #session: SessionInfo | undefined;
-  /** Audio of the stream so far, on the session's clock. */
-  #samples = 0;
   /** Where the next final result begins. */
   #toldSample = 0;
 
   constructor(query: ListenQuery) {
     this.#query = query;
-    this.#decoder = new PcmDecoder(query.format);
+    this.#audio = new StreamAudio(query.format);
     this.opening = { kind: 'listen', options: query.options };
   }
 
   decode(data: Buffer, isBinary: boolean): ClientCommand {
-    if (isBinary) return this.#audio(data);
+    if (isBinary) return this.#onAudio(data);
     const message = DeepgramClientMessage.safeParse(parseFlat(data));
     if (!message.success)
       throw new VoiceError('invalid_message', {
@@ -58,7 +58,7 @@ export class DeepgramListenCodec implements DialectCodec {
       case 'Finalize':
         return { kind: 'finalize', utteranceId: undefined };
       case 'CloseStream':
-        return { kind: 'finish' };
+        return this.#audio.finish();
       default:
         return { kind: 'ignore' };
     }
@@ -69,37 +69,14 @@ export class DeepgramListenCodec implements DialectCodec {
   }
 
   close(reason: CloseReason): { code: number; reason: string } {
-    switch (reason.kind) {
-      case 'ended':
-      case 'gone':
-        return { code: 1000, reason: '' };
-      case 'idle':
-        return { code: 1011, reason: 'NET-0001: no audio and no KeepAlive came in time' };
-      case 'max-duration':
-        return { code: 1011, reason: 'NET-0002: the stream is as long as it may be' };
-      case 'shutdown':
-      case 'resumed-elsewhere':
-        return { code: 1012, reason: 'shutting down, reconnect' };
-      case 'slow-reader':
-        return { code: 1008, reason: 'client reads too slowly' };
-      case 'unresponsive':
-        return { code: 1011, reason: 'no answer to ping' };
-      case 'error':
-        return {
-          code: reason.error.status < 500 ? 1008 : 1011,
-          reason: reason.error.message,
-        };
-    }
+    return closeCode(reason);
   }
 
-  #audio(data: Buffer): ClientCommand {
+  #onAudio(data: Buffer): ClientCommand {
     // How clients ended a stream before there was a message for it.
-    if (data.length === 0) return { kind: 'finish' };
+    if (data.length === 0) return this.#audio.finish();
     this.#hash.update(data);
-    const pcm = this.#decoder.push(data);
-    if (pcm.length === 0) return { kind: 'ignore' };
-    this.#samples += pcm.length / BYTES_PER_SAMPLE;
-    return { kind: 'audio', utteranceId: undefined, pcm };
+    return this.#audio.push(data);
   }
 
   #messages(event: SessionEvent): readonly DeepgramServerMessage[] {
@@ -131,7 +108,7 @@ export class DeepgramListenCodec implements DialectCodec {
         return [this.#metadata()];
       case 'error': {
         // Clients finalize whenever they hear nobody, whether anything was said or not.
-        if (event.error.code === 'empty_commit') return [this.#nothing()];
+        if (event.error.code === 'empty_commit') return this.#nothing();
         const { code: variant, message } = event.error;
         return [{ type: 'Error', variant, description: message, message }];
       }
@@ -143,7 +120,7 @@ export class DeepgramListenCodec implements DialectCodec {
   #segment(utteranceId: string): Segment {
     const known = this.#segments.get(utteranceId);
     if (known) return known;
-    const segment: Segment = { words: [], toSample: undefined, cause: undefined };
+    const segment: Segment = { words: [], toSample: undefined, cause: undefined, finalized: false };
     this.#segments.set(utteranceId, segment);
     return segment;
   }
@@ -152,7 +129,7 @@ export class DeepgramListenCodec implements DialectCodec {
     const segment = this.#segment(utteranceId);
     segment.words.push(...words);
     if (!this.#query.interimResults) return [];
-    const toSample = segment.toSample ?? this.#samples;
+    const toSample = segment.toSample ?? this.#audio.samples;
     const guessed = guessedWords(
       tail,
       segment.words.at(-1)?.endSample ?? this.#toldSample,
@@ -163,12 +140,12 @@ export class DeepgramListenCodec implements DialectCodec {
   }
 
   #final(utteranceId: string, words: readonly LinkWord[]): DeepgramServerMessage {
-    const { toSample = this.#samples, cause } = this.#segment(utteranceId);
+    const { toSample = this.#audio.samples, cause, finalized } = this.#segment(utteranceId);
     this.#segments.delete(utteranceId);
     const results = this.#results(words, toSample, {
       is_final: true,
       speech_final: cause === 'endpoint' && this.#query.endpointing,
-      from_finalize: cause === 'client',
+      from_finalize: cause === 'client' || finalized,
     });
     this.#toldSample = toSample;
     return results;
@@ -200,8 +177,13 @@ export class DeepgramListenCodec implements DialectCodec {
     };
   }
 
-  #nothing(): DeepgramServerMessage {
-    return this.#results([], this.#toldSample, { is_final: true, from_finalize: true });
+  /** No audio is left to finalize: the last results on their way are those asked for, or there are none. */
+  #nothing(): DeepgramServerMessage[] {
+    const last = [...this.#segments.values()].at(-1);
+    if (last === undefined)
+      return [this.#results([], this.#toldSample, { is_final: true, from_finalize: true })];
+    last.finalized = true;
+    return [];
   }
 
   #metadata(): DeepgramServerMessage {
@@ -212,7 +194,7 @@ export class DeepgramListenCodec implements DialectCodec {
       request_id: this.#requestId,
       sha256: this.#hash.digest('hex'),
       created: new Date(createdAtS * 1000).toISOString(),
-      duration: Math.round((this.#samples / SAMPLE_RATE) * 1000) / 1000,
+      duration: secondsOf(this.#audio.samples),
       channels: 1,
     };
   }

@@ -47,20 +47,20 @@ export function parseListenQuery(query: URLSearchParams): ListenQuery {
     MAX_SILENCE_MS,
   );
   const utteranceEndMs = number(query, 'utterance_end_ms');
-  const language = query.get('language');
+  const language = languageOf(query.get('language'));
   const model = query.get('model') || undefined;
   return {
     format: formatOf(query),
     model,
     interimResults: query.get('interim_results') === 'true',
     vadEvents: query.get('vad_events') === 'true',
-    punctuate: query.get('punctuate') === 'true' || query.get('smart_format') === 'true',
+    punctuate: keepsPunctuation(query),
     endpointing: endpoints,
     options: {
       // Without it results would never be final: then its ends are just not told as ends.
       endpointing: { silenceMs },
       ...(model !== undefined && { model }),
-      ...(language && language !== 'multi' && { language }),
+      ...(language && { language }),
       ...(utteranceEndMs !== undefined && {
         quietMs: within(utteranceEndMs, UTTERANCE_END_MS.min, UTTERANCE_END_MS.max),
       }),
@@ -68,7 +68,12 @@ export function parseListenQuery(query: URLSearchParams): ListenQuery {
   };
 }
 
-function formatOf(query: URLSearchParams): Required<PcmFormat> {
+/** Words keep their punctuation and capitals. */
+export function keepsPunctuation(query: URLSearchParams): boolean {
+  return ['punctuate', 'smart_format', 'paragraphs'].some((name) => query.get(name) === 'true');
+}
+
+export function formatOf(query: URLSearchParams): Required<PcmFormat> {
   const name = query.get('encoding');
   if (name === null)
     throw refused(
@@ -90,6 +95,12 @@ function formatOf(query: URLSearchParams): Required<PcmFormat> {
       'Channels are mixed into one here. Leave multichannel out, or open a stream for each channel.',
     );
   return { encoding, rate, channels };
+}
+
+/** Without its region; undefined where any may be spoken. */
+export function languageOf(tag: string | null | undefined): string | undefined {
+  const language = tag?.split(/[-_]/)[0]?.toLowerCase();
+  return language === 'multi' ? undefined : language || undefined;
 }
 
 function number(query: URLSearchParams, name: string, { word = false } = {}): number | undefined {

@@ -1,6 +1,7 @@
 import type { DeepgramWord } from '@voice-fleet/protocol/deepgram';
 import type { LinkWord } from '@voice-fleet/protocol/link';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
+import { wholeWords } from '@voice-fleet/speech/transcript-formats';
 import { joinText } from '@voice-fleet/speech/words';
 
 const EDGES = /^[^\p{L}\p{M}\p{N}]+|[^\p{L}\p{M}\p{N}]+$/gu;
@@ -11,8 +12,8 @@ export function secondsOf(samples: number): number {
 
 /** As Deepgram writes them. Those without a letter or a digit belong to the word before and are none. */
 export function wordsOf(words: readonly LinkWord[]): DeepgramWord[] {
-  return words.flatMap(({ text, startSample, endSample, confidence = 1 }) => {
-    const punctuated_word = text.trim();
+  return wholeWords(words).flatMap((whole) => {
+    const { text: punctuated_word, startSample, endSample, confidence = 1 } = whole;
     const word = punctuated_word.toLowerCase().replace(EDGES, '');
     if (word === '') return [];
     return [
@@ -27,7 +28,7 @@ export function wordsOf(words: readonly LinkWord[]): DeepgramWord[] {
   });
 }
 
-/** What was said, as it was written or in plain words. */
+/** What was said: as it is written, or in plain words. */
 export function transcriptOf(words: readonly LinkWord[], punctuate: boolean): string {
   if (punctuate) return joinText(words).trim();
   return wordsOf(words)

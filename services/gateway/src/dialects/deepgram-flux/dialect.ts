@@ -1,0 +1,27 @@
+import { DEEPGRAM_FLUX_PATH } from '@voice-fleet/protocol/deepgram-flux';
+import { credentialOfUpgrade } from '../../auth/credentials.ts';
+import { deepgramRefusal } from '../deepgram-listen/refusal.ts';
+import type { Dialect } from '../dialect.ts';
+import { DeepgramFluxCodec } from './codec.ts';
+import { parseFluxQuery } from './query.ts';
+
+/** Deepgram's Flux on `/v2/listen`; see docs/protocols/deepgram.md. */
+export const deepgramFluxDialect: Dialect = {
+  name: 'flux',
+  paths: [DEEPGRAM_FLUX_PATH],
+  admission: 'upgrade',
+  pipeline: 'listen',
+  subprotocols: ['token', 'bearer'],
+  handshake: (query, headers) => {
+    const { model } = parseFluxQuery(query);
+    return {
+      apiKey: credentialOfUpgrade(query, headers),
+      resumable: false,
+      acks: false,
+      waitMs: 0,
+      ...(model !== undefined && { model }),
+    };
+  },
+  refusal: deepgramRefusal,
+  codec: (query) => new DeepgramFluxCodec(parseFluxQuery(query)),
+};
