@@ -76,9 +76,55 @@ export const DeepgramServerMessage = z.discriminatedUnion('type', [
 ]);
 export type DeepgramServerMessage = z.infer<typeof DeepgramServerMessage>;
 
+/** The answer to a recording, which is posted to the same path. */
+export const DeepgramRecording = z.strictObject({
+  metadata: z.strictObject({
+    transaction_key: z.literal('deprecated'),
+    request_id: z.string(),
+    sha256: z.string(),
+    created: z.string(),
+    duration: z.number(),
+    channels: z.int(),
+    models: z.array(z.string()),
+    model_info: z.record(
+      z.string(),
+      z.strictObject({ name: z.string(), version: z.string(), arch: z.string() }),
+    ),
+  }),
+  results: z.strictObject({
+    channels: z.array(
+      z.strictObject({
+        alternatives: z.array(
+          z.strictObject({
+            transcript: z.string(),
+            confidence: z.number(),
+            words: z.array(DeepgramWord),
+          }),
+        ),
+      }),
+    ),
+    /** Where they are asked for. */
+    utterances: z
+      .array(
+        z.strictObject({
+          id: z.string(),
+          start: z.number(),
+          end: z.number(),
+          confidence: z.number(),
+          channel: z.int(),
+          transcript: z.string(),
+          words: z.array(DeepgramWord),
+        }),
+      )
+      .optional(),
+  }),
+});
+export type DeepgramRecording = z.infer<typeof DeepgramRecording>;
+
 /** The body of a refused request. */
-export interface DeepgramRefusal {
-  readonly err_code: string;
-  readonly err_msg: string;
-  readonly request_id: string;
-}
+export const DeepgramRefusal = z.object({
+  err_code: z.string(),
+  err_msg: z.string(),
+  request_id: z.string(),
+});
+export type DeepgramRefusal = Readonly<z.infer<typeof DeepgramRefusal>>;

@@ -12,8 +12,8 @@ export const KEY_LIFE_S_MAX = 10 * YEAR_S;
 
 /** Where a body is read as JSON whatever it says it is: curl says that it sends a form. */
 const JSON_PATHS = /^\/(admin\/v1|v1\/tokens)(?![^/?])/;
-/** Carried on as they come, so they must not be read here. */
-const CARRIED_PATHS = /^\/v1\/(?:audio\/speech|chat\/completions)(?![^/?])/;
+/** Carried on as they come, or refused as JSON, so they must not be read here. */
+const CARRIED_PATHS = /^\/v1\/(?:audio\/speech|chat\/completions|listen)(?![^/?])/;
 const JSON_TYPE = /^application\/json\b/i;
 
 /** Lets the application read JSON bodies of up to 64 KiB, but for those that are carried on; for one that was created with `bodyParser: false`. */

@@ -1,38 +1,18 @@
-import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
-import { Controller, Header, HttpCode, Inject, Post, Query, Req, Res } from '@nestjs/common';
-import type { DeepgramWord } from '@voice-fleet/protocol/deepgram';
+import { Controller, Header, HttpCode, Inject, Post, Req, Res } from '@nestjs/common';
+import type { DeepgramRecording } from '@voice-fleet/protocol/deepgram';
 import { VoiceError } from '@voice-fleet/protocol/errors';
 import {
-  confidenceOf,
-  secondsOf,
-  transcriptOf,
-  wordsOf,
-} from '../dialects/deepgram-listen/words.ts';
+  parseRecordingQuery,
+  recordingAnswer,
+  sha256Of,
+} from '../dialects/deepgram-listen/recording.ts';
 import { type RecordingRequest, Recordings } from './recordings.ts';
 import { requestIdOf } from './request-id.ts';
 
-/** A type, not an interface, so that it can be answered as plain JSON. */
-export type DeepgramRecording = {
-  metadata: {
-    transaction_key: 'deprecated';
-    request_id: string;
-    sha256: string;
-    created: string;
-    /** In seconds. */
-    duration: number;
-    channels: number;
-    models: string[];
-    model_info: Record<string, { name: string; version: string; arch: string }>;
-  };
-  results: {
-    channels: {
-      alternatives: { transcript: string; confidence: number; words: DeepgramWord[] }[];
-    }[];
-  };
-};
+const JSON_TYPE = /^application\/json\b/i;
 
-/** Whole recordings, as clients of Deepgram send them; see docs/protocols/deepgram.md. */
+/** Whole recordings in, transcripts out, as clients of Deepgram ask for them; see docs/protocols/deepgram.md. */
 @Controller('/v1/listen')
 export class DeepgramListenController {
   readonly #recordings: Recordings;
@@ -44,43 +24,33 @@ export class DeepgramListenController {
   @Post()
   @HttpCode(200)
   @Header('Cache-Control', 'no-store')
-  async listen(
-    @Req() request: RecordingRequest,
+  listen(
+    @Req() request: RecordingRequest & { readonly url: string },
     @Res({ passthrough: true }) response: ServerResponse,
-    @Query() query: Readonly<Record<string, unknown>>,
   ): Promise<DeepgramRecording> {
-    if (/^application\/json\b/i.test(request.headers['content-type'] ?? ''))
+    if (JSON_TYPE.test(request.headers['content-type'] ?? '')) {
+      request.resume();
       throw new VoiceError('invalid_message', {
-        message: 'Recordings are not fetched from a URL here. Send the recording itself.',
+        message:
+          'Recordings are not fetched from elsewhere. Send the recording itself as the body.',
       });
-    const hash = createHash('sha256');
+    }
+    const [, query] = request.url.split('?', 2);
+    const wishes = parseRecordingQuery(new URLSearchParams(query));
+    const created = new Date();
+    let sha256 = '';
     return this.#recordings.serve(
       request,
       response,
-      ({ words: heard, durationSamples, model: name }) => {
-        const words = wordsOf(heard);
-        const punctuate = query['punctuate'] === 'true' || query['smart_format'] === 'true';
-        const transcript = transcriptOf(heard, punctuate);
-        return {
-          metadata: {
-            transaction_key: 'deprecated',
-            request_id: requestIdOf(response),
-            sha256: hash.digest('hex'),
-            created: new Date().toISOString(),
-            duration: secondsOf(durationSamples),
-            channels: 1,
-            models: [name],
-            model_info: { [name]: { name, version: 'unknown', arch: 'unknown' } },
-          },
-          results: {
-            channels: [{ alternatives: [{ transcript, confidence: confidenceOf(words), words }] }],
-          },
-        };
-      },
+      (transcription) =>
+        recordingAnswer(transcription, wishes, {
+          requestId: requestIdOf(response),
+          created,
+          sha256,
+        }),
       ({ bytes }) => {
-        hash.update(bytes);
-        const { model } = query;
-        return typeof model === 'string' && model !== '' ? { model } : {};
+        sha256 = sha256Of(bytes);
+        return { model: wishes.model };
       },
     );
   }

@@ -105,9 +105,7 @@ function describe(operation: Operation, schemas: Schemas): OpenApiOperation {
   const { method, path, tag, summary, description, key, parameters, body, answers } = operation;
   const refusals = [...(key === 'none' ? [] : [401, 403]), ...(operation.refusals ?? [])];
   const errorContent = {
-    'application/json': OPENAI_PATHS.test(path)
-      ? schemas.media({ type: '', name: 'OpenAiError', schema: OpenAiErrorBody }, 'output')
-      : schemas.media({ type: '', name: 'Error', schema: ErrorBody }, 'output'),
+    'application/json': schemas.media({ type: '', ...refusalBody(operation) }, 'output'),
   };
   return {
     operationId: `${method}${path.replace(/[^a-zA-Z0-9]+(\w?)/g, (_, letter: string) => letter.toUpperCase())}`,
@@ -130,6 +128,17 @@ function describe(operation: Operation, schemas: Schemas): OpenApiOperation {
         ]),
     ]),
   };
+}
+
+/** What a refusal of the operation looks like. */
+export function refusalBody({ path, refusalBody: own }: Operation): {
+  readonly name: string;
+  readonly schema: z.ZodType;
+} {
+  if (own) return own;
+  return OPENAI_PATHS.test(path)
+    ? { name: 'OpenAiError', schema: OpenAiErrorBody }
+    : { name: 'Error', schema: ErrorBody };
 }
 
 function securityOf(key: Operation['key']): readonly Json[] {

@@ -50,6 +50,8 @@ export interface Operation {
   readonly answers: readonly Answer[];
   /** Statuses of refusals, beside those of the key. */
   readonly refusals?: readonly number[];
+  /** The body of a refusal, where it is neither ours nor OpenAI's. */
+  readonly refusalBody?: { readonly name: string; readonly schema: z.ZodType };
 }
 
 export function json(name: string, schema: z.ZodType, example: unknown): Content {

@@ -1,3 +1,4 @@
+import { DeepgramRecording, DeepgramRefusal } from '@voice-fleet/protocol/deepgram';
 import { TRANSCRIPT_FORMATS } from '@voice-fleet/speech/transcript-formats';
 import { z } from 'zod';
 import { type Content, FILE, json, type Operation, ok } from './operation.ts';
@@ -63,6 +64,35 @@ const VoiceReply = z.object({
   missing_phrases: z.int().nonnegative(),
 });
 
+const FLAG = z.enum(['true', 'false']).optional();
+const RECORDED: DeepgramRecording = {
+  metadata: {
+    transaction_key: 'deprecated',
+    request_id: '0d9ff9a2-3f6b-4f6e-9a0f-0e5a3a3f1c11',
+    sha256: 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad',
+    created: '2026-01-01T12:00:00.000Z',
+    duration: 1.2,
+    channels: 1,
+    models: ['small-int8'],
+    model_info: { 'small-int8': { name: 'small-int8', version: 'unknown', arch: 'unknown' } },
+  },
+  results: {
+    channels: [
+      {
+        alternatives: [
+          {
+            transcript: 'Hello.',
+            confidence: 0.98,
+            words: [
+              { word: 'hello', start: 0.3, end: 0.7, confidence: 0.98, punctuated_word: 'Hello.' },
+            ],
+          },
+        ],
+      },
+    ],
+  },
+};
+
 /** Whole recordings in, what was said out. */
 export const TRANSCRIPT_OPERATIONS: readonly Operation[] = [
   {
@@ -101,6 +131,42 @@ export const TRANSCRIPT_OPERATIONS: readonly Operation[] = [
     key: 'none',
     answers: [],
     refusals: [400],
+  },
+  {
+    method: 'post',
+    path: '/v1/listen',
+    tag: 'Transcripts',
+    summary: 'A recording in; its words and their times out, as clients of Deepgram ask for them.',
+    description:
+      'Parameters that are not known here are ignored. Recordings are not fetched from a URL.',
+    key: 'stream',
+    parameters: [
+      {
+        name: 'model',
+        in: 'query',
+        description: 'Left out: whatever is served.',
+        schema: z.string().optional(),
+        example: 'nova-3',
+      },
+      {
+        name: 'punctuate',
+        in: 'query',
+        description: 'The transcript keeps punctuation and capitals; smart_format does the same.',
+        schema: FLAG,
+        example: 'true',
+      },
+      {
+        name: 'utterances',
+        in: 'query',
+        description: 'What is said without a pause is told apart, too.',
+        schema: FLAG,
+        example: 'true',
+      },
+    ],
+    body: BYTES,
+    answers: [ok('The transcript.', json('DeepgramRecording', DeepgramRecording, RECORDED))],
+    refusals: [404, ...REFUSALS],
+    refusalBody: { name: 'DeepgramError', schema: DeepgramRefusal },
   },
   {
     method: 'post',
