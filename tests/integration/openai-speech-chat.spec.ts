@@ -76,6 +76,23 @@ async function events(response: Response): Promise<unknown[]> {
     .map((data) => (data === '[DONE]' ? data : (JSON.parse(data) as unknown)));
 }
 
+describe('GET /v1/models', () => {
+  const get = (path: string): Promise<Response> =>
+    fetch(`${base}${path}`, { headers: { authorization: `Bearer ${KEY}` } });
+
+  it('lists what chats before what speaks, and none twice', async () => {
+    const { object, data } = (await (await get('/v1/models')).json()) as {
+      object: string;
+      data: { id: string; object: string; created: number; owned_by: string }[];
+    };
+    expect(object).toBe('list');
+    expect(data.map(({ id }) => id)).toEqual(['tiny', 'listener', 'builtin-rules', 'talker']);
+    for (const model of data)
+      expect(model).toMatchObject({ object: 'model', created: expect.any(Number) });
+    expect(await (await get('/v1/models/talker')).json()).toEqual(data[3]);
+  });
+});
+
 describe('POST /v1/audio/speech', () => {
   it('answers headerless 24 kHz PCM of all that was to be said, with the voice and manner asked for', async () => {
     speech.calls.length = 0;

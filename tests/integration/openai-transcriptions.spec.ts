@@ -5,11 +5,15 @@ import { form, wav } from '../support/recordings.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 
 const WORDS = range(1, 5);
+/** Of the scripted engine. */
+const MODEL = 'scripted-model';
 
 describe('POST /v1/audio/transcriptions', () => {
   let fleet: Fleet;
   beforeAll(async () => {
-    fleet = await Fleet.start([new ScriptedEngine()]);
+    fleet = await Fleet.start([new ScriptedEngine()], {
+      MODEL_ALIASES: JSON.stringify({ 'house/ears': MODEL, gone: 'nowhere' }),
+    });
   });
   afterAll(() => fleet[Symbol.asyncDispose]());
 
@@ -132,6 +136,29 @@ describe('POST /v1/audio/transcriptions', () => {
     const translated = await ask([], { path: '/v1/audio/translations' });
     expect([subtitles.status, translated.status]).toEqual([400, 400]);
     expect(await translated.text()).toContain('Nothing is translated');
+  });
+
+  it('takes aliases, and names of vendors, for what is served', async () => {
+    for (const model of ['house/ears', 'gpt-4o-transcribe'])
+      expect((await ask([['model', model]])).status).toBe(200);
+    expect((await ask([['model', 'house/eyes']])).status).toBe(404);
+  });
+
+  it('lists models by all their names, also those with slashes', async () => {
+    const get = async (path: string): Promise<unknown> => {
+      const headers = { Authorization: `Bearer ${KEY}` };
+      return (
+        await fetch(`http://127.0.0.1:${fleet.gateways[0]?.port}${path}`, { headers })
+      ).json();
+    };
+    const { data } = (await get('/v1/models')) as { data: { id: string }[] };
+    expect(data.map(({ id }) => id)).toEqual([MODEL, 'house/ears']);
+    const one = { id: 'house/ears', object: 'model', owned_by: 'voice-fleet' };
+    expect(await get('/v1/models/house%2Fears')).toMatchObject(one);
+    expect(await get('/v1/models/house/ears')).toMatchObject(one);
+    expect(await get('/v1/models/house%2Feyes')).toMatchObject({
+      error: { code: 'model_not_found', param: 'model' },
+    });
   });
 
   it('refuses a wrong key in the words of OpenAI', async () => {

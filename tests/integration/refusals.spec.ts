@@ -78,6 +78,8 @@ const ROUTES: readonly Route[] = [
     key: 'tenant',
     body: json({ model: 'gpt-4o', messages: [{ role: 'user', content: 'Hello.' }] }),
   },
+  { method: 'GET', path: '/v1/models', style: 'openai', key: 'tenant' },
+  { method: 'GET', path: '/v1/models/a%2Fb', style: 'openai', key: 'tenant' },
   { method: 'GET', path: '/v1/usage', style: 'own', key: 'tenant' },
   { method: 'POST', path: '/v1/tokens', style: 'own', key: 'tenant', body: json({ ttl_s: 60 }) },
   { method: 'GET', path: '/admin/v1/tenants', style: 'own', key: 'admin' },
@@ -211,6 +213,16 @@ describe('a refusal has the status, the body and the headers that clients know',
     const format = await wrong('response_format', 'docx');
     expectRefusal(format, 'openai', { status: 400, code: { openai: 'invalid_message' } });
     expect(format.body).toHaveProperty('error.param', 'response_format');
+  });
+
+  it('and so have upgrades that name a model which is not served', async () => {
+    const headers = { Authorization: `Bearer ${KEY}` };
+    const code = { openai: 'model_not_found', deepgram: 'Bad Request' };
+    for (const { path, style } of UPGRADES) {
+      const query = `${path.includes('?') ? '&' : '?'}model=no%2Fsuch-model`;
+      const refused = await refusedUpgrade(url(path + query, 'ws'), headers);
+      expectRefusal(refused, style, { status: 404, code });
+    }
   });
 
   it('and so have those of a tenant that has as many sessions as it may', async () => {

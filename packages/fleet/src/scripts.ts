@@ -14,6 +14,7 @@ export const SCRIPT_NAMES = [
   'heartbeat',
   'deregister',
   'capacity',
+  'models',
 ] as const;
 export type ScriptName = (typeof SCRIPT_NAMES)[number];
 

@@ -19,6 +19,7 @@ export const BEAT_TTL_MS = 3_000;
 export const FAILED_TTL_MS = 30_000;
 
 const BeatReply = z.enum(['ok', 'unknown']);
+const ModelsReply = z.array(z.string());
 const CapacityReply = z.tuple([z.int(), z.int(), z.int(), z.int(), z.int(), z.int(), z.int()]);
 
 /** The workers of a pool. Every method may throw `RedisUnavailable`. */
@@ -71,6 +72,11 @@ export class WorkerRegistry {
     const [workers, readyWorkers, failedWorkers, slots, leased, free, waiting] =
       CapacityReply.parse(await this.#scripts.run('capacity'));
     return { workers, readyWorkers, failedWorkers, slots, leased, free, waiting };
+  }
+
+  /** Names of the models that live workers serve, in no order. Costs as much as `capacity`. */
+  async models(): Promise<readonly string[]> {
+    return ModelsReply.parse(await this.#scripts.run('models'));
   }
 
   #beatArgs(worker: WorkerRecord): (string | number)[] {

@@ -4,6 +4,21 @@ import { z } from 'zod';
 export const SPEECH_PATH = '/v1/audio/speech';
 /** Where replies of the language model are asked for, at the gateway and behind it. */
 export const CHAT_COMPLETIONS_PATH = '/v1/chat/completions';
+/** Where models are listed, at the gateway and behind it. */
+export const MODELS_PATH = '/v1/models';
+
+/** One model of `GET /v1/models`. */
+export const ListedModel = z.object({
+  id: z.string(),
+  object: z.literal('model'),
+  /** Unix time in seconds since which it has been known here. */
+  created: z.int(),
+  owned_by: z.string(),
+});
+export type ListedModel = z.infer<typeof ListedModel>;
+
+export const ModelList = z.object({ object: z.literal('list'), data: z.array(ListedModel) });
+export type ModelList = z.infer<typeof ModelList>;
 
 const name = z.string().min(1).max(200);
 

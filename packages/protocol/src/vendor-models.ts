@@ -13,7 +13,7 @@ export function isVendorChatModel(model: string): boolean {
 
 /** The same of models that transcribe: OpenAI's, Deepgram's and Mistral's. */
 const TRANSCRIPTION =
-  /^(?:whisper-1|gpt-(?:4o(?:-mini)?-transcribe(?:-diarize)?|realtime-whisper|live-transcribe)(?:-\d{4}-\d{2}-\d{2})?|(?:nova|flux)-[\w-]+|voxtral-mini-(?:transcribe-)?[\w-]+)$/;
+  /^(?:gpt-(?:[\w.]+-)*(?:transcribe|realtime|whisper)(?:-[\w-]+)?|(?:whisper|nova|flux|voxtral-mini)-[\w-]+|(?:enhanced|base|general)(?:-[\w-]+)?)$/;
 
 export function isVendorTranscriptionModel(model: string): boolean {
   return TRANSCRIPTION.test(model);

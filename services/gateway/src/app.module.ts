@@ -3,6 +3,7 @@ import { APP_FILTER } from '@nestjs/core';
 import { CredentialStore } from '@voice-fleet/fleet/tenants/credential-store';
 import { TenantStore } from '@voice-fleet/fleet/tenants/tenant-store';
 import { Authenticator } from './auth/authenticator.ts';
+import { ModelSource, ModelsController } from './catalogue/models.controller.ts';
 import { Dialects } from './dialects/dialects.ts';
 import { AdminController } from './http/admin.controller.ts';
 import { AdminKey } from './http/admin.guard.ts';
@@ -39,6 +40,7 @@ export interface AppParts {
   readonly recordings: Recordings;
   readonly audioChat: AudioChatRoute;
   readonly llmRelay: LlmRelay;
+  readonly models: ModelSource;
   readonly page: PageFiles;
   readonly turns: TurnSource;
 }
@@ -63,6 +65,7 @@ export class AppModule {
         SpokenReplyController,
         AudioChatController,
         LlmRelayController,
+        ModelsController,
         OpenApiController,
       ],
       providers: [
@@ -81,6 +84,7 @@ export class AppModule {
         { provide: VoiceConfig, useValue: parts.voice },
         { provide: AudioChatRoute, useValue: parts.audioChat },
         { provide: LlmRelay, useValue: parts.llmRelay },
+        { provide: ModelSource, useValue: parts.models },
         { provide: PageFiles, useValue: parts.page },
         VoiceGateway,
       ],

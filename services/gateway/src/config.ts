@@ -11,6 +11,7 @@ import {
 } from '@voice-fleet/runtime/env';
 import { operatorEnv } from '@voice-fleet/runtime/operator-env';
 import { z } from 'zod';
+import { modelEnv } from './catalogue/model-env.ts';
 import { recordingEnv, recordingSettings } from './http/recording-env.ts';
 import { tlsEnv, tlsSettings } from './http/tls-env.ts';
 import { voiceEnv, voiceSettings } from './voice/voice-env.ts';
@@ -31,6 +32,7 @@ export const GatewayEnv = z
     ...fleetEnv,
     ...voiceEnv,
     ...recordingEnv,
+    ...modelEnv,
     ...audioChatEnv,
     ...tlsEnv,
     ...chatCompletionsEnv,
@@ -265,6 +267,7 @@ export const GatewayEnv = z
     },
     voice: voiceSettings(env),
     recordings: recordingSettings(env),
+    modelAliases: env.MODEL_ALIASES,
     audioChatMaxBytes: env.VOXTRAL_CHAT_MAX_BYTES,
     chatMaxBytes: env.CHAT_COMPLETIONS_MAX_BYTES,
     link: {

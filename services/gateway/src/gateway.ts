@@ -23,6 +23,8 @@ import type { Logger } from '@voice-fleet/telemetry/logger';
 import { AppModule } from './app.module.ts';
 import { Authenticator } from './auth/authenticator.ts';
 import { RevocationWatch } from './auth/revocation-watch.ts';
+import { llmModels } from './catalogue/llm-models.ts';
+import { ModelCatalogue } from './catalogue/model-catalogue.ts';
 import type { GatewayConfig } from './config.ts';
 import { deepgramFluxDialect } from './dialects/deepgram-flux/dialect.ts';
 import { deepgramListenDialect } from './dialects/deepgram-listen/dialect.ts';
@@ -146,11 +148,17 @@ export async function startGateway(
   const route = { line, keeper, clock, link: config.link, metrics, log };
   const sessions = new SessionStore(redis, { pool, ttlMs: config.resumeTtlMs });
 
+  const models = new ModelCatalogue({
+    served: () => registry.models(),
+    aliases: config.modelAliases,
+    clock,
+  });
   const dailyAudio = new DailyAudio(ledger);
   const gate = new UpgradeGate({
     dialects,
     limits: config.upgrades,
     authenticator,
+    models,
     dailyAudio,
     store,
     hold: new UpgradeHold({ clock, capacity: () => registry.capacity(), maxSessions }),
@@ -201,6 +209,7 @@ export async function startGateway(
     }),
     slots: requests,
     rates: new RateHeaders(store),
+    models,
     guestKey: lean?.guestKey,
   });
   const llmTts = (path: string, maxBodyBytes: number): Upstream => ({
@@ -230,6 +239,12 @@ export async function startGateway(
         log,
         authenticate: authenticator.authenticate.bind(authenticator),
         upstream: llmTts(AUDIO_CHAT_PATH, config.audioChatMaxBytes + FORM_BYTES_MAX),
+      },
+      models: {
+        authenticate: authenticator.authenticate.bind(authenticator),
+        catalogue: models,
+        others: llmModels(config.voice.llmTtsUrl, log),
+        sinceS: Math.floor(clock.wallNow() / 1000),
       },
       llmRelay: {
         log,

@@ -3,6 +3,7 @@ import { APP_FILTER } from '@nestjs/core';
 import { ApiRequests } from './api/api-requests.ts';
 import { ChatCompletionsController } from './api/chat-completions.controller.ts';
 import { ChatService } from './api/chat-service.ts';
+import { ModelsController } from './api/models.controller.ts';
 import { SpeechController } from './api/speech.controller.ts';
 import { SpeechService } from './api/speech-service.ts';
 import { AudioChatController } from './chat/audio-chat.controller.ts';
@@ -35,6 +36,7 @@ export class AppModule {
         AudioChatController,
         SpeechController,
         ChatCompletionsController,
+        ModelsController,
       ],
       providers: [
         { provide: AudioChat, useValue: parts.audioChat },

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { Principal } from '@voice-fleet/fleet/tenant';
 import { decodeRecording } from '@voice-fleet/media/decode-recording';
 import { credentialOf } from '../auth/credentials.ts';
+import type { ModelNames } from '../catalogue/model-catalogue.ts';
 import type { TranscribeOptions, Transcriber, Transcription } from '../voice/transcriber.ts';
 import type { RateHeaders } from './rate-headers.ts';
 import type { RecordingSettings } from './recording-env.ts';
@@ -24,6 +25,7 @@ export interface RecordingsDeps {
   readonly transcriber: Pick<Transcriber, 'transcribe'>;
   readonly slots: RequestSlots;
   readonly rates: Pick<RateHeaders, 'of'>;
+  readonly models: ModelNames;
   /** Used for clients that bring no key; absent: they are refused. */
   readonly guestKey?: string | undefined;
 }
@@ -57,7 +59,7 @@ export class Recordings {
     work: (transcription: Transcription, signal: AbortSignal) => T | Promise<T>,
     readWishes: ReadWishes = NO_WISHES,
   ): Promise<T> {
-    const { settings, authenticate, transcriber, slots, rates, guestKey = '' } = this.#deps;
+    const { settings, authenticate, transcriber, slots, rates, models, guestKey = '' } = this.#deps;
     const gone = new AbortController();
     if (response.closed) gone.abort();
     // Also when it was answered to its end.
@@ -77,8 +79,12 @@ export class Recordings {
       const upload = await readUpload(request, settings.maxBytes, signal);
       socket.setTimeout(0);
       const wishes = await readWishes(upload, principal);
+      const model = await models.resolve(wishes.model);
       const pcm = await decodeRecording(upload.bytes, settings, signal);
-      const transcription = await transcriber.transcribe(credential, pcm, signal, wishes);
+      const transcription = await transcriber.transcribe(credential, pcm, signal, {
+        ...wishes,
+        model,
+      });
       return await work(transcription, signal);
     } finally {
       socket.setTimeout(idleMs);

@@ -1,6 +1,5 @@
 import { VoiceError } from '@voice-fleet/protocol/errors';
 import type { LinkWord } from '@voice-fleet/protocol/link';
-import { isVendorTranscriptionModel } from '@voice-fleet/protocol/vendor-models';
 import type { Clock } from '@voice-fleet/runtime/clock';
 import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import type { Logger } from '@voice-fleet/telemetry/logger';
@@ -26,7 +25,7 @@ export interface TranscriberDeps {
 
 /** What a request wishes of its transcription beside the text. */
 export interface TranscribeOptions {
-  /** Name of the model as the client gave it; absent: whatever is served. */
+  /** Name of the model, no alias; absent: whatever is served. */
   readonly model?: string | undefined;
   /** Told of words as they settle; joined they are the text. Not called any more when the transcription has failed. */
   readonly onWords?: (words: readonly LinkWord[]) => void;
@@ -143,9 +142,9 @@ export class Transcriber {
   }
 }
 
-/** Names of vendors mean what is served here. Throws VoiceError `model_not_found`. */
+/** The slot is one of a worker that serves another model: it is not known by model which are free. Throws VoiceError `model_not_found`. */
 function expectTranscribes(served: string, requested = served): void {
-  if (requested === served || isVendorTranscriptionModel(requested)) return;
+  if (requested === served) return;
   throw new VoiceError('model_not_found', {
     message: `There is no such model here. ${served} is served.`,
     details: { requested: requested.slice(0, 200), served },

@@ -9,6 +9,7 @@ import type { Logger } from '@voice-fleet/telemetry/logger';
 import { admissionOutcome } from '../admission-outcome.ts';
 import type { Authenticator } from '../auth/authenticator.ts';
 import { tenantClaim } from '../auth/session-limits.ts';
+import type { ModelNames } from '../catalogue/model-catalogue.ts';
 import type { Dialect } from '../dialects/dialect.ts';
 import type { Dialects } from '../dialects/dialects.ts';
 import type { GatewayMetrics } from '../metrics.ts';
@@ -35,6 +36,7 @@ export interface UpgradeGateDeps {
   readonly dialects: Pick<Dialects, 'at'>;
   readonly limits: UpgradeLimits;
   readonly authenticator: Pick<Authenticator, 'authenticate'>;
+  readonly models: ModelNames;
   readonly dailyAudio: Pick<DailyAudio, 'expectLeft'>;
   readonly store: Pick<LeaseStore, 'look'>;
   readonly hold: Pick<UpgradeHold, 'wait' | 'size'>;
@@ -104,7 +106,7 @@ export class UpgradeGate {
     });
   }
 
-  /** Key, limits of the tenant and a free slot. What is found here is looked at again, exactly, when the slot is taken. */
+  /** Key, model, limits of the tenant and a free slot. What is found here is looked at again, exactly, when the slot is taken. */
   async #judge(
     dialect: Dialect,
     request: IncomingMessage,
@@ -131,9 +133,10 @@ export class UpgradeGate {
     request: IncomingMessage,
     signal: AbortSignal,
   ): Promise<void> {
-    const { authenticator, dailyAudio, store, hold, limits } = this.#deps;
-    const { apiKey, resume } = dialect.handshake(requestQuery(request), request.headers);
+    const { authenticator, models, dailyAudio, store, hold, limits } = this.#deps;
+    const { apiKey, resume, model } = dialect.handshake(requestQuery(request), request.headers);
     const principal: Principal = await authenticator.authenticate(apiKey, 'stream');
+    await models.resolve(model);
     await dailyAudio.expectLeft(principal);
     // Whoever comes back has been admitted before.
     if (resume !== undefined) return;

@@ -31,6 +31,14 @@ export class ChatService {
     this.#deps = deps;
   }
 
+  /** What it answers to, beside the names that other services gave theirs. */
+  get models(): readonly string[] {
+    const { text, audio, rules } = this.#deps;
+    return [...new Set([text?.model, audio?.model, rules.model])].filter(
+      (one) => one !== undefined,
+    );
+  }
+
   /**
    * A completion that has begun; its parts come as they are made, until the signal aborts. Throws VoiceError: model_not_found, the
    * refusals of the model, llm_failed, llm_timeout. What ends too early throws amid its parts.

@@ -44,6 +44,11 @@ export class SpeechService {
     this.#deps = deps;
   }
 
+  /** What it answers to, beside the names that other services gave theirs. */
+  get models(): readonly string[] {
+    return this.#deps.speech?.models ?? [];
+  }
+
   /**
    * The speech of a request, encoded, as it is made; none of it is left out. Throws VoiceError: model_not_found, invalid_message for
    * a text without anything to say, unsupported_format, tts_failed, tts_timeout.
