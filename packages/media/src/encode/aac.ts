@@ -65,7 +65,7 @@ export async function* encodeAac(
   } finally {
     signal.removeEventListener('abort', kill);
     kill();
-    await feeding;
+    await Promise.all([feeding, ended.catch(() => undefined)]);
   }
 }
 

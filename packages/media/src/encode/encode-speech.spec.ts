@@ -1,4 +1,7 @@
-import { describe, expect, it } from '@jest/globals';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readWav } from '@voice-fleet/speech/wav';
 import decode from 'audio-decode';
 import { encodeSpeech, SPEECH_RATE } from './encode-speech.ts';
@@ -94,6 +97,45 @@ describe('speech that is sent', () => {
       }
       expect(asked).toBeLessThanOrEqual(2);
     }
+  });
+
+  describe('as aac', () => {
+    let folder: string;
+    beforeAll(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'encode-'));
+    });
+    afterAll(() => rm(folder, { recursive: true }));
+
+    /** Stands in for ffmpeg. */
+    async function program(script: string): Promise<string> {
+      const path = join(folder, `program-${script.length}`);
+      await writeFile(path, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+      return path;
+    }
+
+    it('goes through ffmpeg, which takes the samples and gives the bytes', async () => {
+      expect((await encoded('aac', await program('exec cat'))).equals(bytesOf(tone()))).toBe(true);
+    });
+
+    it('fails when ffmpeg does', async () => {
+      const ffmpeg = await program('cat > /dev/null; echo no such codec >&2; exit 3');
+      await expect(encoded('aac', ffmpeg)).rejects.toThrow('ffmpeg ended with 3: no such codec');
+    });
+
+    it('leaves no ffmpeg behind when it is told to stop', async () => {
+      const ffmpeg = await program('echo $$; exec sleep 600');
+      const stop = new AbortController();
+      let pid = 0;
+      const encoding = (async () => {
+        const pcm = inPieces(tone(), 997);
+        for await (const bytes of encodeSpeech(pcm, { format: 'aac', ffmpeg }, stop.signal)) {
+          pid = Number(bytes.toString());
+          stop.abort(new Error('enough'));
+        }
+      })();
+      await expect(encoding).rejects.toThrow('enough');
+      expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+    });
   });
 
   it('as aac is refused where there is no ffmpeg', async () => {
