@@ -1,0 +1,189 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { connectRedis, untilReady } from '@voice-fleet/fleet/redis';
+import type { JobPriority } from '@voice-fleet/jobs/job';
+import { JobQueue } from '@voice-fleet/jobs/job-queue';
+import { JobStore } from '@voice-fleet/jobs/job-store';
+import { ENDED_KEY, JOB_QUEUE, QUEUE_PREFIX } from '@voice-fleet/jobs/keys';
+import { startRedis, type TestRedis } from '@voice-fleet/testkit/redis';
+import { Worker } from 'bullmq';
+import { Redis } from 'ioredis';
+
+let server: TestRedis;
+let redis: Redis;
+let store: JobStore;
+
+beforeAll(async () => {
+  server = await startRedis();
+  redis = connectRedis(server.url, { onError: () => undefined });
+  await untilReady(redis, AbortSignal.timeout(10_000));
+});
+afterAll(async () => {
+  redis.disconnect();
+  await server.stop();
+});
+beforeEach(async () => {
+  await redis.flushall();
+  store = new JobStore(redis);
+});
+
+const job = (id: string, tenantId = 'acme') => ({
+  id,
+  tenantId,
+  keyId: 'k',
+  options: { priority: 'normal' as const },
+  audioKey: `audio/${id}`,
+  createdAtMs: Number(id.replace(/\D/g, '')) || 1,
+});
+const segment = (index: number) => ({
+  index,
+  fromSample: index * 100,
+  toSample: index * 100 + 100,
+  words: [{ text: ` w${index}`, startSample: index * 100, endSample: index * 100 + 50 }],
+});
+
+describe('the store of batch jobs', () => {
+  it('keeps a job once, and lists those of its tenant, the newest first', async () => {
+    expect(await store.create(job('j1'), 0)).toBe('created');
+    expect(await store.create(job('j1'), 0)).toBe('known');
+    await store.create(job('j2'), 0);
+    await store.create(job('j3'), 0);
+    await store.create(job('j4', 'other'), 0);
+    expect(await store.list('acme', 2)).toEqual(['j3', 'j2']);
+    expect(await store.list('acme', 9, 2)).toEqual(['j1']);
+    expect(await store.get('j1')).toEqual({
+      ...job('j1'),
+      state: 'queued',
+      attempts: 0,
+      doneSamples: 0,
+    });
+    expect([await store.get('none'), await store.state('none')]).toEqual([undefined, undefined]);
+  });
+
+  it('takes no more of a tenant than it may have open, until one is over', async () => {
+    await store.create(job('j1'), 1);
+    expect(await store.create(job('j2'), 1)).toBe('too_many');
+    expect(await store.get('j2')).toBeUndefined();
+    await store.end(job('j1'), 'cancelled', { nowMs: 5 });
+    expect(await store.create(job('j2'), 1)).toBe('created');
+  });
+
+  it('goes on after the last finished segment, whoever goes on', async () => {
+    await store.create(job('j1'), 0);
+    expect(await store.begin('j1', 'first', 10, 3)).toEqual({ kind: 'begun', segments: 0 });
+    expect(await store.append('j1', 'first', segment(0), 250)).toBe(true);
+    // Its worker died; another one took it up.
+    expect(await store.begin('j1', 'second', 20, 3)).toEqual({ kind: 'begun', segments: 1 });
+    // It was not dead after all.
+    expect(await store.append('j1', 'first', segment(1), 250)).toBe(false);
+    expect(await store.leave('j1', 'first', { gaveWay: false })).toBe(false);
+    expect(await store.end(job('j1'), 'completed', { runner: 'first', nowMs: 30 })).toBe(false);
+    // Neither twice nor with a gap.
+    expect(await store.append('j1', 'second', segment(0), 250)).toBe(false);
+    expect(await store.append('j1', 'second', segment(2), 250)).toBe(false);
+    expect(await store.append('j1', 'second', segment(1), 250)).toBe(true);
+    expect(await store.end(job('j1'), 'completed', { runner: 'second', nowMs: 40 })).toBe(true);
+    expect(await store.segments('j1')).toEqual([segment(0), segment(1)]);
+    expect(await store.get('j1')).toMatchObject({
+      ...{ state: 'completed', doneSamples: 200, durationSamples: 250 },
+      ...{ startedAtMs: 10, endedAtMs: 40 },
+    });
+  });
+
+  it('counts attempts that came to nothing, and no others', async () => {
+    await store.create(job('j1'), 0);
+    for (let time = 0; time < 5; time += 1) {
+      expect(await store.begin('j1', 'r', 1, 2)).toMatchObject({ kind: 'begun' });
+      await store.leave('j1', 'r', { gaveWay: true });
+    }
+    await store.begin('j1', 'r', 1, 2);
+    await store.append('j1', 'r', segment(0), 300);
+    await store.leave('j1', 'r', { gaveWay: false });
+    expect(await store.begin('j1', 's', 1, 2)).toMatchObject({ kind: 'begun' });
+    // And died twice.
+    expect(await store.begin('j1', 't', 1, 2)).toEqual({ kind: 'exhausted' });
+    expect(await store.append('j1', 's', segment(1), 300)).toBe(false);
+    expect(await store.end(job('j1'), 'quarantined', { runner: 't', nowMs: 2 })).toBe(true);
+    expect(await store.begin('j1', 'u', 1, 2)).toEqual({ kind: 'over' });
+    expect(await store.begin('none', 'u', 1, 2)).toEqual({ kind: 'gone' });
+  });
+
+  it('ends a job once, and tells of it once', async () => {
+    await store.create(job('j1'), 0);
+    await store.begin('j1', 'r', 1, 3);
+    const error = { code: 'invalid_audio', message: 'It is damaged.' };
+    const ends = await Promise.all([
+      store.end(job('j1'), 'cancelled', { nowMs: 2 }),
+      store.end(job('j1'), 'failed', { runner: 'r', nowMs: 2, error }),
+      store.end(job('j1'), 'cancelled', { nowMs: 2 }),
+    ]);
+    expect(ends.filter(Boolean)).toHaveLength(1);
+    expect(await redis.lrange(ENDED_KEY, 0, -1)).toEqual(['j1']);
+    expect(await store.append('j1', 'r', segment(0), 1)).toBe(false);
+    await store.delete(job('j1'));
+    expect([await store.get('j1'), await store.list('acme', 9)]).toEqual([undefined, []]);
+  });
+});
+
+describe('the line of batch jobs', () => {
+  let queue: JobQueue;
+  let connection: Redis;
+  let worker: Worker;
+
+  beforeEach(async () => {
+    queue = new JobQueue(redis);
+    connection = new Redis(server.url, { maxRetriesPerRequest: null });
+    worker = new Worker(JOB_QUEUE, null, { connection, prefix: QUEUE_PREFIX, autorun: false });
+    await worker.waitUntilReady();
+  });
+
+  const add = (id: string, tenantId: string, weight = 1, priority: JobPriority = 'normal') =>
+    queue.add({ id, tenantId, priority, weight });
+  /** Takes jobs as a worker does. */
+  async function take(count: number): Promise<string[]> {
+    const taken: string[] = [];
+    while (taken.length < count) {
+      const next = await worker.getNextJob('token', { block: false });
+      if (!next) break;
+      taken.push(next.data.id);
+      await queue.begun(next.data);
+      await next.moveToCompleted('done', 'token', false);
+    }
+    return taken;
+  }
+  afterEach(async () => {
+    await worker.close();
+    connection.disconnect();
+    await queue.close();
+  });
+
+  it('lets tenants take turns, however many jobs one has', async () => {
+    for (const id of ['a1', 'a2', 'a3', 'a4']) await add(id, 'a');
+    await add('b1', 'b');
+    expect(await take(3)).toEqual(['a1', 'b1', 'a2']);
+    // A newcomer is not served for the time before it came, and not made to wait for all.
+    await add('c1', 'c');
+    await add('c2', 'c');
+    expect(await take(9)).toEqual(['a3', 'c1', 'a4', 'c2']);
+  });
+
+  it('serves by weight, and higher classes before', async () => {
+    for (const id of ['a1', 'a2', 'a3', 'a4']) await add(id, 'a', 2);
+    for (const id of ['b1', 'b2']) await add(id, 'b', 1);
+    await add('low', 'c', 1, 'low');
+    await add('high', 'd', 1, 'high');
+    await add('high', 'd', 1, 'high');
+    const [first, ...rest] = await take(9);
+    expect(first).toBe('high');
+    expect(rest.at(-1)).toBe('low');
+    expect(rest.slice(0, 3).filter((id) => id.startsWith('a'))).toHaveLength(2);
+  });
+
+  it('forgets ranks when nothing waits, and jobs that are removed', async () => {
+    await add('a1', 'a');
+    await add('a2', 'a');
+    await queue.remove('a1');
+    expect(await queue.waiting()).toBe(1);
+    expect(await take(2)).toEqual(['a2']);
+    expect(await redis.keys('*ranks*')).toEqual([]);
+  });
+});
