@@ -25,6 +25,7 @@ beforeAll(async () => {
       OPENAI_API_KEY: UPSTREAM_KEY,
       VOXTRAL_CHAT_MODEL: 'listener',
       TTS_MODEL: 'talker',
+      MODEL_ALIASES: '{"our-voice": "talker", "our-chat": "tiny"}',
       FFMPEG_BIN: '/nowhere/ffmpeg',
     },
   });
@@ -98,7 +99,7 @@ describe('POST /v1/audio/speech', () => {
     speech.calls.length = 0;
     const input = 'Good morning. The train leaves at nine.';
     const answer = await say({
-      model: 'talker',
+      model: 'our-voice',
       input,
       voice: { id: 'echo' },
       instructions: 'Whisper.',
@@ -195,6 +196,7 @@ describe('POST /v1/chat/completions', () => {
   it('carries a stream of the configured model, with its own key and name, and the usage asked for', async () => {
     turns.chat.next({ tokens: tokensOf('Good day to you.') });
     const answer = await chat({
+      model: 'our-chat',
       stream: true,
       stream_options: { include_usage: true },
       tools: [{ type: 'function', function: { name: 'f' } }],

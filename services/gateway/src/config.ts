@@ -9,9 +9,9 @@ import {
   secondsOrOffVar,
   textVar,
 } from '@voice-fleet/runtime/env';
+import { modelEnv } from '@voice-fleet/runtime/model-env';
 import { operatorEnv } from '@voice-fleet/runtime/operator-env';
 import { z } from 'zod';
-import { modelEnv } from './catalogue/model-env.ts';
 import { recordingEnv, recordingSettings } from './http/recording-env.ts';
 import { tlsEnv, tlsSettings } from './http/tls-env.ts';
 import { voiceEnv, voiceSettings } from './voice/voice-env.ts';

@@ -1,4 +1,5 @@
 import { integerVar, numberVar, textVar } from '@voice-fleet/runtime/env';
+import { modelEnv } from '@voice-fleet/runtime/model-env';
 import { operatorEnv } from '@voice-fleet/runtime/operator-env';
 import { turnEnv } from '@voice-fleet/runtime/turn-env';
 import { z } from 'zod';
@@ -50,6 +51,7 @@ export const LlmTtsEnv = z
     ...ttsEnv,
     ...chatEnv,
     ...apiEnv,
+    ...modelEnv,
   })
   .transform((env) => ({
     host: env.LLM_TTS_BIND_HOST,
@@ -66,6 +68,7 @@ export const LlmTtsEnv = z
     tts: ttsSettings(env),
     chat: chatSettings(env),
     api: apiSettings(env),
+    aliases: env.MODEL_ALIASES,
   }));
 
 export type LlmTtsConfig = z.infer<typeof LlmTtsEnv>;

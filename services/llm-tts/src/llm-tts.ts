@@ -95,14 +95,17 @@ export async function startLlmTts(config: LlmTtsConfig, log: Logger): Promise<Ll
   const audioChat = audioChatFrom(config.chat, { clock, stats: metrics.audioChat, log });
   const { api } = config;
   const requests = new ApiRequests({ clock, stats: metrics.api, maxActive: api.maxRequests });
+  const { aliases } = config;
   const speech = new SpeechService({
     clock,
+    aliases,
     stats: metrics.api,
     ffmpeg: api.ffmpeg,
     speech: tts && speaker && { speaker, models: speechModels(tts.name, config.tts) },
   });
   const chat = new ChatService({
     clock,
+    aliases,
     text: config.llm.openai,
     audio: config.chat.upstream,
     rules: new RulesEngine(clock),

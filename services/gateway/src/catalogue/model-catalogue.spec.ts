@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { RedisUnavailable } from '@voice-fleet/fleet/redis';
 import { parseEnv } from '@voice-fleet/runtime/env';
+import { modelEnv } from '@voice-fleet/runtime/model-env';
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
 import { z } from 'zod';
 import { ModelCatalogue } from './model-catalogue.ts';
-import { modelEnv } from './model-env.ts';
 
 const VOXTRAL = 'mistralai/Voxtral-Mini-4B-Realtime-2602';
 

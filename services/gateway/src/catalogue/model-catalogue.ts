@@ -2,7 +2,7 @@ import { RedisUnavailable } from '@voice-fleet/fleet/redis';
 import { VoiceError } from '@voice-fleet/protocol/errors';
 import { isVendorTranscriptionModel } from '@voice-fleet/protocol/vendor-models';
 import type { Clock } from '@voice-fleet/runtime/clock';
-import type { ModelAliases } from './model-env.ts';
+import type { ModelAliases } from '@voice-fleet/runtime/model-env';
 
 /** Answers names of models that clients use. */
 export interface ModelNames {

@@ -30,6 +30,7 @@ describe('a chat completion', () => {
   function service(deps: Partial<ChatServiceDeps> = {}): ChatService {
     return new ChatService({
       clock,
+      aliases: new Map(),
       text: { baseUrl: `${openai.baseUrl}/`, apiKey: '', model: 'tiny' },
       audio: undefined,
       rules: new RulesEngine(clock),

@@ -2,12 +2,14 @@ import { VoiceError } from '@voice-fleet/protocol/errors';
 import type { ChatRequest } from '@voice-fleet/protocol/openai-rest';
 import { isVendorChatModel } from '@voice-fleet/protocol/vendor-models';
 import type { Clock } from '@voice-fleet/runtime/clock';
+import type { ModelAliases } from '@voice-fleet/runtime/model-env';
 import type { LlmEngine } from '../llm/engine.ts';
 import { askForChat, type ChatServer, readText } from './chat-upstream.ts';
 import { type Completion, completionOf } from './rules-completion.ts';
 
 export interface ChatServiceDeps {
   readonly clock: Clock;
+  readonly aliases: ModelAliases;
   /** Undefined: the rules answer. */
   readonly text: ChatServer | undefined;
   /** Answers whatever has audio in it; undefined: nothing here listens. */
@@ -73,8 +75,9 @@ export class ChatService {
   }
 
   /** Undefined: the rules are meant. */
-  #serverFor(model: string, hasAudio: boolean): ChatServer | undefined {
-    const { text, audio, rules } = this.#deps;
+  #serverFor(requested: string, hasAudio: boolean): ChatServer | undefined {
+    const { text, audio, rules, aliases } = this.#deps;
+    const model = aliases.get(requested) ?? requested;
     const isVendors = isVendorChatModel(model);
     if (hasAudio) {
       if (audio && (isVendors || model === audio.model)) return audio;

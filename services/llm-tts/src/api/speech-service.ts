@@ -3,6 +3,7 @@ import { VoiceError } from '@voice-fleet/protocol/errors';
 import type { SpeechRequest } from '@voice-fleet/protocol/openai-rest';
 import { isVendorSpeechModel } from '@voice-fleet/protocol/vendor-models';
 import type { Clock } from '@voice-fleet/runtime/clock';
+import type { ModelAliases } from '@voice-fleet/runtime/model-env';
 import { Resampler } from '@voice-fleet/speech/resample';
 import { TimeStretch } from '@voice-fleet/speech/time-stretch';
 import { readWav } from '@voice-fleet/speech/wav';
@@ -18,6 +19,7 @@ export interface SpeechServiceDeps {
         readonly speaker: (manner: SpeakerManner, signal: AbortSignal) => TurnSpeaker;
       }
     | undefined;
+  readonly aliases: ModelAliases;
   /** Program for AAC. */
   readonly ffmpeg: string;
   readonly clock: Clock;
@@ -113,8 +115,9 @@ export class SpeechService {
     signal.throwIfAborted();
   }
 
-  #engine(model: string) {
-    const { speech } = this.#deps;
+  #engine(requested: string) {
+    const { speech, aliases } = this.#deps;
+    const model = aliases.get(requested) ?? requested;
     if (speech && (speech.models.includes(model) || isVendorSpeechModel(model))) return speech;
     throw new VoiceError('model_not_found', {
       message: 'There is no such speech model here.',

@@ -1,5 +1,5 @@
-import { textVar } from '@voice-fleet/runtime/env';
 import { z } from 'zod';
+import { textVar } from './env.ts';
 
 /** More would have to be looked through by those who read a list of models. */
 const MAX_ALIASES = 100;
