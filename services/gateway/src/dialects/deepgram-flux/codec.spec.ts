@@ -44,11 +44,15 @@ describe('what a client of Flux sends', () => {
   it('begins with how sure it wants to be that a turn is over', () => {
     expect(codec('model=flux-general-en&keyterm=a').opening).toEqual({
       kind: 'listen',
-      options: { model: 'flux-general-en', endpointing: { silenceMs: 700 } },
+      options: {
+        model: 'flux-general-en',
+        endpointing: { silenceMs: 700 },
+        maxUtteranceMs: 60_000,
+      },
     });
     expect(codec('eot_threshold=1&eot_timeout_ms=3000&language_hint=en-US').opening).toEqual({
       kind: 'listen',
-      options: { language: 'en', endpointing: { silenceMs: 3_000 } },
+      options: { language: 'en', endpointing: { silenceMs: 3_000 }, maxUtteranceMs: 60_000 },
     });
   });
 
@@ -74,7 +78,10 @@ describe('what a client of Flux sends', () => {
     const listening = { kind: 'listening', session: SESSION, options: {} } as const;
     expect(encode(by, listening)).toEqual([]);
     const command = say(by, { type: 'Configure', thresholds: { eot_threshold: 0.9 } });
-    expect(command).toEqual({ kind: 'listen', options: { endpointing: { silenceMs: 900 } } });
+    expect(command).toMatchObject({
+      kind: 'listen',
+      options: { endpointing: { silenceMs: 900 } },
+    });
     expect(encode(by, listening, listening)).toMatchObject([
       {
         type: 'ConfigureSuccess',

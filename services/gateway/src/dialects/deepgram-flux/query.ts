@@ -8,6 +8,9 @@ const DEFAULTS = { eot_threshold: 0.7, eot_timeout_ms: 5_000 };
 /** Turns that are not ended before, as no silence lasts longer. */
 const MAX_SILENCE_MS = 10_000;
 
+/** Each message tells all of a turn again. */
+const MAX_TURN_MS = 60_000;
+
 /** What a client asks for with the address of its stream. */
 export interface FluxQuery {
   readonly format: PcmFormat;
@@ -61,6 +64,7 @@ export function silenceOf({ eot_threshold, eot_timeout_ms }: TurnSettings): {
 export function listenOptions({ model, language }: FluxQuery, turns: TurnSettings): ListenOptions {
   return {
     endpointing: { silenceMs: silenceOf(turns).silenceMs },
+    maxUtteranceMs: MAX_TURN_MS,
     ...(model !== undefined && { model }),
     ...(language !== undefined && { language }),
   };

@@ -96,11 +96,17 @@ describe('what a client of Deepgram sends', () => {
     );
     expect(by.opening).toEqual({
       kind: 'listen',
-      options: { model: 'nova-3', language: 'en', endpointing: { silenceMs: 800 }, quietMs: 1_000 },
+      options: {
+        model: 'nova-3',
+        language: 'en',
+        endpointing: { silenceMs: 800 },
+        maxUtteranceMs: 30_000,
+        quietMs: 1_000,
+      },
     });
     expect(codec('endpointing=10&language=multi').opening).toEqual({
       kind: 'listen',
-      options: { endpointing: { silenceMs: 500 } },
+      options: { endpointing: { silenceMs: 500 }, maxUtteranceMs: 30_000 },
     });
   });
 

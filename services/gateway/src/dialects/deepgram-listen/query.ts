@@ -22,6 +22,8 @@ const MAX_CHANNELS = 8;
 /** Clients ask for 10 or 25 ms, which no speaker pauses for: it would take words apart. */
 const MIN_SILENCE_MS = 500;
 const MAX_SILENCE_MS = 10_000;
+/** Of someone who never pauses: interim results tell all of an utterance again, each time. */
+const MAX_UTTERANCE_MS = 30_000;
 const UTTERANCE_END_MS = { min: 1_000, max: 60_000 };
 
 /** What a client asks for with the address of its stream. */
@@ -59,6 +61,7 @@ export function parseListenQuery(query: URLSearchParams): ListenQuery {
     options: {
       // Without it results would never be final: then its ends are just not told as ends.
       endpointing: { silenceMs },
+      maxUtteranceMs: MAX_UTTERANCE_MS,
       ...(model !== undefined && { model }),
       ...(language && { language }),
       ...(utteranceEndMs !== undefined && {
