@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { OPERATIONS } from '@voice-fleet/gateway/openapi/operations';
 import { range } from '@voice-fleet/testkit/coded-speech';
 import { Fleet, KEY } from '../support/fleet.ts';
 import { form, wav } from '../support/recordings.ts';
@@ -21,73 +22,37 @@ interface Route {
   readonly method: string;
   readonly path: string;
   readonly style: ErrorStyle;
-  readonly key: 'tenant' | 'admin';
-  /** It takes a slot of the fleet, and the limits of sessions hold for it. */
-  readonly session?: true;
   readonly body?: (recording: Buffer) => FormData | string;
 }
 
-const recorded = (recording: Buffer): FormData => form(recording);
-const json = (value: object) => (): string => JSON.stringify(value);
-
-const ROUTES: readonly Route[] = [
-  {
-    method: 'POST',
-    path: '/transcribe',
-    style: 'own',
-    key: 'tenant',
-    session: true,
-    body: recorded,
-  },
-  {
-    method: 'POST',
-    path: '/api/voice',
-    style: 'own',
-    key: 'tenant',
-    session: true,
-    body: recorded,
-  },
-  {
-    method: 'POST',
-    path: '/v1/audio/transcriptions',
-    style: 'openai',
-    key: 'tenant',
-    session: true,
-    body: recorded,
-  },
-  {
-    method: 'POST',
-    path: '/v1/listen',
-    style: 'deepgram',
-    key: 'tenant',
-    session: true,
-    body: recorded,
-  },
-  { method: 'POST', path: '/v1/audio/chat', style: 'own', key: 'tenant', body: recorded },
-  {
-    method: 'POST',
-    path: '/v1/audio/speech',
-    style: 'openai',
-    key: 'tenant',
-    body: json({ model: 'tts-1', input: 'Hello.', voice: 'alloy' }),
-  },
-  {
-    method: 'POST',
-    path: '/v1/chat/completions',
-    style: 'openai',
-    key: 'tenant',
-    body: json({ model: 'gpt-4o', messages: [{ role: 'user', content: 'Hello.' }] }),
-  },
-  { method: 'GET', path: '/v1/models', style: 'openai', key: 'tenant' },
-  { method: 'GET', path: '/v1/models/a%2Fb', style: 'openai', key: 'tenant' },
-  { method: 'GET', path: '/v1/usage', style: 'own', key: 'tenant' },
-  { method: 'POST', path: '/v1/tokens', style: 'own', key: 'tenant', body: json({ ttl_s: 60 }) },
-  { method: 'GET', path: '/admin/v1/tenants', style: 'own', key: 'admin' },
+/** Paths whose errors are those of other services. */
+const STYLES: readonly (readonly [RegExp, ErrorStyle])[] = [
+  [/^\/v1\/(?:audio\/(?:transcriptions|translations|speech)|chat|models|realtime)\b/, 'openai'],
+  [/^\/v\d\/listen\b/, 'deepgram'],
 ];
-const RECORDINGS = ROUTES.filter(({ session }) => session);
+const styleOf = (path: string): ErrorStyle =>
+  STYLES.find(([pattern]) => pattern.test(path))?.[1] ?? 'own';
+
+/** Every endpoint of the gateway that wants a key, as its own document has it. */
+const KEYED: readonly Route[] = OPERATIONS.filter(({ key }) => key !== 'none').map(
+  ({ method, path, body = [] }) => {
+    const [content] = body;
+    const filled = path.replace(/\{\w+\}/g, 'a');
+    const route = { method: method.toUpperCase(), path: filled, style: styleOf(path) };
+    if (content === undefined) return route;
+    if (content.type !== 'application/json') return { ...route, body: form };
+    return { ...route, body: () => JSON.stringify(content.example) };
+  },
+);
+
+/** Endpoints that take a slot of the fleet, so that the limits of sessions hold for them. */
+const RECORDINGS = KEYED.filter(({ path }) =>
+  ['/transcribe', '/api/voice', '/v1/audio/transcriptions', '/v1/listen'].includes(path),
+);
 
 /** Dialects whose clients are refused before their upgrade, by path; those of others hear of it on their open socket. */
 const UPGRADES: readonly { readonly path: string; readonly style: ErrorStyle }[] = [
+  { path: '/v1/realtime?intent=transcription', style: 'openai' },
   { path: '/v1/listen?encoding=linear16', style: 'deepgram' },
   { path: '/v2/listen?encoding=linear16', style: 'deepgram' },
   { path: '/v1/audio/transcriptions/realtime', style: 'openai' },
@@ -155,7 +120,11 @@ describe('a refusal has the status, the body and the headers that clients know',
   }, 30_000);
   afterAll(() => fleet[Symbol.asyncDispose]());
 
-  it.each(ROUTES)('$method $path without a key, and with a wrong one', async (route) => {
+  it('at every endpoint that takes recordings', () => {
+    expect(RECORDINGS).toHaveLength(4);
+  });
+
+  it.each(KEYED)('$method $path without a key, and with a wrong one', async (route) => {
     expectRefusal(await ask(route, undefined), route.style, WRONG_KEY);
     expectRefusal(await ask(route, 'wrong'), route.style, WRONG_KEY);
   });

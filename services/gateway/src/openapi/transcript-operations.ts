@@ -121,7 +121,7 @@ export const TRANSCRIPT_OPERATIONS: readonly Operation[] = [
         },
       ),
     ],
-    refusals: REFUSALS,
+    refusals: [404, ...REFUSALS],
   },
   {
     method: 'post',
