@@ -27,6 +27,7 @@ const CODES: Readonly<Record<string, string>> = {
   cancel_rate_limited: 'rate_limit_exceeded',
   audio_quota_exhausted: 'insufficient_quota',
   empty_commit: 'input_audio_buffer_commit_empty',
+  reply_active: 'conversation_already_has_active_response',
   internal: 'server_error',
 };
 
