@@ -123,6 +123,41 @@ export const ERRORS = {
     status: 404,
     message: 'There is no such item in this conversation.',
   },
+  job_not_found: {
+    tier: 'client_mistake',
+    status: 404,
+    message: 'There is no such job, or it was deleted.',
+  },
+  job_not_finished: {
+    tier: 'client_mistake',
+    status: 409,
+    message: 'The job has no result yet. Ask for its state, or wait for its webhook.',
+  },
+  job_without_result: {
+    tier: 'client_mistake',
+    status: 409,
+    message: 'The job ended without a result. Its record says why.',
+  },
+  idempotency_conflict: {
+    tier: 'client_mistake',
+    status: 409,
+    message: 'This Idempotency-Key was used for another request. Use a new one.',
+  },
+  too_many_jobs: {
+    tier: 'client_mistake',
+    status: 429,
+    message: 'Your tenant has as many jobs waiting as it may. Wait until some are done.',
+  },
+  url_refused: {
+    tier: 'client_mistake',
+    status: 400,
+    message: 'This URL may not be used here.',
+  },
+  url_failed: {
+    tier: 'client_mistake',
+    status: 400,
+    message: 'Nothing could be read from the URL.',
+  },
   request_id_mismatch: {
     tier: 'client_mistake',
     status: 409,
