@@ -11,6 +11,7 @@ import {
 import { operatorEnv } from '@voice-fleet/runtime/operator-env';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { z } from 'zod';
+import { batchEnv, batchSettings } from './batch/batch-env.ts';
 import { ENGINES } from './engines/engines.ts';
 import { childEnv } from './engines/process/child-env.ts';
 import { PROCESS_DEFAULTS } from './engines/process/engine.ts';
@@ -27,14 +28,13 @@ const HOST =
 const VLLM_URL =
   /^https?:\/\/(?:[\w.-]+|\[[\da-f:.]+\])(?::(?:\d{1,4}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5]))?$/i;
 
-/** What an HTTP header can hold. */
 const BEARER = /^[\x21-\x7e]+$/;
-
 /** Every variable the asr-worker reads. `docs/configuration.md` is generated from it. */
 export const WorkerEnv = z
   .object({
     ...operatorEnv(9200),
     ...fleetEnv,
+    ...batchEnv,
     WORKER_BIND_HOST: textVar({ default: '0.0.0.0', doc: 'Address the link port listens on.' }),
     WORKER_PORT: integerVar({
       default: 8200,
@@ -327,6 +327,7 @@ export const WorkerEnv = z
     heartbeatMs: env.WORKER_HEARTBEAT_S * SECONDS,
     catchUpSessions: env.WORKER_CATCHUP_SESSIONS,
     drainMs: env.WORKER_DRAIN_S * SECONDS,
+    batch: batchSettings(env),
     transcription: {
       plan: segmentPlan({
         roll: env.STT_INTERNAL_ROLL,

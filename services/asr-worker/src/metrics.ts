@@ -208,6 +208,18 @@ export class WorkerMetrics {
     registers: this.#registers,
   });
 
+  readonly batchJobs = new Counter({
+    name: 'voice_worker_batch_jobs_total',
+    help: 'Runs of jobs by how they ended; lost: the job was cancelled, or another worker has it.',
+    labelNames: ['outcome'],
+    registers: this.#registers,
+  });
+  readonly batchAudioSeconds = new Counter({
+    name: 'voice_worker_batch_audio_seconds_total',
+    help: 'Audio of jobs that was transcribed.',
+    registers: this.#registers,
+  });
+
   constructor() {
     collectDefaultMetrics({ register: this.registry });
     for (const from of ['spare', 'dial']) this.upstreamTakes.labels(from).inc(0);

@@ -5,14 +5,20 @@ import type { AddressInfo } from 'node:net';
 import { NestFactory } from '@nestjs/core';
 import { LeaseStore } from '@voice-fleet/fleet/lease-store';
 import { connectRedis } from '@voice-fleet/fleet/redis';
+import { UsageLedger } from '@voice-fleet/fleet/sessions/usage-ledger';
 import type { WorkerRecord } from '@voice-fleet/fleet/worker';
 import { WorkerAgent } from '@voice-fleet/fleet/worker-agent';
 import { WorkerRegistry } from '@voice-fleet/fleet/worker-registry';
+import { openBlobs } from '@voice-fleet/jobs/blobs/open-blobs';
+import { JobQueue } from '@voice-fleet/jobs/job-queue';
+import { JobStore } from '@voice-fleet/jobs/job-store';
 import { systemClock } from '@voice-fleet/runtime/clock';
 import type { Running } from '@voice-fleet/runtime/lifecycle';
+import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { startInternalServer } from '@voice-fleet/telemetry/internal-server';
 import type { Logger } from '@voice-fleet/telemetry/logger';
 import { AppModule } from './app.module.ts';
+import { BatchWorker } from './batch/batch-worker.ts';
 import type { CapacitySettings } from './capacity/capacity-loop.ts';
 import { CapacityMonitor } from './capacity/capacity-monitor.ts';
 import type { WorkerConfig } from './config.ts';
@@ -60,6 +66,7 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
   const registry = new WorkerRegistry(redis, { pool, leaseTtlMs });
 
   let links: LinkServer | undefined;
+  let batch: BatchWorker | undefined;
   const capacity = new CapacityMonitor({
     clock,
     engine,
@@ -102,6 +109,7 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
     verify: ({ token, epoch, sessionId, tenantId }) =>
       store.verify(token, id, epoch, sessionId, tenantId),
     heartbeatMs: config.heartbeatMs,
+    onLink: () => batch?.giveWay(),
     log,
   });
   links = server;
@@ -147,7 +155,32 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
     slots: capacity.slots,
     engine: engine.name,
   });
+  const blobs = config.batch.maxJobs > 0 ? await openBlobs(config.batch.blobs) : undefined;
+  const jobQueue = blobs && new JobQueue(redis);
+  const takeJobs = (): void => {
+    if (blobs === undefined || jobQueue === undefined) return;
+    batch = new BatchWorker({
+      engine,
+      clock,
+      settings,
+      store: new JobStore(redis),
+      queue: jobQueue,
+      blobs,
+      ledger: new UsageLedger(redis),
+      batch: config.batch,
+      redisUrl: config.redisUrl,
+      slots: () => capacity.slots,
+      links: () => server.leases().length,
+      ready: () => ready() && !server.draining,
+      onPiece: (samples) => metrics.batchAudioSeconds.inc(samples / SAMPLE_RATE),
+      onEnded: (outcome) => metrics.batchJobs.labels(outcome).inc(),
+      log,
+    });
+  };
   const close = async (): Promise<void> => {
+    await batch?.close();
+    await jobQueue?.close();
+    blobs?.close();
     const drained = server.drain(config.drainMs);
     agent.announce();
     await drained;
@@ -177,6 +210,7 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
   }
   capacity.start();
   agent.announce();
+  takeJobs();
   log.info({ event: 'ready', engine: engine.name, model: engine.model });
   return { id, port, internalPort: internal.port, close };
 }

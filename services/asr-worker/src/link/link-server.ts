@@ -34,6 +34,8 @@ export interface LinkServerDeps {
   /** Whether the lease is in force for this worker. May throw RedisUnavailable. */
   readonly verify: (lease: ServedLease) => Promise<LeaseCheck>;
   readonly heartbeatMs: number;
+  /** A session has come, and needs a slot from now on. */
+  readonly onLink?: () => void;
   readonly log: Logger;
 }
 
@@ -228,6 +230,7 @@ export class LinkServer {
     // Counted before Redis is asked, so that a registration meanwhile keeps the lease alive.
     this.#peers.set(peer.lease.token, peer);
     this.#deps.metrics.slotsUsed.set(this.#peers.size);
+    this.#deps.onLink?.();
     try {
       const check = await this.#deps.verify(peer.lease);
       if (check !== 'valid') return check;

@@ -1,0 +1,178 @@
+import { randomUUID } from 'node:crypto';
+import type { JobQueue, QueuedJob } from '@voice-fleet/jobs/job-queue';
+import { JOB_QUEUE, QUEUE_PREFIX } from '@voice-fleet/jobs/keys';
+import { backoffMs } from '@voice-fleet/runtime/backoff';
+import type { Timer } from '@voice-fleet/runtime/clock';
+import type { Logger } from '@voice-fleet/telemetry/logger';
+import { type Job, Worker } from 'bullmq';
+import { type BatchRunDeps, type RunOutcome, runJob } from './batch-run.ts';
+
+/** How often it looks for jobs, and whether those it has are still its own. */
+const TICK_MS = 500;
+const RETRY_BASE_MS = 1_000;
+const RETRY_CAP_MS = 60_000;
+
+export interface BatchWorkerDeps extends BatchRunDeps {
+  readonly redisUrl: string;
+  readonly queue: JobQueue;
+  readonly slots: () => number;
+  /** Sessions linked now, those still being verified included. */
+  readonly links: () => number;
+  readonly ready: () => boolean;
+  readonly onEnded: (outcome: RunOutcome | 'gave_way' | 'retried') => void;
+  readonly log: Logger;
+}
+
+interface Running {
+  readonly job: Job<QueuedJob>;
+  readonly run: string;
+  readonly stop: AbortController;
+  readonly settled: Promise<void>;
+}
+
+/** Why a run was stopped that may go on elsewhere or later. */
+class GaveWay extends Error {
+  override readonly name = 'GaveWay';
+}
+
+/** Does jobs on slots that no session has. A job is one piece on the engine at a time, so it takes one slot. */
+export class BatchWorker {
+  readonly #deps: BatchWorkerDeps;
+  readonly #queue: Worker<QueuedJob>;
+  /** The newest last. */
+  readonly #running: Running[] = [];
+  readonly #ticks: Timer;
+  #taking: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(deps: BatchWorkerDeps) {
+    this.#deps = deps;
+    const { lockMs } = deps.batch;
+    this.#queue = new Worker<QueuedJob>(JOB_QUEUE, null, {
+      connection: { url: deps.redisUrl },
+      prefix: QUEUE_PREFIX,
+      autorun: false,
+      lockDuration: lockMs,
+      stalledInterval: lockMs / 2,
+      // Attempts are counted with the record, where giving way is told from a crash.
+      maxStalledCount: Number.MAX_SAFE_INTEGER,
+    });
+    this.#queue.on('error', (error) => deps.log.debug({ event: 'job_queue_fault', err: error }));
+    void this.#queue.startStalledCheckTimer().catch((error: unknown) => this.#fault(error));
+    this.#ticks = deps.clock.every(TICK_MS, () => this.#tick());
+  }
+
+  /** Jobs under way. */
+  get jobs(): number {
+    return this.#running.length;
+  }
+
+  /** Called when a session has come: stops the newest jobs, at once, until there is a slot for each session. */
+  giveWay(): void {
+    let over = -this.#room();
+    for (let at = this.#running.length - 1; at >= 0 && over > 0; at -= 1) {
+      const { stop } = this.#running[at] as Running;
+      if (!stop.signal.aborted) stop.abort(new GaveWay('a session needs the slot'));
+      over -= 1;
+    }
+  }
+
+  /** Gives back what it has. Settles when nothing runs. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#ticks.cancel();
+    await this.#taking;
+    for (const { stop } of this.#running) stop.abort(new GaveWay('the worker is stopped'));
+    await Promise.all(this.#running.map(({ settled }) => settled));
+    await this.#queue.close(true).catch((error: unknown) => this.#fault(error));
+  }
+
+  /** Slots for more jobs; below zero when sessions lack some. */
+  #room(): number {
+    const { slots, links, batch } = this.#deps;
+    return slots() - batch.reserveSlots - links() - this.#running.length;
+  }
+
+  get #mayTake(): boolean {
+    const { ready, batch } = this.#deps;
+    if (this.#closed || !ready()) return false;
+    return this.#room() > 0 && this.#running.length < batch.maxJobs;
+  }
+
+  #tick(): void {
+    // Slots may have become fewer.
+    this.giveWay();
+    for (const running of this.#running)
+      void this.#keep(running).catch((error: unknown) => this.#fault(error));
+    this.#take();
+  }
+
+  #take(): void {
+    this.#taking ??= this.#takeAll()
+      .catch((error: unknown) => this.#fault(error))
+      .finally(() => {
+        this.#taking = undefined;
+      });
+  }
+
+  async #takeAll(): Promise<void> {
+    while (this.#mayTake) {
+      const run = randomUUID();
+      const job = await this.#queue.getNextJob(run, { block: false });
+      if (!job) return;
+      // A session may have come meanwhile.
+      if (!this.#mayTake) return void (await job.moveToWait(run));
+      this.#start(job, run);
+    }
+  }
+
+  #start(job: Job<QueuedJob>, run: string): void {
+    const stop = new AbortController();
+    const settled = this.#do(job, run, stop.signal)
+      .catch((error: unknown) => this.#fault(error))
+      .finally(() => {
+        this.#running.splice(this.#running.indexOf(running), 1);
+        if (!this.#closed) this.#take();
+      });
+    const running = { job, run, stop, settled };
+    this.#running.push(running);
+  }
+
+  async #do(job: Job<QueuedJob>, run: string, signal: AbortSignal): Promise<void> {
+    const { store, clock, log, onEnded } = this.#deps;
+    const id = job.id ?? '';
+    const record = await store.get(id);
+    if (!record) return void (await job.moveToCompleted(null, run, false));
+    try {
+      await this.#deps.queue.begun(job.data);
+      const outcome = await runJob(record, run, this.#deps, signal);
+      onEnded(outcome);
+      log.info({ event: 'job_ended', job: id, outcome });
+      await job.moveToCompleted(null, run, false);
+    } catch (error) {
+      const gaveWay = error instanceof GaveWay;
+      onEnded(gaveWay ? 'gave_way' : 'retried');
+      const name = error instanceof Error ? error.name : undefined;
+      log[gaveWay ? 'info' : 'warn']({ event: 'job_given_back', job: id, gaveWay, error: name });
+      if (!(await store.leave(id, run, { gaveWay })))
+        return void (await job.moveToCompleted(null, run, false));
+      if (gaveWay) return void (await job.moveToWait(run));
+      const delayMs = backoffMs(record.attempts, RETRY_BASE_MS, RETRY_CAP_MS);
+      await job.moveToDelayed(clock.wallNow() + delayMs, run);
+    }
+  }
+
+  /** Stops a run whose job was cancelled, or has gone to another worker. */
+  async #keep({ job, run, stop }: Running): Promise<void> {
+    const { store, batch } = this.#deps;
+    const extended = await job.extendLock(run, batch.lockMs);
+    const state = await store.state(job.id ?? '');
+    // Queued it is before its first step.
+    if (extended === 1 && (state === 'running' || state === 'queued')) return;
+    stop.abort(new Error('the job is over, or another worker has it'));
+  }
+
+  #fault(error: unknown): void {
+    this.#deps.log.warn({ event: 'job_fault', err: error });
+  }
+}
