@@ -123,10 +123,10 @@ describe('batch jobs', () => {
     for (let n = 0; n < 200; n += 1)
       await submit(`many-${n}`, writeWav(speak(spokenBy(n)), 16_000));
     const [first, second] = [new ScriptedEngine(), new ScriptedEngine()];
-    first.stall(40 * 2.4 * 16_000);
-    second.stall(40 * 2.4 * 16_000);
+    first.stall(10 * 2.4 * 16_000);
+    second.stall(10 * 2.4 * 16_000);
     const doomed = [await addWorker(first), await addWorker(second)];
-    await until(() => first.openStreams > 0 && second.openStreams > 0, 'both work');
+    await until(() => first.openStreams > 0 && second.openStreams > 0, 'both work', 30_000);
     await Promise.all(doomed.map((worker) => worker.close()));
     const last = await addWorker(new ScriptedEngine());
     for (let n = 0; n < 200; n += 1) {
