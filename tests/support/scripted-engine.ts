@@ -11,6 +11,7 @@ import { WORD_SAMPLES } from '@voice-fleet/testkit/coded-speech';
 export interface ScriptedOptions {
   readonly slots?: number;
   readonly model?: string;
+  readonly delayMs?: number;
   readonly maxSegmentSamples?: number;
   /** How a recognised number is written; `nth` counts the words of one stream from 0. */
   readonly spell?: (word: number, nth: number) => string;
@@ -23,6 +24,7 @@ export class ScriptedEngine implements AsrEngine {
   readonly name = 'scripted';
   readonly model: string;
   readonly slots: number;
+  readonly delayMs: number | undefined;
   readonly capabilities: EngineCapabilities;
   readonly streams: ScriptedStream[] = [];
   readonly options: ScriptedOptions;
@@ -38,6 +40,7 @@ export class ScriptedEngine implements AsrEngine {
   constructor(options: ScriptedOptions = {}) {
     this.options = options;
     this.slots = options.slots ?? 4;
+    this.delayMs = options.delayMs;
     this.model = options.model ?? 'scripted-model';
     this.capabilities = {
       streaming: true,

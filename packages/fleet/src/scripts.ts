@@ -15,6 +15,7 @@ export const SCRIPT_NAMES = [
   'deregister',
   'capacity',
   'models',
+  'delays',
 ] as const;
 export type ScriptName = (typeof SCRIPT_NAMES)[number];
 

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { LEASE_TTL_MS } from './lease-store.ts';
 import { PoolScripts } from './scripts.ts';
-import type { Capacity, ServedLease, WorkerRecord } from './worker.ts';
+import type { Capacity, ServedLease, WorkerDelay, WorkerRecord } from './worker.ts';
 
 export interface WorkerRegistryOptions {
   readonly pool: string;
@@ -20,6 +20,7 @@ export const FAILED_TTL_MS = 30_000;
 
 const BeatReply = z.enum(['ok', 'unknown']);
 const ModelsReply = z.array(z.string());
+const DelaysReply = z.array(z.union([z.string(), z.int()]));
 const CapacityReply = z.tuple([z.int(), z.int(), z.int(), z.int(), z.int(), z.int(), z.int()]);
 
 /** The workers of a pool. Every method may throw `RedisUnavailable`. */
@@ -77,6 +78,21 @@ export class WorkerRegistry {
   /** Names of the models that live workers serve, in no order. Costs as much as `capacity`. */
   async models(): Promise<readonly string[]> {
     return ModelsReply.parse(await this.#scripts.run('models'));
+  }
+
+  /** The delays of the workers that beat. Costs as much as `capacity`. */
+  async delays(): Promise<readonly WorkerDelay[]> {
+    const reply = DelaysReply.parse(await this.#scripts.run('delays'));
+    const found: WorkerDelay[] = [];
+    for (let at = 0; at < reply.length; at += 3) {
+      const delayMs = Number(reply[at + 1]);
+      found.push({
+        workerId: String(reply[at]),
+        delayMs: delayMs < 0 ? undefined : delayMs,
+        ready: reply[at + 2] === 1,
+      });
+    }
+    return found;
   }
 
   #beatArgs(worker: WorkerRecord): (string | number)[] {

@@ -13,6 +13,15 @@ export interface WorkerRecord {
   readonly engine: string;
   readonly slots: number;
   readonly state: WorkerState;
+  /** Of the transcript behind the audio; absent: its engine has none of its own. */
+  readonly delayMs?: number;
+}
+
+/** Of one worker that beats. */
+export interface WorkerDelay {
+  readonly workerId: string;
+  readonly delayMs: number | undefined;
+  readonly ready: boolean;
 }
 
 /** A lease as the worker that serves it knows it. */

@@ -118,6 +118,7 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
 
   let failed = false;
   const describe = (): WorkerRecord => {
+    const { delayMs } = engine;
     metrics.slots.set(capacity.slots);
     metrics.ready.set(ready() && !server.draining ? 1 : 0);
     metrics.showHealth(health.modelStatus());
@@ -130,6 +131,7 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
       engine: engine.name,
       slots: capacity.slots,
       state,
+      ...(delayMs !== undefined && { delayMs }),
     };
   };
   const agent = new WorkerAgent({

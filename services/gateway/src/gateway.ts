@@ -50,6 +50,7 @@ import { TlsDoor } from './http/tls-door.ts';
 import { LeanModule } from './lean/lean.module.ts';
 import type { LeanSettings } from './lean/lean-env.ts';
 import { GatewayMetrics } from './metrics.ts';
+import { WorkerDelays } from './routing/worker-delays.ts';
 import { WorkerRoute } from './routing/worker-route.ts';
 import { DailyAudio } from './usage/daily-audio.ts';
 import { SessionUsage } from './usage/session-usage.ts';
@@ -145,7 +146,12 @@ export async function startGateway(
   });
   const ledger = new UsageLedger(redis);
   const meter = new UsageMeter({ ledger, clock, onError: onError('usage_fault') });
-  const route = { line, keeper, clock, link: config.link, metrics, log };
+  const delays = new WorkerDelays({
+    clock,
+    read: () => registry.delays(),
+    onError: onError('delays_unread'),
+  });
+  const route = { line, keeper, clock, delays, link: config.link, metrics, log };
   const sessions = new SessionStore(redis, { pool, ttlMs: config.resumeTtlMs });
 
   const models = new ModelCatalogue({

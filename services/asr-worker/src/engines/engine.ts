@@ -147,6 +147,8 @@ export interface AsrEngine {
   readonly capabilities: EngineCapabilities;
   /** Sessions it can serve in real time on this machine, as known now. */
   readonly slots: number;
+  /** Of its words behind the audio, as set at its model; absent: it has none of its own. */
+  readonly delayMs?: number | undefined;
   /** Settles when the first stream can be opened; rejects with one clear sentence when it never will. */
   start(): Promise<void>;
   health(): EngineHealth;

@@ -7,10 +7,7 @@ export const MAX_UTTERANCE_MS = 60 * 60 * 1000;
 const MIN_UTTERANCE_MS = 1_000;
 const QUIET_MS = { min: 100, max: 60_000 };
 
-/**
- * What of the client's wishes is in force: times are brought within what is served. All workers of a gateway's pool have the
- * delay of their model, so a wish for another is none.
- */
+/** What of the client's wishes is in force: times are brought within what is served. Which delay is served the route knows. */
 export function optionsInForce(wish: ListenOptions): ListenOptions {
   const { endpointing, maxUtteranceMs, quietMs, delayMs: _, ...rest } = wish;
   return {

@@ -22,7 +22,7 @@ import { UtteranceLine } from './utterance-line.ts';
 
 export type ListenSession = Pick<
   Session,
-  'id' | 'info' | 'apply' | 'perform' | 'finish' | 'drop' | 'totals'
+  'id' | 'info' | 'apply' | 'perform' | 'finish' | 'drop' | 'totals' | 'wishDelay'
 >;
 
 /**
@@ -44,6 +44,9 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
   #stopped = false;
   /** What an utterance failed with is no reason to end the session. */
   #failure: VoiceError | undefined;
+  /** Wishes for a delay of which is not told yet what came of them, the last one of them last. */
+  #wishes = 0;
+  #wished: Promise<void> = Promise.resolve();
   #lineHolds = false;
   #workerHolds = false;
 
@@ -209,6 +212,22 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
     this.#line?.listen(endpointing?.silenceMs, maxUtteranceMs);
     this.#quiet.quietMs = quietMs;
     this.#setAgent(options);
+    // What is in force is told in the order in which it was asked for.
+    if (wish.delayMs === undefined && this.#wishes === 0) return this.#tellListening(options);
+    this.#wishes += 1;
+    this.#wished = this.#wished.then(() => this.#settle(wish.delayMs, options));
+  }
+
+  async #settle(wishMs: number | undefined, options: ListenOptions): Promise<void> {
+    const delayMs =
+      wishMs === undefined || this.#stopped ? undefined : await this.#session.wishDelay(wishMs);
+    this.#wishes -= 1;
+    if (this.#stopped) return;
+    this.#tellListening({ ...options, ...(delayMs !== undefined && { delayMs }) });
+    this.#endWhenDone();
+  }
+
+  #tellListening(options: ListenOptions): void {
     const { info: session } = this.#session;
     if (session) this.#sink.event({ kind: 'listening', session, options });
   }
@@ -290,7 +309,7 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
   }
 
   #endWhenDone(): void {
-    if (!this.#finishing || this.#line?.first || this.#agent?.busy) return;
+    if (!this.#finishing || this.#wishes > 0 || this.#line?.first || this.#agent?.busy) return;
     this.#session.perform({ kind: 'end' });
   }
 

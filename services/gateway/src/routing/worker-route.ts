@@ -13,6 +13,7 @@ import type { Logger } from '@voice-fleet/telemetry/logger';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { Link, LinkRequest, Route } from '../session/link.ts';
 import { refusalError } from './refusal.ts';
+import type { WorkerDelays } from './worker-delays.ts';
 import { dialWorker, LinkRefused, type LinkSettings, type WorkerLink } from './worker-link.ts';
 
 /** A worker that did not take a session is passed over for so long: it may be the only one, and sound again. */
@@ -25,6 +26,7 @@ export interface WorkerRouteDeps {
   readonly keeper: LeaseKeeper;
   readonly clock: Clock;
   readonly link: LinkSettings;
+  readonly delays: Pick<WorkerDelays, 'nearest' | 'of'>;
   readonly metrics: GatewayMetrics;
   readonly log: Logger;
 }
@@ -45,6 +47,7 @@ export class WorkerRoute implements Route {
   readonly #deps: WorkerRouteDeps;
   #lease: Lease | undefined;
   #link: WorkerLink | undefined;
+  #wishMs: number | undefined;
   /** Token of a request whose answer never came: it may have been granted. */
   #unanswered: string | undefined;
   /** The lease is being exchanged for another. */
@@ -64,10 +67,25 @@ export class WorkerRoute implements Route {
     return this.#lease?.token ?? this.#request.leaseToken;
   }
 
+  get workerId(): string | undefined {
+    return this.#lease?.workerId;
+  }
+
+  get delayMs(): number | undefined {
+    return this.#lease && this.#deps.delays.of(this.#lease.workerId);
+  }
+
+  async wish(delayMs: number): Promise<boolean> {
+    this.#wishMs = delayMs;
+    const others = await this.#others();
+    return this.#lease !== undefined && others.includes(this.#lease.workerId);
+  }
+
   async connect(request: LinkRequest): Promise<Link> {
     const { sessionId, tenant } = this.#request;
     const { clock, metrics, log, link: settings } = this.#deps;
     const never = request.leave === undefined ? [] : [request.leave];
+    let others = await this.#others();
     let passedOver = request.avoid === undefined ? [] : [request.avoid];
     if (this.#lease !== undefined && !(await this.mayMove()))
       throw new VoiceError('fleet_unavailable', { cause: 'resumed elsewhere' });
@@ -75,16 +93,20 @@ export class WorkerRoute implements Route {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; ) {
       request.signal.throwIfAborted();
       const leftMs = Math.max(0, untilMs - clock.now());
-      const waitMs = passedOver.length > 0 ? Math.min(leftMs, PASS_OVER_MS) : leftMs;
-      const exclude = [...never, ...passedOver];
+      const mostMs = others.length > 0 ? 0 : passedOver.length > 0 && PASS_OVER_MS;
+      const waitMs = mostMs === false ? leftMs : Math.min(leftMs, mostMs);
+      const exclude = [...never, ...passedOver, ...others];
       const lease = await this.#take(exclude, { ...request, waitMs }, attempt > 0).catch(
         (error: unknown) => {
-          if (waitMs === leftMs || !(error instanceof VoiceError)) throw error;
+          if (!(error instanceof VoiceError)) throw error;
+          const another = others.length > 0 && request.onlyWished !== true;
+          if (waitMs === leftMs && !another) throw error;
           return undefined;
         },
       );
       if (lease === undefined) {
-        passedOver = [];
+        if (others.length > 0) others = [];
+        else passedOver = [];
         continue;
       }
       const { token, epoch, address, workerId } = lease;
@@ -112,6 +134,12 @@ export class WorkerRoute implements Route {
     const lease = this.#lease;
     this.#lease = undefined;
     if (lease !== undefined) await this.#deps.keeper.release(lease);
+  }
+
+  /** Workers whose delay is not as near to the one wished as that of others is. */
+  async #others(): Promise<readonly string[]> {
+    if (this.#wishMs === undefined) return [];
+    return (await this.#deps.delays.nearest(this.#wishMs))?.others ?? [];
   }
 
   /** A lease on another worker than those excluded; the one held is given up for it in the same step. */

@@ -173,4 +173,60 @@ describe('LinkHolder', () => {
     await holder.close();
     expect(route.released).toBe(1);
   });
+
+  describe('that is wished another delay', () => {
+    beforeEach(async () => {
+      await holder.open({ waitMs: 0 });
+      route.farther = true;
+      route.delayMs = 240;
+    });
+
+    it('goes to a worker that is nearer, asking for no other and not waiting', async () => {
+      expect(await holder.wish(240)).toBe(240);
+      expect(route.requests.at(-1)).toMatchObject({ waitMs: 0, leave: 'w', onlyWished: true });
+      expect(linked).toEqual(['wished']);
+    });
+
+    it('stays where it is when that one is full, or none is nearer', async () => {
+      const { link } = holder;
+      route.answers = [() => Promise.reject(new VoiceError('at_capacity'))];
+      await holder.wish(240);
+      route.farther = false;
+      await holder.wish(960);
+      expect([holder.link === link, route.requests.length, linked, refused]).toEqual([
+        true,
+        2,
+        [],
+        [],
+      ]);
+    });
+
+    it('looks for any worker when it loses its own meanwhile', async () => {
+      route.answers = [
+        async () => {
+          reported(0)?.onLost('gone');
+          throw new VoiceError('at_capacity');
+        },
+        async () => new FakeLink(),
+      ];
+      await holder.wish(240);
+      await turn();
+      expect(lost).toEqual(['gone']);
+      expect(linked).toEqual(['lost']);
+      expect(route.requests.at(-1)?.onlyWished).toBeUndefined();
+    });
+
+    it('goes on looking when its slot was given up for one whose worker would not have it', async () => {
+      route.answers = [
+        async () => {
+          route.workerId = 'x';
+          throw new VoiceError('fleet_unavailable');
+        },
+        async () => new FakeLink(),
+      ];
+      await holder.wish(240);
+      await turn();
+      expect(linked).toEqual(['wished']);
+    });
+  });
 });

@@ -13,8 +13,15 @@ const LEAVE_MS = 30_000;
 /** For one stay in the line: then other workers may have come up. */
 const LINE_MS = 10_000;
 
-export const MOVE_CAUSES = ['lost', 'engine_failed', 'stalled', 'draining', 'resumed'] as const;
-/** Why a session goes to another worker; `resumed`: it comes from another connection. */
+export const MOVE_CAUSES = [
+  'lost',
+  'engine_failed',
+  'stalled',
+  'draining',
+  'resumed',
+  'wished',
+] as const;
+/** Why a session goes to another worker; `resumed`: it comes from another connection; `wished`: for that one's delay. */
 export type MoveCause = (typeof MOVE_CAUSES)[number];
 
 type Draining = Parameters<LinkListener['onDraining']>[0];
@@ -91,6 +98,23 @@ export class LinkHolder {
   /** Looks for another link while the present one works on. */
   move(cause: MoveCause): void {
     if (this.#link !== undefined && !this.#searching) this.#search(cause);
+  }
+
+  /**
+   * Goes to a worker with a delay as near to this one as there is, if it has a free slot. Settles with the delay of the worker
+   * that the session then has, where it is known. Does not reject.
+   */
+  async wish(delayMs: number): Promise<number | undefined> {
+    const { route, clock } = this.#deps;
+    const farther = await route.wish?.(delayMs);
+    if (farther && this.#link && !this.#searching && !this.#closed.signal.aborted) {
+      this.#searching = true;
+      this.#cause = 'wished';
+      const tried = this.#tryWished(this.#link, clock.now());
+      this.#after(tried);
+      await tried;
+    }
+    return route.delayMs;
   }
 
   /** Settles when the slot is given back, whatever was under way. */
@@ -207,6 +231,19 @@ export class LinkHolder {
         listener.onRefused(error);
       }
     }
+  }
+
+  /** Once; the present link works on meanwhile, and stays if there is no other. */
+  async #tryWished(present: Link, sinceMs: number): Promise<void> {
+    const { route, clock, listener } = this.#deps;
+    const request = { waitMs: 0, leave: present.workerId, onlyWished: true };
+    const link = await this.#connect(request).catch(() => undefined);
+    this.#searching = false;
+    if (link !== undefined) listener.onLinked(link, this.#cause, clock.now() - sinceMs);
+    // Lost meanwhile, or its slot was given up for another whose worker would not have the session.
+    else if (this.#link === undefined || route.workerId !== present.workerId)
+      this.#search(this.#cause);
+    this.#tellDraining();
   }
 
   async #pause(delayMs: number): Promise<void> {

@@ -48,6 +48,8 @@ export interface LinkRequest {
   readonly avoid?: string;
   /** The worker that is to be left, and still works: it is no choice. */
   readonly leave?: string;
+  /** Only a worker as it was wished will do. */
+  readonly onlyWished?: boolean;
   /** How long to wait in line when all slots are taken; 0: not at all. */
   readonly waitMs: number;
   /** The place in line, whenever it changes. */
@@ -61,6 +63,15 @@ export interface Route {
    * none, `fleet_unavailable` when there is no worker to be had or asked for, or a limit of the tenant.
    */
   connect(request: LinkRequest): Promise<Link>;
+  /** The worker that the slot held is of. */
+  readonly workerId?: string | undefined;
+  /**
+   * From now on `connect` first looks among the workers whose delay is nearest to this one. Settles with true when the
+   * present worker is none of them.
+   */
+  wish?(delayMs: number): Promise<boolean>;
+  /** Of the present worker, where it is known. */
+  readonly delayMs?: number | undefined;
   /** Gives the slot back. Does not reject. */
   release(): Promise<void>;
 }

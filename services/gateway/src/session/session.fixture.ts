@@ -40,6 +40,15 @@ export class FakeRoute implements Route {
   readonly requests: LinkRequest[] = [];
   answers: (() => Promise<Link>)[] = [];
   released = 0;
+  /** Whose slot is held. */
+  workerId: string | undefined = 'w';
+  delayMs: number | undefined;
+  /** Another worker would be nearer to each wish. */
+  farther = false;
+
+  async wish(): Promise<boolean> {
+    return this.farther;
+  }
 
   connect(request: LinkRequest): Promise<Link> {
     this.requests.push(request);

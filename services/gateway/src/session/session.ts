@@ -18,10 +18,7 @@ import { Utterance } from './utterance.ts';
 import { UtteranceSlot } from './utterance-slot.ts';
 import { Watchdog } from './watchdog.ts';
 
-/**
- * What one connection is doing: at most one utterance, one link. `apply` is synchronous, so effects come in the order of
- * frames. It knows no wire format and no socket.
- */
+/** What one connection is doing. `apply` is synchronous: effects come in the order of frames. It knows no wire format or socket. */
 export class Session implements HolderListener {
   readonly id: string;
   /** Undefined before it is admitted. */
@@ -115,6 +112,9 @@ export class Session implements HolderListener {
     this.#failover.stop();
     this.#slot.drop(this.#links.link);
   }
+
+  /** See `LinkHolder.wish`. */
+  readonly wishDelay = (delayMs: number) => this.#links.wish(delayMs);
 
   /** Any frame from the client, even a bad one, shows that it is there. */
   touch(): void {

@@ -74,6 +74,7 @@ export class ProcessEngine implements AsrEngine {
   readonly name = 'process';
   readonly model: string;
   readonly slots: number;
+  readonly delayMs: number;
   readonly capabilities: EngineCapabilities;
   readonly #settings: ProcessSettings;
   readonly #clock: Clock;
@@ -91,6 +92,7 @@ export class ProcessEngine implements AsrEngine {
     this.#log = deps.log ?? (() => {});
     this.model = settings.model;
     this.slots = settings.slots;
+    this.delayMs = settings.modelDelayMs;
     const spokenAtOnce = Math.round(settings.intervalS * SAMPLE_RATE) + READ_SAMPLES;
     this.capabilities = {
       ...PROCESS_CAPABILITIES,

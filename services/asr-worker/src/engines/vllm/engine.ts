@@ -52,6 +52,8 @@ export interface VllmStats extends PoolStats {
   onCanary(outcome: 'passed' | 'failed' | 'skipped'): void;
 }
 
+const FRAME_MS = 80;
+
 export interface VllmDeps {
   readonly baseUrl: string;
   /** As in vLLM's `--served-model-name`. */
@@ -107,6 +109,11 @@ export class VllmEngine implements AsrEngine {
     this.#measuredAtMs = deps.clock.now();
     this.#timing = DeltaTiming.longest();
     this.#pool = new UpstreamPool(deps);
+  }
+
+  /** Undefined until the first utterance has told it. */
+  get delayMs(): number | undefined {
+    return this.#served ? this.#timing.delayFrames * FRAME_MS : undefined;
   }
 
   async start(): Promise<void> {
@@ -204,13 +211,14 @@ export class VllmEngine implements AsrEngine {
         const startedMs = clock.now();
         const promptTokens = await this.#transcribe(WARM_UP_SAMPLES, WARM_UP);
         this.#timing =
-          DeltaTiming.fromPromptTokens(promptTokens) ?? new DeltaTiming(this.#deps.delayMs / 80);
+          DeltaTiming.fromPromptTokens(promptTokens) ??
+          new DeltaTiming(this.#deps.delayMs / FRAME_MS);
         this.#served = true;
         this.#set('ready', undefined);
         log('engine_ready', {
           engine: this.name,
           version,
-          delayMs: this.#timing.delayFrames * 80,
+          delayMs: this.delayMs,
           warmUpMs: Math.round(clock.now() - startedMs),
         });
         return;
