@@ -11,6 +11,8 @@ const LOUD = 3_000;
 const COMPLETED = 'conversation.item.input_audio_transcription.completed';
 const SECOND_BYTES = 32_000;
 
+type Json = Readonly<Record<string, unknown>>;
+
 let fleet: Fleet;
 
 beforeAll(async () => {
@@ -172,5 +174,51 @@ describe('one path for two protocols', () => {
     const socket = await greeted();
     append(socket, faster(Buffer.concat([said(1, 3), Buffer.alloc(2 * SECOND_BYTES)])));
     expect(await socket.next(COMPLETED)).toMatchObject({ transcript: text(1, 3) });
+  });
+});
+
+describe('a client secret', () => {
+  async function mint(body: unknown, key = KEY): Promise<{ status: number; body: Json }> {
+    const url = `http://127.0.0.1:${fleet.gateways[0]?.port}/v1/realtime/client_secrets`;
+    const answer = await fetch(url, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    return { status: answer.status, body: (await answer.json()) as Json };
+  }
+
+  it('opens the session that it was made for, as a browser dials', async () => {
+    const input = { format: { type: 'audio/pcm', rate: 16_000 }, turn_detection: null };
+    const secret = await mint({
+      expires_after: { anchor: 'created_at', seconds: 60 },
+      session: { type: 'transcription', audio: { input } },
+    });
+    expect(secret).toMatchObject({
+      status: 200,
+      body: {
+        value: expect.stringMatching(/^ek_/),
+        expires_at: expect.any(Number),
+        session: { type: 'transcription', audio: { input } },
+      },
+    });
+    const protocols = ['realtime', `openai-insecure-api-key.${String(secret.body['value'])}`];
+    const socket = dial({ protocols });
+    expect(await socket.next('session.created')).toMatchObject({ session: { audio: { input } } });
+    append(socket, said(1, 3));
+    socket.send({ type: 'input_audio_buffer.commit' });
+    expect(await socket.next(COMPLETED)).toMatchObject({ transcript: text(1, 3) });
+  });
+
+  it('is not made for a session that cannot be served, or with a wrong key', async () => {
+    const input = { format: { type: 'audio/pcm', rate: 44_100 } };
+    expect(await mint({ session: { type: 'transcription', audio: { input } } })).toMatchObject({
+      status: 400,
+      body: { error: { code: 'unsupported_sample_rate' } },
+    });
+    expect(await mint({}, 'wrong')).toMatchObject({
+      status: 401,
+      body: { error: { code: 'invalid_api_key' } },
+    });
   });
 });

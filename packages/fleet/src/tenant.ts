@@ -49,4 +49,6 @@ export interface Principal {
   readonly keyId: string;
   readonly scopes: readonly Scope[];
   readonly limits: TenantLimits;
+  /** JSON of the session that its client token is bound to, if it is. */
+  readonly session?: string;
 }

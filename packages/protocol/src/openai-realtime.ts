@@ -72,6 +72,7 @@ export const OpenAiClientSecretRequest = z.looseObject({
     .nullish(),
   session: OpenAiSession.nullish(),
 });
+export type OpenAiClientSecretRequest = z.infer<typeof OpenAiClientSecretRequest>;
 
 /** The object that an `error` event and a refused request hold. */
 export const OpenAiErrorObject = z.strictObject({

@@ -8,6 +8,7 @@ import { Dialects } from './dialects/dialects.ts';
 import { AdminController } from './http/admin.controller.ts';
 import { AdminKey } from './http/admin.guard.ts';
 import { AudioChatController, AudioChatRoute } from './http/audio-chat.controller.ts';
+import { ClientSecretsController } from './http/client-secrets.controller.ts';
 import { DeepgramListenController } from './http/deepgram-listen.controller.ts';
 import type { ErrorFilter } from './http/error.filter.ts';
 import { FleetHealth } from './http/fleet-health.ts';
@@ -57,6 +58,7 @@ export class AppModule {
         HealthController,
         AdminController,
         TokensController,
+        ClientSecretsController,
         UsageController,
         StreamConfigController,
         TranscribeController,

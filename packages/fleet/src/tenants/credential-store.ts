@@ -24,6 +24,8 @@ export interface StoredCredential {
   readonly digest: Buffer;
   /** When the token ends; a key's end is in its record. */
   readonly tokenExpiresAtMs: number | undefined;
+  /** Of a token that is bound to a session: its JSON. */
+  readonly session?: string;
   /** Undefined for a token made with VOXTRAL_API_KEY. */
   readonly stored: StoredKey | undefined;
 }
@@ -39,6 +41,8 @@ export interface MintOptions {
   readonly ttlS?: number;
   /** Some of those of the key; default: `stream`. Never `tokens`. */
   readonly scopes?: readonly Scope[];
+  /** JSON of the session that the token's holder is to have. */
+  readonly session?: string;
 }
 
 export interface NewToken {
@@ -131,7 +135,7 @@ export class CredentialStore {
    * `invalid_value`. That the principal may make tokens at all, its caller has checked.
    */
   async mint(principal: Principal, options: MintOptions = {}): Promise<NewToken> {
-    const { ttlS = TOKEN_TTL_S.default, scopes = ['stream'] } = options;
+    const { ttlS = TOKEN_TTL_S.default, scopes = ['stream'], session } = options;
     if (!(ttlS >= TOKEN_TTL_S.min && ttlS <= TOKEN_TTL_S.max))
       throw new TenantError(
         'invalid_value',
@@ -150,6 +154,7 @@ export class CredentialStore {
       scopes: [...new Set(scopes)],
       hash: secretDigest(credential.secret).toString('hex'),
       expiresAtMs: this.#clock.wallNow() + ttlMs,
+      ...(session !== undefined && { session }),
     };
     const key = tokenKey(credential.id);
     await this.#countMint(principal.tenantId);
@@ -262,11 +267,12 @@ function ofToken(
   keys: ReadonlyMap<string, Joined>,
 ): StoredCredential | TenantError | undefined {
   if (token === undefined || token instanceof TenantError) return token;
-  const { tenantId, keyId, scopes, hash, expiresAtMs } = token;
+  const { tenantId, keyId, scopes, hash, expiresAtMs, session } = token;
   const stored = keys.get(keyId);
   if (stored instanceof TenantError) return stored;
   const expected = keyId === ENV_KEY_ID ? DEFAULT_TENANT : stored?.tenant.id;
   if (expected !== tenantId) return undefined;
   const digest = Buffer.from(hash, 'hex');
-  return { tenantId, keyId, scopes, digest, tokenExpiresAtMs: expiresAtMs, stored };
+  const bound = session !== undefined && { session };
+  return { tenantId, keyId, scopes, digest, tokenExpiresAtMs: expiresAtMs, stored, ...bound };
 }

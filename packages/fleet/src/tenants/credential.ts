@@ -16,9 +16,9 @@ export interface Credential extends CredentialRef {
 const ID_BYTES = 8;
 const SECRET_BYTES = 32;
 const PREFIX = { key: 'vf', token: 'vft' } as const satisfies Record<CredentialKind, string>;
-/** The id holds no underscore, so the first one behind it ends it, whatever the secret holds. */
-const CREDENTIAL = /^(vft?)_([0-9a-f]{16})_([A-Za-z0-9_-]{43})$/;
-const LENGTH_MAX = 'vft__'.length + 2 * ID_BYTES + 43;
+/** The id holds no underscore, so the first one behind it ends it, whatever the secret holds. OpenAI's clients want `ek_` before it. */
+const CREDENTIAL = /^(?:ek_(?=vft_))?(vft?)_([0-9a-f]{16})_([A-Za-z0-9_-]{43})$/;
+const LENGTH_MAX = 'ek_vft__'.length + 2 * ID_BYTES + 43;
 
 /** Undefined for whatever is not written like one of ours; costs the same for a megabyte as for a line. */
 export function parseCredential(text: string): Credential | undefined {

@@ -34,6 +34,8 @@ export const TokenRecord = z.object({
   scopes: Scopes,
   hash: Digest,
   expiresAtMs: timeMs,
+  /** JSON of the session that its holder is to have; only the protocol knows what that is. */
+  session: z.string().optional(),
 });
 export type TokenRecord = z.infer<typeof TokenRecord>;
 

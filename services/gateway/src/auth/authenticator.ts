@@ -102,19 +102,21 @@ export class Authenticator {
     return this.#judge(stored);
   }
 
-  #judge({ tenantId, keyId, scopes, tokenExpiresAtMs, stored }: StoredCredential): Principal {
+  #judge(found: StoredCredential): Principal {
+    const { tenantId, keyId, scopes, tokenExpiresAtMs, stored, session } = found;
+    const bound = session !== undefined && { session };
     const nowMs = this.#options.clock.wallNow();
     if (tokenExpiresAtMs !== undefined && tokenExpiresAtMs <= nowMs)
       throw new VoiceError('authentication_failed');
     if (stored === undefined) {
       // A token made with VOXTRAL_API_KEY is good as long as such a key is.
       if (!this.#envKey.isSet) throw new VoiceError('authentication_failed');
-      return { tenantId, keyId, scopes, limits: this.#envPrincipal.limits };
+      return { tenantId, keyId, scopes, limits: this.#envPrincipal.limits, ...bound };
     }
     const state = keyState(stored.key, stored.tenant, nowMs);
     switch (state) {
       case 'active':
-        return { tenantId, keyId, scopes, limits: stored.tenant.limits };
+        return { tenantId, keyId, scopes, limits: stored.tenant.limits, ...bound };
       case 'revoked':
         throw new VoiceError('key_revoked');
       case 'expired':

@@ -58,6 +58,8 @@ export interface DialectRefusal {
 }
 
 export interface DialectCodec {
+  /** Before the greeting, of a client whose token is bound to a session: the JSON of that, as the token's maker had it checked. */
+  bind?(session: string): void;
   /** What the client has asked for with its request, done as soon as it was greeted. */
   readonly opening?: ClientCommand;
   /** Throws VoiceError for a frame that the protocol does not allow. */

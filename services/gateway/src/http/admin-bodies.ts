@@ -11,7 +11,7 @@ export const OVERLAP_S = { max: 30 * 86_400, default: 86_400 } as const;
 export const KEY_LIFE_S_MAX = 10 * YEAR_S;
 
 /** Where a body is read as JSON whatever it says it is: curl says that it sends a form. */
-const JSON_PATHS = /^\/(admin\/v1|v1\/tokens)(?![^/?])/;
+const JSON_PATHS = /^\/(admin\/v1|v1\/tokens|v1\/realtime\/client_secrets)(?![^/?])/;
 /** Carried on as they come, or refused as JSON, so they must not be read here. */
 const CARRIED_PATHS = /^\/v1\/(?:audio\/speech|chat\/completions|listen)(?![^/?])/;
 const JSON_TYPE = /^application\/json\b/i;

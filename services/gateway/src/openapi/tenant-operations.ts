@@ -1,4 +1,9 @@
 import { SCOPES, TenantId } from '@voice-fleet/fleet/tenant';
+import {
+  OPENAI_REALTIME_PATH,
+  OpenAiClientSecretRequest,
+  OpenAiSession,
+} from '@voice-fleet/protocol/openai-realtime';
 import { z } from 'zod';
 import {
   CreateKeyBody,
@@ -32,6 +37,7 @@ const Key = z.object({
 });
 const NewKey = z.object({ key: Key, secret: z.string(), old: Key.optional() });
 const Token = z.object({ token: z.string(), expires_at: TIME, scopes });
+const ClientSecret = z.object({ value: z.string(), expires_at: z.int(), session: OpenAiSession });
 const unreadable = z.array(z.string()).optional();
 const Day = z.iso.date();
 const Usage = z.object({
@@ -110,6 +116,31 @@ export const TENANT_OPERATIONS: readonly Operation[] = [
       ),
     ],
     refusals: [400, 409, 429],
+  },
+  {
+    method: 'post',
+    path: `${OPENAI_REALTIME_PATH}/client_secrets`,
+    tag: 'Tenants',
+    summary:
+      'Makes a client token that is bound to a realtime session, as clients of OpenAI ask for it.',
+    key: 'tokens',
+    body: [
+      json('MintClientSecret', OpenAiClientSecretRequest, {
+        expires_after: { anchor: 'created_at', seconds: 600 },
+        session: { type: 'transcription' },
+      }),
+    ],
+    answers: [
+      ok(
+        'The secret, and the session that its holder will have.',
+        json('ClientSecret', ClientSecret, {
+          value: 'ek_vft_…',
+          expires_at: 1_795_192_878,
+          session: { type: 'transcription' },
+        }),
+      ),
+    ],
+    refusals: [400, 413, 429],
   },
   {
     method: 'get',

@@ -232,6 +232,7 @@ export class Connection implements SessionSink, UsageOwner {
   #begin(admitted: Admitted): void {
     const { session, info, record, principal } = admitted;
     this.#admitted = admitted;
+    if (principal.session !== undefined) this.#codec.bind?.(principal.session);
     this.#usage = this.#deps.usage(admitted, this);
     const resumed = record?.resumed;
     this.#books.begun(principal, resumed !== undefined, session.recordedSamples);

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { VoiceError } from '@voice-fleet/protocol/errors';
 import { openAiError } from '@voice-fleet/protocol/openai-error';
-import { OpenAiSessionUpdate } from '@voice-fleet/protocol/openai-realtime';
+import { OpenAiSession, OpenAiSessionUpdate } from '@voice-fleet/protocol/openai-realtime';
 import type {
   ClientCommand,
   CloseReason,
@@ -47,6 +47,14 @@ export class OpenAiCodec implements DialectCodec {
     this.#config = config;
     this.#audio = new InputAudio(config.input);
     this.#agent = new AgentEncoder(`conv_${randomBytes(12).toString('hex')}`, config.manner);
+  }
+
+  /** Throws VoiceError for what cannot be served. */
+  bind(session: string): void {
+    this.#config = this.#config.updated(OpenAiSession.parse(JSON.parse(session)));
+    this.#audio = new InputAudio(this.#config.input);
+    this.#transcripts.told = this.#config.transcribes;
+    this.#agent.manner = this.#config.manner;
   }
 
   get opening(): ClientCommand {

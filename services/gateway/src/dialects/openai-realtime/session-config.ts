@@ -113,20 +113,23 @@ export class SessionConfig {
     return LANGUAGE.exec(this.#transcription?.language ?? '')?.[1]?.toLowerCase();
   }
 
-  /** All of it, as clients are told. `served`: the model that transcribes. */
-  wire(id: string, served: string): Json {
+  /** All of it, as clients are told. `served`: the model that transcribes, once that is known. */
+  wire(id?: string, served?: string): Json {
     const { type: _type, model, audio, ...rest } = this.#wish;
     const { transcription: _transcription, ...input } = audio?.input ?? {};
     const transcribes = this.transcribes && {
-      transcription: { model: this.model ?? served, ...present(this.#transcription ?? {}) },
+      transcription: present({
+        model: this.model ?? served,
+        ...present(this.#transcription ?? {}),
+      }),
     };
     const name = model ?? this.#hints.model;
     const told = {
       ...present(rest),
-      id,
+      ...(id !== undefined && { id }),
       object: this.#answers ? 'realtime.session' : 'realtime.transcription_session',
       type: this.#answers ? 'realtime' : 'transcription',
-      ...(this.#answers && { model: name ?? served }),
+      ...(this.#answers && present({ model: name ?? served })),
       audio: {
         input: {
           ...present(input),

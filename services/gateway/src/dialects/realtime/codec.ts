@@ -27,6 +27,13 @@ export class RealtimeCodec implements DialectCodec {
     this.#latched = dialect !== undefined;
   }
 
+  /** Only OpenAI has such tokens. */
+  bind(session: string): void {
+    this.#openAi.bind(session);
+    this.#spoken = this.#openAi;
+    this.#latched = true;
+  }
+
   get opening(): ClientCommand {
     return this.#spoken.opening;
   }
