@@ -57,5 +57,14 @@ export default {
         (path) => `<rootDir>/${path}${path.endsWith('/') ? '**/*.spec.ts' : ''}`,
       ),
     },
+    {
+      ...shared,
+      displayName: 'interop',
+      testMatch: ['<rootDir>/tests/interop/*.spec.ts'],
+      modulePathIgnorePatterns: [
+        ...shared.modulePathIgnorePatterns,
+        '<rootDir>/tests/interop/node_modules/',
+      ],
+    },
   ],
 };

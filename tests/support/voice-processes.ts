@@ -8,11 +8,18 @@ const PATIENCE_MS = 60_000;
 /** The fleet as `npm start` has it, each service a process: pocketsphinx hears, the built-in rules answer, flite speaks. */
 export class VoiceProcesses implements AsyncDisposable {
   readonly origin: string;
+  /** With TLS; undefined where the environment names no certificate. */
+  readonly tlsOrigin: string | undefined;
   readonly #services: readonly ServiceProcess[];
   readonly #redis: TestRedis;
 
-  private constructor(origin: string, services: readonly ServiceProcess[], redis: TestRedis) {
-    this.origin = origin;
+  private constructor(
+    { port, tlsPort }: Record<string, unknown>,
+    services: readonly ServiceProcess[],
+    redis: TestRedis,
+  ) {
+    this.origin = `http://127.0.0.1:${String(port)}`;
+    this.tlsOrigin = tlsPort === undefined ? undefined : `https://127.0.0.1:${String(tlsPort)}`;
     this.#services = services;
     this.#redis = redis;
   }
@@ -35,11 +42,10 @@ export class VoiceProcesses implements AsyncDisposable {
         LLM_TTS_URL: `http://127.0.0.1:${String(ttsPort)}`,
       });
       services.push(gateway);
-      const { port } = await gateway.logged('listening');
-      const origin = `http://127.0.0.1:${String(port)}`;
-      const ready = async (): Promise<boolean> => (await fetch(`${origin}/readyz`)).ok;
+      const fleet = new VoiceProcesses(await gateway.logged('listening'), services, redis);
+      const ready = async (): Promise<boolean> => (await fetch(`${fleet.origin}/readyz`)).ok;
       await until(ready, 'the fleet is ready', PATIENCE_MS);
-      return new VoiceProcesses(origin, services, redis);
+      return fleet;
     } catch (error) {
       await Promise.all(services.map((service) => service[Symbol.asyncDispose]()));
       await redis.stop();
