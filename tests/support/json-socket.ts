@@ -44,12 +44,10 @@ export class JsonSocket {
     await until(() => this.#open || this.refused !== undefined, 'the upgrade is answered', 15_000);
   }
 
-  send(frame: unknown): void {
-    this.#socket.send(typeof frame === 'string' ? frame : JSON.stringify(frame));
-  }
-
-  sendBinary(data: Buffer): void {
-    this.#socket.send(data);
+  /** An object goes as JSON, a string as it is, bytes as a binary frame. */
+  send(frame: object | string | Buffer): void {
+    const raw = typeof frame === 'string' || Buffer.isBuffer(frame);
+    this.#socket.send(raw ? frame : JSON.stringify(frame));
   }
 
   close(code = 1000): void {
