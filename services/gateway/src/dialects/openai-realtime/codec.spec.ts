@@ -365,6 +365,15 @@ describe('what clients of OpenAI are told', () => {
     });
   });
 
+  it('takes no update back that is in force, when a later frame is too large to be read', () => {
+    const codec = greeted();
+    update(codec, { format: { type: 'audio/pcm', rate: 16_000 } });
+    updated(codec);
+    wire(codec, { kind: 'error', error: new VoiceError('message_too_large') });
+    const pcm = Buffer.alloc(640, 7);
+    expect(append(codec, pcm)).toEqual(pcm);
+  });
+
   it('throws nothing but a mistake, whatever JSON comes, and tells it in a frame of the schema', () => {
     const json = fc.jsonValue();
     const frame = fc.record(

@@ -201,6 +201,8 @@ export class OpenAiCodec implements DialectCodec {
   }
 
   #listening(session: SessionInfo): readonly WireEvent[] {
+    // It is in force: a later frame that is refused unread takes nothing back.
+    this.#before = undefined;
     this.#agent.manner = this.#config.manner;
     this.#transcripts.told = this.#config.transcribes;
     const asked = this.#asked.shift();
