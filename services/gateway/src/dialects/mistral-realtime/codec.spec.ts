@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import { VoiceError } from '@voice-fleet/protocol/errors';
 import { MISTRAL_CLIENT_TYPES, MistralServerMessage } from '@voice-fleet/protocol/mistral-realtime';
 import type { CommitCause, SessionEvent } from '@voice-fleet/protocol/session';
@@ -80,6 +80,21 @@ describe('what a client of Mistral sends', () => {
     [[], 'message'],
   ])('is refused as %#, with what is wrong', (message, hint) => {
     expect(() => say(codec(), message)).toThrow(hint);
+  });
+
+  it('costs no filter for a format without audio, however often it changes', () => {
+    const by = codec();
+    // Each tap of a filter is one.
+    const sines = jest.spyOn(Math, 'sin');
+    for (const sample_rate of [191_997, 191_998, 191_999])
+      say(by, {
+        type: 'session.update',
+        session: { audio_format: { encoding: 'pcm_s16le', sample_rate } },
+      });
+    expect(sines).not.toHaveBeenCalled();
+    say(by, append(Buffer.alloc(64)));
+    expect(sines).toHaveBeenCalled();
+    sines.mockRestore();
   });
 
   it('may not change the format amid its audio', () => {

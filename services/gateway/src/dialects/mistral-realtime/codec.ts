@@ -31,7 +31,8 @@ export class MistralCodec implements DialectCodec {
   readonly opening: ClientCommand;
   readonly #model: string | undefined;
   #format = FORMAT;
-  #decoder = decoderOf(FORMAT);
+  /** Made for its first audio: the format may change until then, and a filter takes long to make. */
+  #decoder: PcmDecoder | undefined;
   #options: ListenOptions;
   #session: SessionInfo | undefined;
   #begun = false;
@@ -103,10 +104,7 @@ export class MistralCodec implements DialectCodec {
         message: 'The session cannot be changed any more, as audio was sent. Open another one.',
       });
     const { audio_format, target_streaming_delay_ms: delayMs } = session;
-    if (audio_format) {
-      this.#format = audio_format;
-      this.#decoder = decoderOf(audio_format);
-    }
+    if (audio_format) this.#format = audio_format;
     const { delayMs: before, ...rest } = this.#options;
     const wish = delayMs === undefined ? before : (delayMs ?? undefined);
     this.#options = { ...rest, ...(wish !== undefined && { delayMs: wish }) };
@@ -121,6 +119,7 @@ export class MistralCodec implements DialectCodec {
         details: { max_bytes: MISTRAL_MAX_APPEND_BYTES },
       });
     this.#begun = true;
+    this.#decoder ??= decoderOf(this.#format);
     const pcm = this.#decoder.push(bytes);
     if (pcm.length === 0) return { kind: 'ignore' };
     this.#audioSamples += pcm.length / BYTES_PER_SAMPLE;
