@@ -11,6 +11,7 @@ import {
   granted,
   outcome,
   pool,
+  RACE_TIMEOUT_MS,
   redis,
   registerAll,
   registryOf,
@@ -398,7 +399,10 @@ describe('a race for the line', () => {
   it('books every slot and every tenant exactly at every instant', async () => {
     await registerAll(...['a', 'b', 'c'].map((id) => worker(id, 8)));
     // Not the connection of the audits, which would wait behind all of this.
-    const gateways = await Promise.all(connections.map(() => connect(server.url)));
+    // So many at once wait for each other, and on a busy machine for longer than a gateway would.
+    const gateways = await Promise.all(
+      connections.map(() => connect(server.url, [], RACE_TIMEOUT_MS)),
+    );
     const stores = gateways.map((connection) => storeOf({}, connection));
     const tenants = ['x', 'y', 'z'].map((id) => tenant(id, { maxSessions: 40 }));
     let audits = 0;

@@ -34,6 +34,8 @@ export function connectRedis(url: string, options: RedisOptions): Redis {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
+    // Whoever subscribes does so at each `ready`: what ioredis tries by itself rejects where nobody hears it when the connection goes again.
+    autoResubscribe: false,
     commandTimeout: commandTimeoutMs,
     connectTimeout: 2 * commandTimeoutMs,
     // A peer that vanished without FIN would otherwise keep a dead socket "ready" until the kernel gives up.
