@@ -131,7 +131,7 @@ export const ERRORS = {
   job_not_finished: {
     tier: 'client_mistake',
     status: 409,
-    message: 'The job has no result yet. Ask for its state, or wait for its webhook.',
+    message: 'The job has no result yet. Ask for it again when the job has ended.',
   },
   job_without_result: {
     tier: 'client_mistake',
