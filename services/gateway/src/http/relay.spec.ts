@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, request as httpRequest, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { systemClock } from '@voice-fleet/runtime/clock';
 import { relay } from './relay.ts';
@@ -42,5 +43,28 @@ describe('relay', () => {
     client.end('a whole body');
     await relayed;
     expect(asked).toBe(0);
+  });
+
+  it('says of a packed body that it is packed', async () => {
+    const packing: (string | undefined)[] = [];
+    const upstream = await listening(
+      createServer((request, response) => {
+        packing.push(request.headers['content-encoding']);
+        request.resume().once('end', () => response.end('read'));
+      }),
+    );
+    const gateway = await listening(
+      createServer((request, response) => {
+        const settings = { url: upstream, clock: systemClock, dialTimeoutMs: 10_000 };
+        void relay(request, response, { ...settings, maxBodyBytes: 1_000 });
+      }),
+    );
+    const answer = await fetch(gateway, {
+      method: 'POST',
+      headers: { 'Content-Encoding': 'gzip' },
+      body: gzipSync('{}'),
+    });
+    expect(await answer.text()).toBe('read');
+    expect(packing).toEqual(['gzip']);
   });
 });

@@ -26,7 +26,7 @@ const SILENT_MS = 60_000;
 const THINKING_MS = 630_000;
 const ERROR_BYTES_MAX = 65_536;
 /** Keys do not go on: the service behind knows no tenants. */
-const HEADERS_OUT = ['content-type', 'content-length', 'accept'];
+const HEADERS_OUT = ['content-type', 'content-encoding', 'content-length', 'accept'];
 const HEADERS_BACK = ['content-type', 'cache-control', 'x-accel-buffering'];
 
 /**
