@@ -16,7 +16,7 @@ export interface RecordingRequest extends UploadRequest {
   readonly socket: Pick<Socket, 'setTimeout' | 'timeout'>;
 }
 /** The response, as far as it is used here. */
-export type RecordingResponse = Pick<ServerResponse, 'once' | 'closed' | 'setHeader'>;
+export type RecordingResponse = Pick<ServerResponse, 'once' | 'destroyed' | 'setHeader'>;
 
 /** What the endpoints for recordings are made from. */
 export interface RecordingsDeps {
@@ -61,7 +61,7 @@ export class Recordings {
   ): Promise<T> {
     const { settings, authenticate, transcriber, slots, rates, models, guestKey = '' } = this.#deps;
     const gone = new AbortController();
-    if (response.closed) gone.abort();
+    if (response.destroyed) gone.abort();
     // Also when it was answered to its end.
     response.once('close', () => gone.abort());
     const credential = credentialOf(request.headers) || guestKey;

@@ -42,7 +42,7 @@ export async function relay(
   const { maxBodyBytes } = upstream;
   if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) throw tooLarge(maxBodyBytes);
   // A client may go while its key is looked at, and nothing tells of it again.
-  if (response.closed) return;
+  if (response.destroyed) return;
   // Silence is watched on the other side; a client may wait for long.
   response.setTimeout(0);
   // Whatever is written to one that has gone is nothing to report.

@@ -22,7 +22,7 @@ export class ResponseStream {
     const onClose = (): void => {
       if (!response.writableFinished) this.#gone.abort(new Error('the client has gone'));
     };
-    if (response.closed) onClose();
+    if (response.destroyed) onClose();
     response.once('close', onClose);
     response.on('error', onClose);
   }
