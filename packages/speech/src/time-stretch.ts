@@ -61,7 +61,7 @@ export class TimeStretch {
       const reach = Math.max(ideal + this.#search, this.#next ?? 0) + 2 * hop;
       if (reach > end) break;
       const next = this.#next;
-      const at = next === undefined ? ideal : this.#fit(ideal, next);
+      const at = next === undefined ? ideal : this.#align(ideal, next);
       pieces.push(this.#lay(next ?? at, at));
       this.#next = at + hop;
       this.#slices += 1;
@@ -74,7 +74,7 @@ export class TimeStretch {
   }
 
   /** The start, near `ideal`, of the slice that is most like what would follow at `next`. */
-  #fit(ideal: number, next: number): number {
+  #align(ideal: number, next: number): number {
     let best = ideal;
     let bestLikeness = Number.NEGATIVE_INFINITY;
     const from = Math.max(this.#from, ideal - this.#search);
