@@ -120,6 +120,19 @@ describe('the two protocols of /v1/realtime', () => {
     expect(speaks(other)).toBe('openai');
   });
 
+  it('lose no audio to a frame that is not valid, be it audio itself', () => {
+    const codec = open();
+    decode(codec, APPEND);
+    expect(() => decode(codec, { ...APPEND, audio: '?' })).toThrow(VoiceError);
+    const final = { type: 'input_audio_buffer.commit', final: 'x' };
+    expect(() => decode(codec, final)).toThrow(VoiceError);
+    expect(decode(codec, VLLM_UPDATE)).toContainEqual({
+      kind: 'audio',
+      utteranceId: undefined,
+      pcm: PCM,
+    });
+  });
+
   it('are no longer waited for after two seconds of audio', () => {
     const codec = open();
     const audio = Buffer.alloc(4_800).toString('base64');

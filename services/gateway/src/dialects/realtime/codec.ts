@@ -3,6 +3,7 @@ import type { ClientCommand, CloseReason, SessionEvent } from '@voice-fleet/prot
 import type { DialectCodec } from '../dialect.ts';
 import { parseFlat } from '../flat-json.ts';
 import type { OpenAiCodec } from '../openai-realtime/codec.ts';
+import { decodePcm } from '../pcm-base64.ts';
 import { VllmCodec } from '../vllm-realtime/codec.ts';
 import { dialectOfFrame, type RealtimeDialect } from './hints.ts';
 
@@ -46,11 +47,10 @@ export class RealtimeCodec implements DialectCodec {
       this.#held.push(Buffer.from(data));
       return { kind: 'ignore' };
     }
-    const held = this.#held;
-    this.#held = [];
     const codec = dialect === 'vllm' ? new VllmCodec() : this.#openAi;
-    const decoded = [...held, data].map((frame) => codec.decode(frame));
-    // Only now: a frame that is not valid tells nothing for certain.
+    const decoded = [...this.#held, data].map((frame) => codec.decode(frame));
+    // Only now: a frame that is not valid tells nothing for certain, and costs nothing of what is held.
+    this.#held = [];
     this.#spoken = codec;
     this.#latched = true;
     const first = dialect === 'vllm' ? [codec.opening] : [];
@@ -75,11 +75,13 @@ export class RealtimeCodec implements DialectCodec {
     const frame = parseFlat(data);
     const dialect = dialectOfFrame(frame, this.#held.length > 0);
     if (dialect !== undefined) return dialect;
-    const type = (frame as { readonly type?: unknown } | null)?.type;
+    const { type, audio } = (frame ?? {}) as { readonly type?: unknown; readonly audio?: unknown };
     if (type !== 'input_audio_buffer.append')
       throw new VoiceError('invalid_message', {
         message: 'A message is a JSON object with a `type`.',
       });
+    // One that is no audio is told now: held, it would cost the frame that tells them apart.
+    decodePcm(audio);
     this.#heldBytes += data.length;
     return this.#heldBytes > MAX_HELD_BYTES ? 'openai' : undefined;
   }

@@ -1,8 +1,8 @@
 import { openAiError, retryHeaders } from '@voice-fleet/protocol/openai-error';
 import { OPENAI_REALTIME_PATH } from '@voice-fleet/protocol/openai-realtime';
-import { credentialOfUpgrade } from '../../auth/credentials.ts';
 import type { Dialect } from '../dialect.ts';
 import { OpenAiCodec } from '../openai-realtime/codec.ts';
+import { sdkHandshake } from '../sdk-handshake.ts';
 import { RealtimeCodec } from './codec.ts';
 import { dialectOfRequest } from './hints.ts';
 
@@ -13,16 +13,7 @@ export const realtimeDialect: Dialect = {
   admission: 'upgrade',
   pipeline: 'listen',
   subprotocols: ['realtime'],
-  handshake: (query, headers) => {
-    const model = query.get('model');
-    return {
-      apiKey: credentialOfUpgrade(query, headers),
-      resumable: false,
-      acks: false,
-      waitMs: 0,
-      ...(model && { model }),
-    };
-  },
+  handshake: (query, headers) => sdkHandshake(query, headers, query.get('model')),
   refusal: (error) => ({ body: { error: openAiError(error) }, headers: retryHeaders(error) }),
   codec: (query, headers) => {
     const hints = {
