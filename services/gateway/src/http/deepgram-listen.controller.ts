@@ -37,7 +37,6 @@ export class DeepgramListenController {
     }
     const [, query] = request.url.split('?', 2);
     const wishes = parseRecordingQuery(new URLSearchParams(query));
-    const created = new Date();
     let sha256 = '';
     return this.#recordings.serve(
       request,
@@ -45,7 +44,6 @@ export class DeepgramListenController {
       (transcription) =>
         recordingAnswer(transcription, wishes, {
           requestId: requestIdOf(response),
-          created,
           sha256,
         }),
       ({ bytes }) => {

@@ -38,6 +38,8 @@ export interface Transcription extends RecordedSpeech {
   readonly tenantId: string;
   /** Name of the model that transcribed it. */
   readonly model: string;
+  /** Unix time in seconds at which it was admitted. */
+  readonly createdAtS: number;
 }
 
 /** Transcribes whole recordings: each is a session of its own, admitted, limited and booked as that of a socket. */
@@ -127,7 +129,8 @@ export class Transcriber {
     try {
       const speech = await recording.transcribe(pcm, usage);
       const durationSamples = pcm.length / BYTES_PER_SAMPLE;
-      return { ...speech, durationSamples, sessionId: info.id, tenantId, model: info.model };
+      const { id: sessionId, model, createdAtS } = info;
+      return { ...speech, durationSamples, sessionId, tenantId, model, createdAtS };
     } finally {
       await Promise.all([recording.close(), usage.close()]);
       active.dec();

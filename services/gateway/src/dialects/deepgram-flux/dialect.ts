@@ -1,7 +1,7 @@
 import { DEEPGRAM_FLUX_PATH } from '@voice-fleet/protocol/deepgram-flux';
-import { credentialOfUpgrade } from '../../auth/credentials.ts';
 import { deepgramRefusal } from '../deepgram-listen/refusal.ts';
 import type { Dialect } from '../dialect.ts';
+import { sdkHandshake } from '../sdk-handshake.ts';
 import { DeepgramFluxCodec } from './codec.ts';
 import { parseFluxQuery } from './query.ts';
 
@@ -12,16 +12,7 @@ export const deepgramFluxDialect: Dialect = {
   admission: 'upgrade',
   pipeline: 'listen',
   subprotocols: ['token', 'bearer'],
-  handshake: (query, headers) => {
-    const { model } = parseFluxQuery(query);
-    return {
-      apiKey: credentialOfUpgrade(query, headers),
-      resumable: false,
-      acks: false,
-      waitMs: 0,
-      ...(model !== undefined && { model }),
-    };
-  },
+  handshake: (query, headers) => sdkHandshake(query, headers, parseFluxQuery(query).model),
   refusal: deepgramRefusal,
   codec: (query) => new DeepgramFluxCodec(parseFluxQuery(query)),
 };

@@ -1,6 +1,6 @@
 import { DEEPGRAM_LISTEN_PATH } from '@voice-fleet/protocol/deepgram';
-import { credentialOfUpgrade } from '../../auth/credentials.ts';
 import type { Dialect } from '../dialect.ts';
+import { sdkHandshake } from '../sdk-handshake.ts';
 import { DeepgramListenCodec } from './codec.ts';
 import { parseListenQuery } from './query.ts';
 import { deepgramRefusal } from './refusal.ts';
@@ -17,14 +17,7 @@ export const deepgramListenDialect: Dialect = {
   subprotocols: ['token', 'bearer'],
   handshake: (query, headers) => {
     const { model } = parseListenQuery(query);
-    return {
-      apiKey: credentialOfUpgrade(query, headers),
-      resumable: false,
-      acks: false,
-      waitMs: 0,
-      idleTimeoutMs: IDLE_MS,
-      ...(model !== undefined && { model }),
-    };
+    return { ...sdkHandshake(query, headers, model), idleTimeoutMs: IDLE_MS };
   },
   refusal: deepgramRefusal,
   codec: (query) => new DeepgramListenCodec(parseListenQuery(query)),

@@ -18,9 +18,9 @@ const words = [
 const answer = (query: string): DeepgramRecording =>
   DeepgramRecording.parse(
     recordingAnswer(
-      { words, durationSamples: 64_000, model: 'm' },
+      { words, durationSamples: 64_000, model: 'm', createdAtS: 0 },
       parseRecordingQuery(new URLSearchParams(query)),
-      { requestId: 'r', created: new Date(0), sha256: sha256Of(Buffer.from('abc')) },
+      { requestId: 'r', sha256: sha256Of(Buffer.from('abc')) },
     ),
   );
 

@@ -25,7 +25,6 @@ export function parseRecordingQuery(query: URLSearchParams): RecordingWishes {
 /** What the answer tells of the request. */
 export interface RecordingFacts {
   readonly requestId: string;
-  readonly created: Date;
   /** Hash of the recording as it was sent, in hex. */
   readonly sha256: string;
 }
@@ -36,11 +35,11 @@ export function sha256Of(bytes: Buffer): string {
 
 /** The answer to a recording. */
 export function recordingAnswer(
-  transcription: Pick<Transcription, 'words' | 'durationSamples' | 'model'>,
+  transcription: Pick<Transcription, 'words' | 'durationSamples' | 'model' | 'createdAtS'>,
   { punctuate, utterances }: RecordingWishes,
-  { requestId, created, sha256 }: RecordingFacts,
+  { requestId, sha256 }: RecordingFacts,
 ): DeepgramRecording {
-  const { words: all, durationSamples, model } = transcription;
+  const { words: all, durationSamples, model, createdAtS } = transcription;
   const words = wordsOf(all);
   const transcript = transcriptOf(all, punctuate);
   return {
@@ -48,7 +47,7 @@ export function recordingAnswer(
       transaction_key: 'deprecated',
       request_id: requestId,
       sha256,
-      created: created.toISOString(),
+      created: new Date(createdAtS * 1000).toISOString(),
       duration: secondsOf(durationSamples),
       channels: 1,
       models: [model],

@@ -20,6 +20,7 @@ import { PcmDecoder, type PcmEncoding } from '@voice-fleet/speech/pcm-decoder';
 import type { DialectCodec } from '../dialect.ts';
 import { parseFlat } from '../flat-json.ts';
 import { decodeBase64 } from '../pcm-base64.ts';
+import { type StreamClose, streamClose } from '../stream-close.ts';
 
 const FORMAT: MistralAudioFormat = { encoding: 'pcm_s16le', sample_rate: SAMPLE_RATE };
 const NO_USAGE: Usage = { promptTokens: 0, completionTokens: 0 };
@@ -75,25 +76,11 @@ export class MistralCodec implements DialectCodec {
     return this.#messages(event).map((message) => JSON.stringify(message));
   }
 
-  close(reason: CloseReason): { code: number; reason: string } {
-    switch (reason.kind) {
-      case 'ended':
-      case 'gone':
-        return { code: 1000, reason: '' };
-      case 'shutdown':
-      case 'resumed-elsewhere':
-        return { code: 1012, reason: 'shutting down, reconnect' };
-      case 'idle':
-        return { code: 1008, reason: 'no audio came for too long' };
-      case 'max-duration':
-        return { code: 1008, reason: 'the session is as long as it may be' };
-      case 'slow-reader':
-        return { code: 1008, reason: 'client reads too slowly' };
-      case 'unresponsive':
-        return { code: 1011, reason: 'no answer to ping' };
-      case 'error':
-        return { code: reason.error.status < 500 ? 1008 : 1011, reason: reason.error.message };
-    }
+  close(reason: CloseReason): StreamClose {
+    return streamClose(reason, {
+      idle: { code: 1008, reason: 'no audio came for too long' },
+      'max-duration': { code: 1008, reason: 'the session is as long as it may be' },
+    });
   }
 
   #update(

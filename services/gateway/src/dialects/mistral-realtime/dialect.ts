@@ -1,7 +1,7 @@
 import { MISTRAL_REALTIME_PATH } from '@voice-fleet/protocol/mistral-realtime';
 import { openAiError, retryHeaders } from '@voice-fleet/protocol/openai-error';
-import { credentialOfUpgrade } from '../../auth/credentials.ts';
 import type { Dialect } from '../dialect.ts';
+import { sdkHandshake } from '../sdk-handshake.ts';
 import { MistralCodec } from './codec.ts';
 
 const modelOf = (query: URLSearchParams): string | undefined => query.get('model') || undefined;
@@ -12,16 +12,7 @@ export const mistralRealtimeDialect: Dialect = {
   paths: [MISTRAL_REALTIME_PATH],
   admission: 'upgrade',
   pipeline: 'listen',
-  handshake: (query, headers) => {
-    const model = modelOf(query);
-    return {
-      apiKey: credentialOfUpgrade(query, headers),
-      resumable: false,
-      acks: false,
-      waitMs: 0,
-      ...(model !== undefined && { model }),
-    };
-  },
+  handshake: (query, headers) => sdkHandshake(query, headers, modelOf(query)),
   refusal: (error) => ({ body: { error: openAiError(error) }, headers: retryHeaders(error) }),
   codec: (query) => new MistralCodec(modelOf(query)),
 };
