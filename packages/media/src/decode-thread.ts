@@ -3,13 +3,14 @@ import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { Resampler } from '@voice-fleet/speech/resample';
 import decode from 'audio-decode';
 import type { Decoded, DecodeOrder } from './decode-thread-messages.ts';
+import { type DecodedPiece, flacPieces } from './flac-pieces.ts';
+import type { RecordingKind } from './sniff.ts';
 
 /** Given to the decoder at a time: what comes of it is in memory at once, and silence can grow a thousandfold. */
 const CHUNK_BYTES = 16_384;
 
 /** The thread in which one recording is decoded: a decoder that fails, hangs or eats memory takes nothing with it. */
 async function decodeAll({ kind, bytes, maxSamples }: DecodeOrder): Promise<Decoded> {
-  const decoder = await decode[kind]();
   const pieces: Int16Array[] = [];
   let resampler: Resampler | undefined;
   let rate = 0;
@@ -28,13 +29,10 @@ async function decodeAll({ kind, bytes, maxSamples }: DecodeOrder): Promise<Deco
     }
     keep(resampler?.push(mixed(channels)));
   };
-  for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
-    const { channelData, sampleRate } = await decoder(bytes.slice(at, at + CHUNK_BYTES));
+  for await (const { channelData, sampleRate } of decodedPieces(kind, bytes)) {
     take(channelData, sampleRate);
     if (length > maxSamples) return { kind: 'too-long' };
   }
-  const { channelData, sampleRate } = await decoder();
-  take(channelData, sampleRate);
   keep(resampler?.flush());
   if (length > maxSamples) return { kind: 'too-long' };
   const pcm = new Int16Array(length);
@@ -44,6 +42,14 @@ async function decodeAll({ kind, bytes, maxSamples }: DecodeOrder): Promise<Deco
     to += piece.length;
   }
   return { kind: 'pcm', pcm: pcm.buffer };
+}
+
+async function* decodedPieces(kind: RecordingKind, bytes: Uint8Array): AsyncIterable<DecodedPiece> {
+  if (kind === 'flac') return yield* flacPieces(bytes);
+  const decoder = await decode[kind]();
+  for (let at = 0; at < bytes.length; at += CHUNK_BYTES)
+    yield await decoder(bytes.slice(at, at + CHUNK_BYTES));
+  yield await decoder();
 }
 
 /** In equal parts, as with WAV. */
