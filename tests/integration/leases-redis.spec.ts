@@ -257,12 +257,11 @@ describe('the books', () => {
         leases.push(placement.lease);
       },
     ];
-    for (let step = 0; step < 500; step++) {
+    // Leases of 5 ms run out by real time, so how many are granted in so many steps is not quite the seed's choice.
+    for (let step = 0; step < 500 || leases.length < 10 || tickets.length < 10; step++) {
       await pick(...operations)();
       await auditedUse();
     }
-    expect(leases.length).toBeGreaterThan(10);
-    expect(tickets.length).toBeGreaterThan(10);
   };
   it.each([1, 2, 3])('balance after each of many random operations (seed %i)', balance, 30_000);
 });
