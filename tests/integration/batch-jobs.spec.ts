@@ -46,8 +46,9 @@ async function submit(id: string, recording: Buffer): Promise<JobSpec> {
   const { signal } = new AbortController();
   await blobs.put(audioKey, toStream(recording), { maxBytes: 1e9, signal });
   const options = JobOptions.parse({});
-  const job = { id, tenantId: 'acme', keyId: 'key', options, audioKey, createdAtMs: Date.now() };
-  expect(await store.create(job, 0)).toBe('created');
+  const own = { id, tenantId: 'acme', keyId: 'key', weight: 1 };
+  const job = { ...own, options, audioKey, createdAtMs: Date.now() };
+  expect(await store.create(job, { ofTenant: 0, ofAll: 0 })).toEqual({ kind: 'created' });
   await queue.add({ id, tenantId: 'acme', priority: 'normal', weight: 1 });
   return job;
 }
@@ -110,7 +111,7 @@ describe('batch jobs', () => {
       error: { code: 'invalid_audio' },
     });
     const poison = { ...job, id: 'poison' };
-    await store.create(poison, 0);
+    await store.create(poison, { ofTenant: 0, ofAll: 0 });
     for (const run of ['one', 'two', 'three']) await store.begin('poison', run, 0, 3);
     await queue.add({ id: 'poison', tenantId: 'acme', priority: 'normal', weight: 1 });
     expect(await ended('poison')).toMatchObject({ state: 'quarantined' });

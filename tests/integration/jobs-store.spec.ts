@@ -1,9 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { connectRedis, untilReady } from '@voice-fleet/fleet/redis';
-import type { JobPriority } from '@voice-fleet/jobs/job';
+import type { JobOptions, JobPriority } from '@voice-fleet/jobs/job';
+import { newJobId } from '@voice-fleet/jobs/job-id';
 import { JobQueue } from '@voice-fleet/jobs/job-queue';
 import { JobStore } from '@voice-fleet/jobs/job-store';
-import { ENDED_KEY, JOB_QUEUE, QUEUE_PREFIX } from '@voice-fleet/jobs/keys';
+import { ENDED_KEY, JOB_QUEUE, QUEUE_PREFIX, UNTOLD_KEY } from '@voice-fleet/jobs/keys';
 import { startRedis, type TestRedis } from '@voice-fleet/testkit/redis';
 import { Worker } from 'bullmq';
 import { Redis } from 'ioredis';
@@ -30,10 +31,12 @@ const job = (id: string, tenantId = 'acme') => ({
   id,
   tenantId,
   keyId: 'k',
-  options: { priority: 'normal' as const },
+  options: { priority: 'normal' } satisfies JobOptions as JobOptions,
   audioKey: `audio/${id}`,
+  weight: 1,
   createdAtMs: Number(id.replace(/\D/g, '')) || 1,
 });
+const ANY = { ofTenant: 0, ofAll: 0 };
 const segment = (index: number) => ({
   index,
   fromSample: index * 100,
@@ -42,14 +45,9 @@ const segment = (index: number) => ({
 });
 
 describe('the store of batch jobs', () => {
-  it('keeps a job once, and lists those of its tenant, the newest first', async () => {
-    expect(await store.create(job('j1'), 0)).toBe('created');
-    expect(await store.create(job('j1'), 0)).toBe('known');
-    await store.create(job('j2'), 0);
-    await store.create(job('j3'), 0);
-    await store.create(job('j4', 'other'), 0);
-    expect(await store.list('acme', 2)).toEqual(['j3', 'j2']);
-    expect(await store.list('acme', 9, 2)).toEqual(['j1']);
+  it('keeps a job once', async () => {
+    expect(await store.create(job('j1'), ANY)).toEqual({ kind: 'created' });
+    expect(await store.create(job('j1'), ANY)).toEqual({ kind: 'known' });
     expect(await store.get('j1')).toEqual({
       ...job('j1'),
       state: 'queued',
@@ -59,16 +57,61 @@ describe('the store of batch jobs', () => {
     expect([await store.get('none'), await store.state('none')]).toEqual([undefined, undefined]);
   });
 
-  it('takes no more of a tenant than it may have open, until one is over', async () => {
-    await store.create(job('j1'), 1);
-    expect(await store.create(job('j2'), 1)).toBe('too_many');
+  it('lists jobs of a tenant by pages, the newest first, those of one millisecond as well', async () => {
+    const ids = [newJobId(999), newJobId(1000), newJobId(1000), newJobId(1000), newJobId(10_000)];
+    for (const id of ids) await store.create(job(id), ANY);
+    await store.create(job(newJobId(1000), 'other'), ANY);
+    const [, ...same] = ids.slice(0, 4).toSorted();
+    const newestFirst = [ids[4], ...same.reverse(), ids[0]];
+    const listed: string[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await store.list('acme', { limit: 2, ...(cursor !== undefined && { cursor }) });
+      listed.push(...page.jobs.map(({ id }) => id));
+      cursor = page.cursor;
+    } while (cursor !== undefined);
+    expect(listed).toEqual(newestFirst);
+    await store.end(job(ids[0] ?? ''), 'cancelled', { nowMs: 1 });
+    const page = await store.list('acme', { limit: 2, state: 'cancelled' });
+    expect(page).toMatchObject({ jobs: [{ id: ids[0] }] });
+  });
+
+  it('takes no more than may be open, of a tenant and of all, until one is over', async () => {
+    const bounds = { ofTenant: 1, ofAll: 2 };
+    await store.create(job('j1'), bounds);
+    expect(await store.create(job('j2'), bounds)).toEqual({ kind: 'too_many' });
     expect(await store.get('j2')).toBeUndefined();
+    await store.create(job('j3', 'other'), bounds);
+    expect(await store.create(job('j4', 'third'), bounds)).toEqual({ kind: 'full' });
     await store.end(job('j1'), 'cancelled', { nowMs: 5 });
-    expect(await store.create(job('j2'), 1)).toBe('created');
+    expect(await store.create(job('j2'), bounds)).toEqual({ kind: 'created' });
+  });
+
+  it('makes one job of a request that is heard twice, and none of another with its name', async () => {
+    const request = { name: 'mine', print: 'p', keptMs: 60_000 };
+    const made = await Promise.all(
+      ['j1', 'j2', 'j3'].map((id) => store.create(job(id), ANY, request)),
+    );
+    const same = { kind: 'same', id: 'j1' };
+    expect(made).toEqual([{ kind: 'created' }, same, same]);
+    expect(await store.made('acme', 'mine')).toEqual({ id: 'j1', print: 'p' });
+    const other = { ...request, print: 'q' };
+    expect(await store.create(job('j4'), ANY, other)).toEqual({ kind: 'conflict' });
+    expect(await store.create(job('j5', 'other'), ANY, other)).toEqual({ kind: 'created' });
+    const bounds = { ofTenant: 1, ofAll: 1 };
+    expect(await store.create(job('j6'), bounds, request)).toEqual(same);
+  });
+
+  it('knows which jobs may not have reached the queue', async () => {
+    for (const id of ['j1', 'j2', 'j3']) await store.create(job(id), ANY);
+    await store.queued('j1');
+    expect(await store.unqueued(2, 9)).toEqual(['j2']);
+    await store.end(job('j2'), 'cancelled', { nowMs: 3 });
+    expect(await store.unqueued(9, 9)).toEqual(['j3']);
   });
 
   it('goes on after the last finished segment, whoever goes on', async () => {
-    await store.create(job('j1'), 0);
+    await store.create(job('j1'), ANY);
     expect(await store.begin('j1', 'first', 10, 3)).toEqual({ kind: 'begun', segments: 0 });
     expect(await store.append('j1', 'first', segment(0), 250)).toBe(true);
     // Its worker died; another one took it up.
@@ -90,7 +133,7 @@ describe('the store of batch jobs', () => {
   });
 
   it('counts attempts that came to nothing, and no others', async () => {
-    await store.create(job('j1'), 0);
+    await store.create(job('j1'), ANY);
     for (let time = 0; time < 5; time += 1) {
       expect(await store.begin('j1', 'r', 1, 2)).toMatchObject({ kind: 'begun' });
       await store.leave('j1', 'r', { gaveWay: true });
@@ -108,7 +151,7 @@ describe('the store of batch jobs', () => {
   });
 
   it('ends a job once, and tells of it once', async () => {
-    await store.create(job('j1'), 0);
+    await store.create(job('j1'), ANY);
     await store.begin('j1', 'r', 1, 3);
     const error = { code: 'invalid_audio', message: 'It is damaged.' };
     const ends = await Promise.all([
@@ -117,10 +160,21 @@ describe('the store of batch jobs', () => {
       store.end(job('j1'), 'cancelled', { nowMs: 2 }),
     ]);
     expect(ends.filter(Boolean)).toHaveLength(1);
-    expect(await redis.lrange(ENDED_KEY, 0, -1)).toEqual(['j1']);
+    expect(await redis.zrange(ENDED_KEY, 0, -1)).toEqual(['j1']);
+    expect(await redis.exists(UNTOLD_KEY)).toBe(0);
+    const webhookUrl = 'https://example.com/told';
+    const told = { ...job('j2'), options: { priority: 'normal' as const, webhookUrl } };
+    await store.create(told, ANY);
+    await store.end(told, 'cancelled', { nowMs: 7 });
+    expect(await redis.zrange(UNTOLD_KEY, 0, -1, 'WITHSCORES')).toEqual(['j2', '7']);
+    await store.delete(told);
+    expect(await redis.exists(UNTOLD_KEY)).toBe(0);
     expect(await store.append('j1', 'r', segment(0), 1)).toBe(false);
     await store.delete(job('j1'));
-    expect([await store.get('j1'), await store.list('acme', 9)]).toEqual([undefined, []]);
+    expect([await store.get('j1'), await store.list('acme', { limit: 9 })]).toEqual([
+      undefined,
+      { jobs: [] },
+    ]);
   });
 });
 

@@ -73,6 +73,15 @@ export class JobQueue {
     await this.#scripts.run('ranked', [RANKS_KEY, BEGUN_KEY], args);
   }
 
+  /** Whether it waits here, or is worked on. */
+  async has(id: string): Promise<boolean> {
+    try {
+      return (await this.#queue.getJob(id)) !== undefined;
+    } catch (error) {
+      throw redisFault(error);
+    }
+  }
+
   async waiting(): Promise<number> {
     try {
       const counts = await this.#queue.getJobCounts('waiting', 'prioritized', 'delayed');

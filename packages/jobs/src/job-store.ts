@@ -2,7 +2,17 @@ import { redisFault } from '@voice-fleet/fleet/redis';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { JobRecord, JobSegment, JobState } from './job.ts';
-import { ENDED_KEY, openJobsKey, recordKey, segmentsKey, tenantJobsKey } from './keys.ts';
+import {
+  ENDED_KEY,
+  OPEN_KEY,
+  openJobsKey,
+  recordKey,
+  requestKey,
+  segmentsKey,
+  tenantJobsKey,
+  UNQUEUED_KEY,
+  UNTOLD_KEY,
+} from './keys.ts';
 import { JobScripts } from './scripts.ts';
 
 /** What never changes of a job. */
@@ -12,24 +22,57 @@ export const JobSpec = JobRecord.pick({
   keyId: true,
   options: true,
   audioKey: true,
+  weight: true,
   createdAtMs: true,
 });
 export type JobSpec = z.infer<typeof JobSpec>;
 
 export type JobError = NonNullable<JobRecord['error']>;
-/** `known`: the id is taken, maybe by an earlier try whose answer was lost. */
-export type Creation = 'created' | 'known' | 'too_many';
+/** Jobs that are not over, at the most; 0 for any number. */
+export interface JobBounds {
+  readonly ofTenant: number;
+  readonly ofAll: number;
+}
+
+/** A request that its client may send again, without knowing whether it was heard. */
+export interface NamedRequest {
+  readonly name: string;
+  /** Of all that makes two requests the same. */
+  readonly print: string;
+  readonly keptMs: number;
+}
+
+/**
+ * `known`: the id is taken, maybe by an earlier try whose answer was lost. `same`: that job was made by the same request before;
+ * `conflict`: another request had its name.
+ */
+export type Creation =
+  | { readonly kind: 'created' | 'known' | 'too_many' | 'full' | 'conflict' }
+  | { readonly kind: 'same'; readonly id: string };
+/** A page of a list, and where the next begins unless it was the last. */
+export interface JobPage {
+  readonly jobs: readonly JobRecord[];
+  readonly cursor?: string;
+}
 /** `exhausted`: it was tried as often as it may; whoever hears this ends it. */
 export type Beginning =
   | { readonly kind: 'begun'; readonly segments: number }
   | { readonly kind: 'gone' | 'over' | 'exhausted' };
 
-const CreateReply = z.enum(['created', 'known', 'too_many']);
+const CreateReply = z.union([
+  z
+    .tuple([z.enum(['created', 'known', 'too_many', 'full', 'conflict'])])
+    .transform(([kind]): Creation => ({ kind })),
+  z.tuple([z.literal('same'), z.string()]).transform(([kind, id]): Creation => ({ kind, id })),
+]);
 const BeginReply = z.union([
   z.tuple([z.literal('begun'), z.int()]),
   z.tuple([z.enum(['gone', 'over', 'exhausted'])]),
 ]);
 const Flag = z.union([z.literal(0), z.literal(1)]).transform(Boolean);
+
+/** Looked at for one page. */
+const LOOKED_AT_MAX = 1000;
 
 /** The hash of a job, as Redis gives it. */
 const Stored = z
@@ -69,12 +112,45 @@ export class JobStore {
     this.#scripts = new JobScripts(redis);
   }
 
-  /** `maxOpen`: jobs of the tenant that are not over, at the most; 0 for any number. */
-  async create(spec: JobSpec, maxOpen: number): Promise<Creation> {
+  /** Of `request`, the first decides; without one each call is a new job. */
+  async create(spec: JobSpec, bounds: JobBounds, request?: NamedRequest): Promise<Creation> {
     const { id, tenantId, createdAtMs } = spec;
-    const keys = [recordKey(id), tenantJobsKey(tenantId), openJobsKey(tenantId)];
-    const args = [id, JSON.stringify(JobSpec.parse(spec)), createdAtMs, maxOpen];
+    const { name = '', print = '', keptMs = 0 } = request ?? {};
+    const keys = [
+      recordKey(id),
+      tenantJobsKey(tenantId),
+      openJobsKey(tenantId),
+      OPEN_KEY,
+      UNQUEUED_KEY,
+      requestKey(tenantId, name),
+    ];
+    const webhook = spec.options.webhookUrl === undefined ? 0 : 1;
+    const json = JSON.stringify(JobSpec.parse(spec));
+    const { ofTenant, ofAll } = bounds;
+    const args = [id, json, createdAtMs, ofTenant, ofAll, webhook, print, keptMs];
     return CreateReply.parse(await this.#scripts.run('create', keys, args));
+  }
+
+  /** What became of an earlier request of that name. */
+  async made(
+    tenantId: string,
+    name: string,
+  ): Promise<{ readonly id: string; readonly print: string } | undefined> {
+    const [id, print] = await this.#asked(
+      this.#redis.hmget(requestKey(tenantId, name), 'job', 'print'),
+    );
+    return id && print ? { id, print } : undefined;
+  }
+
+  /** The queue has it. */
+  async queued(id: string): Promise<void> {
+    await this.#asked(this.#redis.zrem(UNQUEUED_KEY, id));
+  }
+
+  /** Jobs of before `beforeMs` that maybe never reached the queue, the oldest first. */
+  async unqueued(beforeMs: number, limit: number): Promise<string[]> {
+    const asked = this.#redis.zrangebyscore(UNQUEUED_KEY, '-inf', beforeMs, 'LIMIT', 0, limit);
+    return await this.#asked(asked);
   }
 
   async get(id: string): Promise<JobRecord | undefined> {
@@ -87,11 +163,27 @@ export class JobStore {
     return state === null ? undefined : JobState.parse(state);
   }
 
-  /** Ids of a tenant, the newest first; those created before `beforeMs` only. */
-  async list(tenantId: string, limit: number, beforeMs?: number): Promise<string[]> {
-    const from = beforeMs === undefined ? '+inf' : `(${beforeMs}`;
-    const key = tenantJobsKey(tenantId);
-    return this.#asked(this.#redis.zrevrangebyscore(key, from, '-inf', 'LIMIT', 0, limit));
+  /** Jobs of a tenant, the newest first. One with `state` may hold fewer than there are, and a cursor, when few are in it. */
+  async list(
+    tenantId: string,
+    { limit, cursor, state }: { limit: number; cursor?: string; state?: JobState },
+  ): Promise<JobPage> {
+    const jobs: JobRecord[] = [];
+    let from = cursor;
+    for (let looked = 0; looked < LOOKED_AT_MAX; looked += limit) {
+      const start = from === undefined ? '+' : `(${from}`;
+      const key = tenantJobsKey(tenantId);
+      const asked = this.#redis.zrevrangebylex(key, start, '-', 'LIMIT', 0, limit);
+      const ids = await this.#asked(asked);
+      for (const job of await Promise.all(ids.map((id) => this.get(id)))) {
+        if (!job || (state !== undefined && job.state !== state)) continue;
+        jobs.push(job);
+        if (jobs.length === limit) return { jobs, cursor: job.id };
+      }
+      if (ids.length < limit) return { jobs };
+      from = ids.at(-1);
+    }
+    return { jobs, ...(from !== undefined && { cursor: from }) };
   }
 
   async segments(id: string): Promise<JobSegment[]> {
@@ -133,7 +225,8 @@ export class JobStore {
     how: { runner?: string; nowMs: number; error?: JobError },
   ): Promise<boolean> {
     const { runner = '', nowMs, error } = how;
-    const keys = [recordKey(id), openJobsKey(tenantId), ENDED_KEY];
+    const ofTenant = openJobsKey(tenantId);
+    const keys = [recordKey(id), ofTenant, OPEN_KEY, UNQUEUED_KEY, ENDED_KEY, UNTOLD_KEY];
     const args = [id, runner, state, nowMs, error === undefined ? '' : JSON.stringify(error)];
     return Flag.parse(await this.#scripts.run('end', keys, args));
   }
@@ -143,7 +236,8 @@ export class JobStore {
     const pipeline = this.#redis.multi();
     pipeline.del(recordKey(id), segmentsKey(id));
     pipeline.zrem(tenantJobsKey(tenantId), id);
-    pipeline.zrem(openJobsKey(tenantId), id);
+    pipeline.zrem(ENDED_KEY, id);
+    pipeline.zrem(UNTOLD_KEY, id);
     await this.#asked(pipeline.exec());
   }
 

@@ -63,6 +63,8 @@ export const JobRecord = z.strictObject({
   options: JobOptions,
   /** Key of the recording in the blob store; of a finished job it may be gone. */
   audioKey: z.string(),
+  /** Of its tenant when it was made: of two that wait, twice the weight gets twice the turns. */
+  weight: z.number().positive(),
   createdAtMs: z.number(),
   startedAtMs: z.number().optional(),
   endedAtMs: z.number().optional(),

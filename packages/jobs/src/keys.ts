@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 /** All share one cluster hash tag, so that one script may touch those that must agree. */
 const TAG = 'vf:{jobs}';
 
@@ -16,18 +18,31 @@ export function segmentsKey(id: string): string {
   return `${TAG}:segments:${id}`;
 }
 
-/** zset, job → Unix time in ms of its creation; all of a tenant that are kept. Owner: create.lua. */
+/** zset, all jobs of a tenant that are kept, in the order of their ids. Owner: create.lua; job-store.ts takes them out. */
 export function tenantJobsKey(tenantId: string): string {
   return `${TAG}:tenant:${tenantId}`;
 }
 
-/** zset, the same of those that are not over. Owner: create.lua, end.lua. */
+/** zset, job → Unix ms of its creation, those of a tenant that are not over. Owner: create.lua, end.lua. */
 export function openJobsKey(tenantId: string): string {
   return `${TAG}:open:${tenantId}`;
 }
 
-/** list, jobs that have ended and of which nobody was told yet. Owner: end.lua; taken by whoever tells. */
+/** hash, the request of a tenant that bore a name: its print, and the job it made. Owner: create.lua; it expires. */
+export function requestKey(tenantId: string, name: string): string {
+  // A name may be long, and hold anything.
+  const digest = createHash('sha256').update(name).digest('base64url');
+  return `${TAG}:request:${tenantId}:${digest}`;
+}
+
+/** zset, job → Unix ms of its creation, all that are not over. Owner: create.lua, end.lua. */
+export const OPEN_KEY = `${TAG}:open`;
+/** zset, the same of jobs that are kept and maybe not queued. Owner: create.lua, end.lua; job-store.ts takes them out. */
+export const UNQUEUED_KEY = `${TAG}:unqueued`;
+/** zset, job → Unix ms of its end, all that are over. Owner: end.lua; job-store.ts takes them out. */
 export const ENDED_KEY = `${TAG}:ended`;
+/** zset, the same of those with a webhook that was not told yet. Owner: end.lua; taken by whoever tells. */
+export const UNTOLD_KEY = `${TAG}:untold`;
 /** hash, class/tenant → rank of its last job. Owner: rank.lua; deleted when no job waits. */
 export const RANKS_KEY = `${TAG}:ranks`;
 /** hash, class → rank of the job begun last. Owner: ranked.lua; deleted when no job waits. */
