@@ -1,12 +1,12 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { env } from 'node:process';
 import { parseArgs } from 'node:util';
 import { ensureNodeModules } from './lib/node-modules.mjs';
 import { paint, say } from './lib/output.mjs';
 import { repoRoot } from './lib/paths.mjs';
 import { runGroup } from './lib/run.mjs';
+import { runFailedAgain, runSpecs, tellFlaky } from './lib/specs.mjs';
 import { ensureSystem } from './lib/system.mjs';
 
 const HELP = `npm test [-- options]
@@ -14,10 +14,14 @@ const HELP = `npm test [-- options]
 Installs what this machine lacks, then runs every check: lint, typecheck, build, docs, unit, integration, alone.
 A failed check does not keep the others from running; the exit code is 1 if any failed.
 
-  --only NAME   run this check only; may be repeated
-  --help        print this
+  --only NAME     run this check only; may be repeated
+  --config FILE   Jest's configuration, if not ours
+  --help          print this
 
-The last line is "N passed, N failed": every Jest test counts, and lint, typecheck, build and docs as one each.`;
+Up to three spec files of integration and alone that failed are run once more at the end, each by itself. One that
+passes then is told as FLAKY with the test that failed first; one that fails again has failed.
+The last line is "N passed, N failed", and "N flaky" if any was: every Jest test counts, flaky ones by file, and lint,
+typecheck, build and docs as one each.`;
 
 const bin = (name) => join(repoRoot, 'node_modules/.bin', name);
 
@@ -27,14 +31,24 @@ const CHECKS = {
   typecheck: () => commands([bin('tsc'), '-p', 'tsconfig.json']),
   build: () => commands(['npm', 'run', '--silent', 'build', '--', '--output-logs=errors-only']),
   docs: () => commands(['npm', 'run', '--silent', 'docs:check']),
-  unit: () => jest('unit'),
-  integration: () => jest('integration'),
-  alone: () => jest('alone'),
+  unit: (config) => jest('unit', config),
+  integration: (config) => jest('integration', config),
+  alone: (config) => jest('alone', config),
 };
 
+/** They start processes and wait for sockets on whatever machine this is; the other checks have no such excuse. */
+const RUN_AGAIN = ['integration', 'alone'];
+
+/** Stdout is kept for the last line. */
+const STDIO = ['ignore', 2, 2];
+
 async function main() {
-  const only = readOptions();
-  if (!only) return 0;
+  const options = readOptions();
+  if (options.help) {
+    console.log(HELP);
+    return 0;
+  }
+  const { only, config } = options;
   await ensureNodeModules();
   const needBrowser = only.length === 0 || only.includes('alone');
   const system = await ensureSystem({ needBrowser });
@@ -46,29 +60,34 @@ async function main() {
     if (name === 'docs' && !hasScript('docs:check')) continue;
     say(paint('bold', `\n== ${name}`));
     const started = performance.now();
-    const counts = await CHECKS[name]();
+    const counts = await CHECKS[name](config);
     const seconds = ((performance.now() - started) / 1_000).toFixed(1);
     results.push({ name, seconds, ...counts });
     say(`${verdict(counts)} ${name} in ${seconds} s`);
   }
+  const mayRunAgain = results.filter(({ name }) => RUN_AGAIN.includes(name));
+  await runFailedAgain(mayRunAgain, config, { stdio: STDIO });
 
   say(paint('bold', '\n== summary'));
   for (const { name, seconds, ...counts } of results) {
     const numbers = `${counts.passed} passed, ${counts.failed} failed`;
     say(`${verdict(counts)} ${name.padEnd(12)} ${numbers.padEnd(24)} ${seconds.padStart(6)} s`);
   }
+  tellFlaky(mayRunAgain);
   const total = (key) => results.reduce((sum, result) => sum + result[key], 0);
-  console.log(`${total('passed')} passed, ${total('failed')} failed`);
+  const flaky = mayRunAgain.reduce((sum, result) => sum + result.flaky.length, 0);
+  const note = flaky > 0 ? `, ${flaky} flaky` : '';
+  console.log(`${total('passed')} passed, ${total('failed')} failed${note}`);
   return total('failed') === 0 ? 0 : 1;
 }
 
-/** The names given with `--only`; undefined when only help was asked for. */
 function readOptions() {
   let values;
   try {
     ({ values } = parseArgs({
       options: {
         only: { type: 'string', multiple: true, default: [] },
+        config: { type: 'string' },
         help: { type: 'boolean', default: false },
       },
     }));
@@ -81,9 +100,7 @@ function readOptions() {
       `There is no check "${unknown}": use one of ${Object.keys(CHECKS).join(', ')}.`,
     );
   }
-  if (!values.help) return values.only;
-  console.log(HELP);
-  return undefined;
+  return { ...values, config: values.config ? ['--config', resolve(values.config)] : [] };
 }
 
 /** A check that passes or fails as a whole; all its commands run. */
@@ -95,40 +112,14 @@ async function commands(...lines) {
   return { passed: 1 - failed, failed };
 }
 
-async function jest(project) {
-  const folder = mkdtempSync(join(tmpdir(), 'voice-fleet-jest-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-  const report = join(folder, 'report.json');
+function jest(project, config) {
   // Specs share nothing, but those of `alone` start many processes or measure: one file after the other.
   const workers = project === 'alone' ? '1' : '100%';
-  const args = [
-    '--selectProjects',
-    project,
-    '--maxWorkers',
-    workers,
-    '--json',
-    '--outputFile',
-    report,
-  ];
-  return countTests(report, await exitCode([process.execPath, 'scripts/jest.mjs', ...args]));
-}
-
-/** Jest's counts; a file that cannot even be loaded has no failed test, and counts as one. */
-function countTests(report, code) {
-  let counts = { passed: 0, failed: 0 };
-  try {
-    const result = JSON.parse(readFileSync(report, 'utf8'));
-    const failed = result.numFailedTests + result.numRuntimeErrorTestSuites;
-    counts = { passed: result.numPassedTests, failed };
-  } catch {
-    // Jest ended before it could report; its exit code says so.
-  }
-  return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
+  return runSpecs(project, ['--maxWorkers', workers, ...config], { stdio: STDIO });
 }
 
 function exitCode([command, ...args]) {
-  // Stdout is kept for the last line.
-  return runGroup(command, args, { cwd: repoRoot, stdio: ['ignore', 2, 2] });
+  return runGroup(command, args, { cwd: repoRoot, stdio: STDIO });
 }
 
 function hasScript(name) {

@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { endCommands, left, startCommand, until } from './command.ts';
 
 afterEach(endCommands);
@@ -35,6 +35,83 @@ describe('npm test', () => {
     },
     30_000,
   );
+});
+
+describe('npm test with specs that fail', () => {
+  const ALWAYS = `it('adds', () => expect(1 + 1).toBe(3));
+    it('is well besides', () => {});`;
+  /** Also keeps count of its runs. */
+  const FIRST_TIME_ONLY = `const { appendFileSync, readFileSync } = require('node:fs');
+    it('is well besides', () => {});
+    it('hears in time', () => {
+      appendFileSync(__filename + '.runs', '.');
+      expect(readFileSync(__filename + '.runs', 'utf8').length).toBeGreaterThan(1);
+    });`;
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'voice-fleet-flaky-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  const write = (path: string, text: string) => {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), text);
+  };
+  const runs = (path: string) => readFileSync(join(folder, `${path}.runs`), 'utf8').length;
+
+  /** Runs the specs in `folder`, those of each project being in the folder of its name. */
+  async function npmTest(...projects: readonly string[]) {
+    const config = join(folder, 'jest.config.json');
+    const described = projects.map((project) => ({
+      displayName: project,
+      rootDir: folder,
+      testMatch: [`<rootDir>/${project}/*.spec.cjs`],
+      transform: {},
+    }));
+    writeFileSync(config, JSON.stringify({ projects: described }));
+    const only = projects.flatMap((project) => ['--only', project]);
+    const command = startCommand(['scripts/test.mjs', '--config', config, ...only]);
+    const code = await command.closed;
+    return { code, last: command.stdout, told: command.stderr };
+  }
+
+  it('passes what fails the first time only, and names it', async () => {
+    write('integration/moody.spec.cjs', FIRST_TIME_ONLY);
+    const { code, last, told } = await npmTest('integration');
+    expect(last).toBe('2 passed, 0 failed, 1 flaky\n');
+    expect(told).toMatch(
+      /^ok {3}integration +2 passed, 0 failed .*\nFLAKY \S+moody\.spec\.cjs: hears in time$/m,
+    );
+    expect(code).toBe(0);
+  });
+
+  it('fails for what fails again, and for a file that cannot be loaded', async () => {
+    write('alone/wrong.spec.cjs', ALWAYS);
+    write('alone/broken.spec.cjs', "require('./not-there.cjs');");
+    write('alone/moody.spec.cjs', FIRST_TIME_ONLY);
+    const { code, last, told } = await npmTest('alone');
+    expect(last).toBe('3 passed, 2 failed, 1 flaky\n');
+    expect(told).toMatch(/^FLAKY \S+moody/m);
+    expect(told).not.toMatch(/^FLAKY \S+(wrong|broken)/m);
+    expect(code).toBe(1);
+  });
+
+  it('runs nothing again of more than three files', async () => {
+    const files = ['a', 'b', 'c', 'd'].map((name) => `integration/${name}.spec.cjs`);
+    for (const file of files) write(file, FIRST_TIME_ONLY);
+    const { code, last } = await npmTest('integration');
+    expect(last).toBe('4 passed, 4 failed\n');
+    expect(files.map(runs)).toEqual([1, 1, 1, 1]);
+    expect(code).toBe(1);
+  });
+
+  it('runs no unit spec again', async () => {
+    write('unit/moody.spec.cjs', FIRST_TIME_ONLY);
+    const { code, last } = await npmTest('unit');
+    expect(last).toBe('1 passed, 1 failed\n');
+    expect(runs('unit/moody.spec.cjs')).toBe(1);
+    expect(code).toBe(1);
+  });
 });
 
 describe('installing npm packages', () => {
