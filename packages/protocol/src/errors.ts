@@ -131,7 +131,8 @@ export const ERRORS = {
   job_not_finished: {
     tier: 'client_mistake',
     status: 409,
-    message: 'The job has no result yet. Ask for it again when the job has ended.',
+    message:
+      'The job has no result yet. Ask for it again when the job has ended, or have a webhook tell you.',
   },
   job_without_result: {
     tier: 'client_mistake',

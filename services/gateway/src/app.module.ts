@@ -23,6 +23,7 @@ import { TokensController } from './http/tokens.controller.ts';
 import { TranscribeController } from './http/transcribe.controller.ts';
 import { TranscriptionsController } from './http/transcriptions.controller.ts';
 import { UsageController, UsageSource } from './http/usage.controller.ts';
+import { JobsController, JobsSource } from './jobs/jobs.controller.ts';
 import { OpenApiController } from './openapi/openapi.controller.ts';
 import { ConnectionServices, VoiceGateway } from './ws/voice.gateway.ts';
 
@@ -42,6 +43,7 @@ export interface AppParts {
   readonly audioChat: AudioChatRoute;
   readonly llmRelay: LlmRelay;
   readonly models: ModelSource;
+  readonly jobs: JobsSource;
   readonly page: PageFiles;
   readonly turns: TurnSource;
 }
@@ -68,6 +70,7 @@ export class AppModule {
         AudioChatController,
         LlmRelayController,
         ModelsController,
+        JobsController,
         OpenApiController,
       ],
       providers: [
@@ -87,6 +90,7 @@ export class AppModule {
         { provide: AudioChatRoute, useValue: parts.audioChat },
         { provide: LlmRelay, useValue: parts.llmRelay },
         { provide: ModelSource, useValue: parts.models },
+        { provide: JobsSource, useValue: parts.jobs },
         { provide: PageFiles, useValue: parts.page },
         VoiceGateway,
       ],

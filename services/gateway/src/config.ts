@@ -14,6 +14,7 @@ import { operatorEnv } from '@voice-fleet/runtime/operator-env';
 import { z } from 'zod';
 import { recordingEnv, recordingSettings } from './http/recording-env.ts';
 import { tlsEnv, tlsSettings } from './http/tls-env.ts';
+import { jobsEnv, jobsSettings } from './jobs/jobs-env.ts';
 import { voiceEnv, voiceSettings } from './voice/voice-env.ts';
 
 const SECONDS = 1000;
@@ -36,6 +37,7 @@ export const GatewayEnv = z
     ...audioChatEnv,
     ...tlsEnv,
     ...chatCompletionsEnv,
+    ...jobsEnv,
     SERVER_BIND_HOST: textVar({ default: '0.0.0.0', doc: 'Address the public port listens on.' }),
     SERVER_PORT: integerVar({
       default: 8000,
@@ -267,6 +269,7 @@ export const GatewayEnv = z
     },
     voice: voiceSettings(env),
     recordings: recordingSettings(env),
+    jobs: jobsSettings(env),
     modelAliases: env.MODEL_ALIASES,
     audioChatMaxBytes: env.VOXTRAL_CHAT_MAX_BYTES,
     chatMaxBytes: env.CHAT_COMPLETIONS_MAX_BYTES,

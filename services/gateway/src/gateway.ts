@@ -47,6 +47,7 @@ import type { Upstream } from './http/relay.ts';
 import { RequestSlots } from './http/request-slots.ts';
 import { VoiceConfig } from './http/stream-config.controller.ts';
 import { TlsDoor } from './http/tls-door.ts';
+import { JobService } from './jobs/job-service.ts';
 import { LeanModule } from './lean/lean.module.ts';
 import type { LeanSettings } from './lean/lean-env.ts';
 import { GatewayMetrics } from './metrics.ts';
@@ -224,6 +225,10 @@ export async function startGateway(
     dialTimeoutMs: config.link.dialTimeoutMs,
     maxBodyBytes,
   });
+  const jobs = await JobService.open({
+    ...{ redis, clock, models, log, settings: config.jobs, metrics: metrics.jobs },
+    authenticate: authenticator.authenticate.bind(authenticator),
+  });
   const page = new PageFiles();
   const errorFilter = new ErrorFilter(log, (path) => dialects.at(path));
   const shared = { dialects, services, health, recordings, page, errorFilter };
@@ -261,6 +266,7 @@ export async function startGateway(
           chat: llmTts(CHAT_COMPLETIONS_PATH, config.chatMaxBytes),
         },
       },
+      jobs,
       turns: new TurnClient(config.voice.llmTtsUrl),
     });
   const app = await NestFactory.create<NestExpressApplication>(
@@ -287,6 +293,7 @@ export async function startGateway(
   line.start();
   watch.start();
   meter.start();
+  if (!lean) jobs.start();
   const { port } = http.address() as AddressInfo;
   const tlsPort = tls?.port;
   log.info({ event: 'listening', port, tlsPort, internalPort: internal.port, pool });
@@ -302,13 +309,16 @@ export async function startGateway(
       http.close();
       http.closeIdleConnections();
       tls?.close();
-      const drained = requests.drain(clock, config.drainMs).then(() => {
+      const drained = Promise.all([
+        requests.drain(clock, config.drainMs),
+        jobs.drain(config.drainMs),
+      ]).then(() => {
         http.closeAllConnections();
         tls?.closeAllConnections();
       });
       await Promise.all([drained, app.close()]);
       authenticator.stop();
-      await Promise.all([line.stop(), watch.stop(), meter.stop()]);
+      await Promise.all([line.stop(), watch.stop(), meter.stop(), jobs.close()]);
       await keeper.stop();
       await internal.close();
       subscriber.disconnect();

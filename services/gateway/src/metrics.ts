@@ -2,6 +2,7 @@ import { ERRORS } from '@voice-fleet/protocol/errors';
 import type { FinalizeReason } from '@voice-fleet/protocol/session';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { ADMISSION_OUTCOMES } from './admission-outcome.ts';
+import { JobMetrics } from './jobs/job-metrics.ts';
 import { MOVE_CAUSES } from './session/link-holder.ts';
 import { DELTAS } from './voice/latency.ts';
 import { TURN_OUTCOMES } from './voice/turn.ts';
@@ -199,6 +200,7 @@ export class GatewayMetrics {
     registers: this.#registers,
   });
   readonly voice = new VoiceMetrics(this.#registers);
+  readonly jobs = new JobMetrics(this.#registers);
 
   constructor(protocols: readonly string[]) {
     collectDefaultMetrics({ register: this.registry });

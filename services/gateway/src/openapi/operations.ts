@@ -1,4 +1,5 @@
 import { HEALTH_OPERATIONS } from './health-operations.ts';
+import { JOB_OPERATIONS } from './job-operations.ts';
 import { MODEL_OPERATIONS } from './model-operations.ts';
 import type { Operation } from './operation.ts';
 import { REPLY_OPERATIONS } from './reply-operations.ts';
@@ -9,6 +10,7 @@ import { TRANSCRIPT_OPERATIONS } from './transcript-operations.ts';
 export const OPERATIONS: readonly Operation[] = [
   ...TRANSCRIPT_OPERATIONS,
   ...REPLY_OPERATIONS,
+  ...JOB_OPERATIONS,
   ...MODEL_OPERATIONS,
   ...TENANT_OPERATIONS,
   ...HEALTH_OPERATIONS,

@@ -49,6 +49,14 @@ const Verbose = z.object({
 });
 
 const SRT = '1\n00:00:00,300 --> 00:00:02,100\nthe quick brown fox\n';
+/** A transcript in every format that it can be asked for in. */
+export const TRANSCRIPT: readonly Content[] = [
+  json('Transcription', z.union([Verbose, Json]), {
+    text: 'the quick brown fox',
+    usage: { type: 'duration', seconds: 3 },
+  }),
+  { type: 'text/plain', schema: z.string(), name: 'Subtitles', example: SRT },
+];
 const STREAMED = 'data: {"type":"transcript.text.delta","delta":"the quick"}\n\n';
 
 /** Statuses of a recording that is not transcribed. */
@@ -104,22 +112,12 @@ export const TRANSCRIPT_OPERATIONS: readonly Operation[] = [
     key: 'stream',
     body: [{ type: 'multipart/form-data', name: 'TranscriptionForm', schema: TranscriptionForm }],
     answers: [
-      ok(
-        'The transcript, in the format asked for.',
-        {
-          type: 'application/json',
-          name: 'Transcription',
-          schema: z.union([Verbose, Json]),
-          example: { text: 'the quick brown fox', usage: { type: 'duration', seconds: 3 } },
-        },
-        { type: 'text/plain', schema: z.string(), name: 'Subtitles', example: SRT },
-        {
-          type: 'text/event-stream',
-          schema: z.string(),
-          name: 'TranscriptEvents',
-          example: STREAMED,
-        },
-      ),
+      ok('The transcript, in the format asked for.', ...TRANSCRIPT, {
+        type: 'text/event-stream',
+        schema: z.string(),
+        name: 'TranscriptEvents',
+        example: STREAMED,
+      }),
     ],
     refusals: [404, ...REFUSALS],
   },

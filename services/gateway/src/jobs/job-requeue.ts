@@ -1,0 +1,55 @@
+import type { JobQueue } from '@voice-fleet/jobs/job-queue';
+import type { JobStore } from '@voice-fleet/jobs/job-store';
+import type { Clock, Timer } from '@voice-fleet/runtime/clock';
+
+const LOOK_MS = 5_000;
+/** Whoever made a job has queued it by then. */
+const LATE_MS = 10_000;
+/** Looked at once. */
+const BATCH = 100;
+
+export interface RequeueDeps {
+  readonly clock: Clock;
+  readonly store: JobStore;
+  readonly queue: JobQueue;
+  readonly onError: (error: unknown) => void;
+}
+
+/** Queues jobs that were kept and never reached the queue, as when a gateway died between the two. Several may do so at a time. */
+export class JobRequeue {
+  readonly #deps: RequeueDeps;
+  #timer: Timer | undefined;
+  #looking: Promise<void> | undefined;
+
+  constructor(deps: RequeueDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    this.#timer = this.#deps.clock.every(LOOK_MS, () => {
+      this.#looking ??= this.look()
+        .catch(this.#deps.onError)
+        .finally(() => {
+          this.#looking = undefined;
+        });
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#timer?.cancel();
+    await this.#looking;
+  }
+
+  /** Once. Rejects with RedisUnavailable. */
+  async look(): Promise<void> {
+    const { clock, store, queue } = this.#deps;
+    for (const id of await store.unqueued(clock.wallNow() - LATE_MS, BATCH)) {
+      const job = await store.get(id);
+      if (job?.state === 'queued' && !(await queue.has(id))) {
+        const { tenantId, weight, options } = job;
+        await queue.add({ id, tenantId, weight, priority: options.priority });
+      }
+      await store.queued(id);
+    }
+  }
+}

@@ -1,0 +1,81 @@
+import type { BlobStore } from '@voice-fleet/jobs/blobs/blob-store';
+import { openBlobs } from '@voice-fleet/jobs/blobs/open-blobs';
+import { JobQueue } from '@voice-fleet/jobs/job-queue';
+import { JobStore } from '@voice-fleet/jobs/job-store';
+import { UrlGuard } from '@voice-fleet/jobs/url-guard';
+import type { Clock } from '@voice-fleet/runtime/clock';
+import type { Logger } from '@voice-fleet/telemetry/logger';
+import type { Redis } from 'ioredis';
+import type { ModelNames } from '../catalogue/model-catalogue.ts';
+import { RequestSlots } from '../http/request-slots.ts';
+import type { Authenticate } from '../http/usage.controller.ts';
+import type { JobMetrics } from './job-metrics.ts';
+import { JobRequeue } from './job-requeue.ts';
+import type { JobsSource } from './jobs.controller.ts';
+import { Jobs } from './jobs.ts';
+import type { JobsSettings } from './jobs-env.ts';
+import { RecordingIntake } from './recording-intake.ts';
+
+export interface JobServiceDeps {
+  readonly redis: Redis;
+  readonly clock: Clock;
+  readonly settings: JobsSettings;
+  readonly authenticate: Authenticate;
+  readonly models: ModelNames;
+  readonly metrics: JobMetrics;
+  readonly log: Logger;
+}
+
+/** All that a gateway does about batch jobs, and its owner. */
+export class JobService implements JobsSource {
+  readonly authenticate: Authenticate;
+  readonly jobs: Jobs;
+  readonly #deps: JobServiceDeps;
+  readonly #slots: RequestSlots;
+  readonly #blobs: BlobStore;
+  readonly #queue: JobQueue;
+  readonly #requeue: JobRequeue;
+
+  private constructor(deps: JobServiceDeps, blobs: BlobStore) {
+    const { redis, clock, settings, models, metrics, log } = deps;
+    this.#deps = deps;
+    this.authenticate = deps.authenticate;
+    this.#slots = new RequestSlots(settings.uploadsMax);
+    this.#blobs = blobs;
+    this.#queue = new JobQueue(redis);
+    const store = new JobStore(redis);
+    const queue = this.#queue;
+    const { maxBytes, urlTimeoutMs, maxOfTenant, maxOfAll } = settings;
+    const urls = new UrlGuard({ allow: settings.urlAllow });
+    const webhooks = new UrlGuard({ allow: settings.webhookAllow });
+    this.jobs = new Jobs({
+      ...{ clock, store, queue, blobs, models, maxOfTenant, maxOfAll, log },
+      slots: this.#slots,
+      intake: new RecordingIntake({ clock, blobs, maxBytes, urlTimeoutMs, urls, webhooks }),
+      onSubmitted: (outcome) => metrics.submitted.labels(outcome).inc(),
+    });
+    const onError = (err: unknown): void => log.warn({ event: 'job_requeue_fault', err });
+    this.#requeue = new JobRequeue({ clock, store, queue, onError });
+    metrics.waitingNow = () => queue.waiting();
+  }
+
+  /** Rejects with RangeError for a rule of URLs that is none. */
+  static async open(deps: JobServiceDeps): Promise<JobService> {
+    return new JobService(deps, await openBlobs(deps.settings.blobs));
+  }
+
+  start(): void {
+    this.#requeue.start();
+  }
+
+  /** Takes no more, and settles when recordings that are being taken in are in, or `graceMs` is over. */
+  drain(graceMs: number): Promise<void> {
+    return this.#slots.drain(this.#deps.clock, graceMs);
+  }
+
+  async close(): Promise<void> {
+    await this.#requeue.stop();
+    await this.#queue.close();
+    this.#blobs.close();
+  }
+}
