@@ -33,7 +33,7 @@ const shared = {
 
 export default {
   // How long a test takes tells of the machine: this only ends one that hangs.
-  testTimeout: 20_000,
+  testTimeout: 120_000,
   projects: [
     {
       ...shared,

@@ -4,14 +4,12 @@ import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readWav, writeWav } from '@voice-fleet/speech/wav';
 import { freePort } from '@voice-fleet/testkit/ports';
 import type { Browser } from 'playwright-core';
 import { endCommands, startCommand, until } from '../e2e/command.ts';
 import { launchChromium, Visit } from '../support/chromium.ts';
-
-jest.setTimeout(90_000);
 
 const SAY = join(import.meta.dirname, '../../scripts/lib/say.mjs');
 const SAID = 'what is the weather like in london';
@@ -44,7 +42,7 @@ describe('the lean page in a browser, with a voice in its microphone (P60)', () 
     const said = [silence(0.5), first, silence(3), second, silence(2)] as Buffer[];
     writeFileSync(microphone, writeWav(Buffer.concat(said), 16_000));
     browser = await launchChromium(microphone);
-    await until(() => lean.stderr.includes('Ctrl+C stops everything'), 'it is up', 60_000);
+    await until(() => lean.stderr.includes('Ctrl+C stops everything'), 'it is up');
   });
   afterAll(async () => {
     await browser?.close();

@@ -3,13 +3,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readWav, writeWav } from '@voice-fleet/speech/wav';
 import type { Browser, WebSocketRoute } from 'playwright-core';
 import { launchChromium, Visit } from '../support/chromium.ts';
 import { KEY, VoiceProcesses } from '../support/voice-processes.ts';
-
-jest.setTimeout(90_000);
 
 const SAY = join(import.meta.dirname, '../../scripts/lib/say.mjs');
 const QUESTION = 'what is the weather like in london';

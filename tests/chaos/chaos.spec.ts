@@ -1,10 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Compiled, compileServices } from './compile.ts';
 import { renderReports, type ScenarioReport } from './report.ts';
 import { ChaosRun } from './run.ts';
 import { SCENARIOS } from './scenarios/all.ts';
-
-jest.setTimeout(120_000);
 
 const ROWS: Readonly<Record<string, string>> = {
   a: 'A1',

@@ -88,7 +88,7 @@ export function left({ family }: Command): Process[] {
 export async function until(
   condition: () => boolean,
   what: string,
-  timeoutMs: number,
+  timeoutMs = 60_000,
 ): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!condition()) {

@@ -82,7 +82,7 @@ describe('npm run gpu', () => {
     );
 
     const tail = host.start(['tail', '--lines', '2']);
-    await until(() => tail.stdout.split('\n').length >= 3, 'last lines are printed', 10_000);
+    await until(() => tail.stdout.split('\n').length >= 3, 'last lines are printed');
     expect(tail.stdout).toMatch(/^(\S+ .*\n){2}$/);
     tail.child.kill('SIGINT');
     expect(await tail.closed).toBe(0);
@@ -110,25 +110,25 @@ describe('npm run gpu', () => {
       expect.stringMatching(/^asr-worker/),
       expect.stringMatching(/^vllm/),
     ]);
-  }, 60_000);
+  });
 
   it('Y50: Ctrl+C on the tail after a start leaves the servers up; tail ends with them', async () => {
     const started = host.start(['start'], { ...NO_REDIS, TAIL_LOGS: '' });
-    await until(() => started.stderr.includes('[7/7]'), 'follows the log', 30_000);
+    await until(() => started.stderr.includes('[7/7]'), 'follows the log');
     started.child.kill('SIGINT');
     expect(await started.closed).toBe(0);
     expect(started.stderr).toContain('The servers are left alone');
     const tail = host.start(['tail']);
-    await until(() => tail.stdout.includes('"ready"'), 'the log is printed', 10_000);
+    await until(() => tail.stdout.includes('"ready"'), 'the log is printed');
     expect((await host.status())['ready']).toBe(true);
     expect((await host.run(['stop'])).code).toBe(0);
     expect(await tail.closed).toBe(0);
     expect(tail.stdout).toContain('"stopped"');
-  }, 60_000);
+  });
 
   it('Ctrl+C while the servers start leaves them starting', async () => {
     const started = host.start(['start'], { ...NO_REDIS, STAND_IN_GATEWAY: 'never-ready' });
-    await until(() => started.stderr.includes('[5/7]'), 'started', 30_000);
+    await until(() => started.stderr.includes('[5/7]'), 'started');
     started.child.kill('SIGINT');
     expect(await started.closed).toBe(0);
     expect(await host.status()).toMatchObject({
@@ -137,7 +137,7 @@ describe('npm run gpu', () => {
       ready: false,
     });
     expect((await host.run(['stop'])).code).toBe(0);
-  }, 60_000);
+  });
 
   it('shows the last lines of a server that ends during the start, and stops all', async () => {
     const { code, stderr } = await host.run(['start'], {
@@ -152,7 +152,7 @@ describe('npm run gpu', () => {
       code: 3,
       stdout: 'not running; the last start failed: asr-worker: ended by itself (3)\n',
     });
-  }, 30_000);
+  });
 
   it('gives up after HEALTH_TIMEOUT_S, names who is not ready, and stops all', async () => {
     const env = { ...NO_REDIS, STAND_IN_GATEWAY: 'never-ready', HEALTH_TIMEOUT_S: '6' };
@@ -161,17 +161,13 @@ describe('npm run gpu', () => {
     expect(stderr).toMatch(/\[6\/7\] +waiting for .*gateway \(5 of 6 s\)/);
     expect(stderr).toContain('gateway: not ready after 6 s');
     expect(host.processes()).toEqual([]);
-  }, 30_000);
+  });
 
   it('starts a server again that ends later, and says so', async () => {
     expect((await host.run(['start'], NO_REDIS)).code).toBe(0);
     const before = (await host.status()).children.find(({ name }) => name === 'vllm');
     process.kill(before?.pid ?? 0, 'SIGKILL');
-    await until(
-      () => (host.log().match(/^vllm .*"listening"/gm) ?? []).length === 2,
-      'again',
-      15_000,
-    );
+    await until(() => (host.log().match(/^vllm .*"listening"/gm) ?? []).length === 2, 'again');
     expect(host.log()).toMatch(/"child_restarting","child":"vllm","how":"SIGKILL","pauseMs":1000/);
     const { ready, children } = await host.status();
     expect(ready).toBe(true);
@@ -179,7 +175,7 @@ describe('npm run gpu', () => {
     expect(after).toMatchObject({ ready: true, restarts: 1, lastExit: 'SIGKILL' });
     expect(after?.pid).not.toBe(before?.pid);
     expect((await host.run(['stop'])).code).toBe(0);
-  }, 60_000);
+  });
 
   it('kills whole groups that do not end within STOP_TIMEOUT_S', async () => {
     const env = { ...NO_REDIS, STOP_TIMEOUT_S: '0.5' };
@@ -190,7 +186,7 @@ describe('npm run gpu', () => {
     expect(Date.now() - since).toBeLessThan(5_000);
     expect(host.log()).toMatch(/"stopped","killed":"vllm asr-worker"/);
     expect(host.processes()).toEqual([]);
-  }, 60_000);
+  });
 
   it.each(['stop', 'start'])(
     'a killed supervisor is stale, and %s clears what it left',
@@ -210,7 +206,6 @@ describe('npm run gpu', () => {
       expect(host.processes().length > 0).toBe(name === 'start');
       if (name === 'start') expect((await host.run(['stop'], env)).code).toBe(0);
     },
-    60_000,
   );
 
   it('ends also a supervisor that hangs', async () => {
@@ -221,7 +216,7 @@ describe('npm run gpu', () => {
     expect(code).toBe(0);
     expect(stderr).toMatch(/^Stopped; \d+ processes had to be killed/);
     expect(host.processes()).toEqual([]);
-  }, 60_000);
+  });
 
   it('never signals a process that has got the number of an old one', async () => {
     const stranger = spawn(process.execPath, ['--eval', 'setInterval(() => {}, 1000)'], {
@@ -258,7 +253,7 @@ describe('npm run gpu', () => {
     expect((host.log().match(/"supervisor_started"/g) ?? []).length).toBe(1);
     expect((await host.status())['status']).toBe('running');
     expect((await host.run(['stop'])).code).toBe(0);
-  }, 60_000);
+  });
 
   it('does not start without a key, with a taken port, or with a number that cannot be meant', async () => {
     expect(await host.run(['start'], { VOXTRAL_API_KEY: ' ' })).toMatchObject({
@@ -294,7 +289,7 @@ describe('npm run gpu', () => {
       code: 5,
       stdout: `warmup ${server} --speed 4\n`,
     });
-  }, 30_000);
+  });
 });
 
 describe('npm run gpu with the real servers', () => {
@@ -311,7 +306,7 @@ describe('npm run gpu with the real servers', () => {
       `python3 -m venv '${venvDir}' && ${bin}/pip' install uv && ${bin}/uv' pip install`,
     );
     expect(stderr).toMatch(/--torch-backend cu\d+ .*vllm==/);
-  }, 30_000);
+  });
 
   it('starts vLLM through its launcher, transcribes a recording, and stops', async () => {
     const env = { ASR_ENGINE: 'pocketsphinx', RUN_VLLM: '1' };
@@ -333,5 +328,5 @@ describe('npm run gpu with the real servers', () => {
     expect(await host.run(['stop'], env)).toMatchObject({ code: 0, stderr: 'Stopped.\n' });
     expect(host.log()).not.toContain(API_KEY);
     expect(host.processes()).toEqual([]);
-  }, 120_000);
+  });
 });

@@ -58,7 +58,7 @@ describe('npm run lean', () => {
     } finally {
       rmSync(folder, { recursive: true });
     }
-  }, 120_000);
+  });
 
   it('ends an older one on its port, with all that that has started (P60)', async () => {
     const older = await lean();
@@ -81,7 +81,7 @@ describe('npm run lean', () => {
     expect(started.stderr).toContain(`PORT=${port + 1} npm run lean`);
     expect(server.listening).toBe(true);
     server.close();
-  }, 60_000);
+  });
 
   it('runs beside npm start, each on its port (P61)', async () => {
     const port = await freePort();

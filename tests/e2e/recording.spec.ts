@@ -12,7 +12,6 @@ import { Fleet, KEY } from '../support/fleet.ts';
 const ROOT = join(import.meta.dirname, '../..');
 /** Set by `npm test` where the packages are unpacked instead of installed. */
 const RECORDINGS = process.env['VF_SAMPLE_DIR'] ?? '/usr/share/pocketsphinx/test/data/librivox';
-const PATIENCE_MS = 60_000;
 
 /** What `npm run transcribe` prints of a file: the engine alone, all audio at once. */
 async function batchTranscript(file: string): Promise<string> {
@@ -32,7 +31,7 @@ describe('a recording of a human voice, paced like a microphone through the flee
 
   beforeAll(async () => {
     fleet = await Fleet.start([new PocketsphinxEngine({ clock, slots: 1 })]);
-  }, PATIENCE_MS);
+  });
   afterAll(() => fleet[Symbol.asyncDispose]());
 
   it.each(readdirSync(RECORDINGS).filter((name) => name.endsWith('.wav')))(
@@ -49,6 +48,5 @@ describe('a recording of a human voice, paced like a microphone through the flee
       expect(transcript.finalText).toBe(transcript.text);
       expect(metrics.partialsBeforeLastChunk).toBeGreaterThan(0);
     },
-    PATIENCE_MS,
   );
 });

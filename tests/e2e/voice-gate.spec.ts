@@ -14,12 +14,12 @@ beforeAll(async () => {
   fleet = startCommand(['scripts/start.mjs', '--no-demo', '--port', port], env);
   server = `127.0.0.1:${port}`;
   await until(() => fleet.stderr.includes('Ctrl+C stops everything'), 'ready', 90_000);
-}, 100_000);
+});
 afterAll(async () => {
   fleet.child.kill('SIGINT');
-  await until(() => fleet.child.exitCode !== null, 'stopped', 20_000);
+  await until(() => fleet.child.exitCode !== null, 'stopped');
   await endCommands();
-}, 30_000);
+});
 
 async function script(...args: string[]): Promise<{ code: number | null; result: unknown }> {
   const command = startCommand([...FROM_SOURCE, ...args, '--server', server, '--json'], {
@@ -54,13 +54,13 @@ describe('the fleet that npm start brings up', () => {
     const failed = thresholds.filter(({ name, pass }) => !pass && !name.includes('<'));
     expect(failed).toEqual([]);
     expect(thresholds).toHaveLength(8);
-  }, 120_000);
+  });
 
   it('sends the events of a sine and silence in their order (P50)', async () => {
     const { code, result } = await script('scripts/manual-ws-client.ts');
     expect(result).toMatchObject({ ok: true, faults: [] });
     expect(code).toBe(0);
-  }, 60_000);
+  });
 
   it('says the words of a recording in mode transcribe, and no more', async () => {
     const client = ['packages/client/src/cli/main.ts', 'voice', '--mode', 'transcribe'];
@@ -68,5 +68,5 @@ describe('the fleet that npm start brings up', () => {
     expect(result).toMatchObject({ ok: true, phrases: [], reply: '', outcome: 'complete' });
     expect((result as { transcript: string }).transcript).toContain('john dashwood');
     expect(code).toBe(0);
-  }, 60_000);
+  });
 });

@@ -85,7 +85,7 @@ it('runs as a process of its own: a tenant, a key, and what went wrong', async (
   expect(usage).toMatchObject({ code: 2, stdout: '' });
   const failed = await adminProcess('tenants', 'create', 'acme');
   expect(failed).toEqual({ code: 1, stdout: '', stderr: 'There is a tenant acme already.\n' });
-}, 30_000);
+});
 
 describe('tenants', () => {
   it('are created, listed, shown, updated and deleted', async () => {

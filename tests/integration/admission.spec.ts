@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { connectRedis, untilReady } from '@voice-fleet/fleet/redis';
 import type { TenantLimits } from '@voice-fleet/fleet/tenant';
 import { TenantStore } from '@voice-fleet/fleet/tenants/tenant-store';
@@ -8,8 +8,6 @@ import { Fleet } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { until } from '../support/until.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
-
-jest.setTimeout(30_000);
 
 let fleet: Fleet;
 let redis: Redis;

@@ -37,7 +37,7 @@ beforeAll(async () => {
     TSX_DISABLE_CACHE: '1',
   });
   url = `http://127.0.0.1:${(await service.logged('listening'))['port']}${AUDIO_CHAT_PATH}`;
-}, 90_000);
+});
 afterAll(async () => {
   await service?.[Symbol.asyncDispose]();
   await openai?.stop();
@@ -94,4 +94,4 @@ it('C13: nothing of a request is put into a temporary file, however it ends', as
   watcher.close();
   expect(made).toEqual([]);
   expect(readdirSync(folder)).toEqual(before);
-}, 60_000);
+});

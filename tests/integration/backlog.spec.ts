@@ -86,7 +86,6 @@ describe('audio that the engine does not keep up with', () => {
         /^voice_gateway_dropped_audio_seconds_total (5|4\.9999\d*|5\.0000\d*)$/m,
       );
     },
-    20_000,
   );
 
   it('drops again when the engine stalls again, and keeps everything in between (Y36)', async () => {
@@ -107,7 +106,7 @@ describe('audio that the engine does not keep up with', () => {
     const heard = [...range(14, 25), ...range(39, 55)];
     expect(final.payload.normalized_text).toBe(transcript(heard));
     expect(toldDropped(client, 'u')).toBe(10 * SAMPLES_PER_S);
-  }, 20_000);
+  });
 
   it('keeps memory flat while a stalled engine is sent minutes of audio (Y36)', async () => {
     const client = await start();
@@ -125,7 +124,7 @@ describe('audio that the engine does not keep up with', () => {
     expect(grown).toBeLessThan(1_500_000);
     client.send('cancel', 'u');
     await client.next('cancelled');
-  }, 60_000);
+  });
 
   it('drops of one append of 6 s only for what comes after it, and tells, when the engine stalls (Y37)', async () => {
     const client = await start();
@@ -180,7 +179,7 @@ describe('audio that the engine does not keep up with', () => {
     engine.resume();
     await until(() => engine.openStreams === 0, 'the stream is closed');
     await until(async () => (await fleet.get('/readyz')).body['leased'] === 0, 'the slot is free');
-  }, 20_000);
+  });
 
   it('leaves a session open while no more frames wait than may (Y35)', async () => {
     const client = await start({ STT_MAX_BACKLOG_SECONDS: '0', WS_INBOUND_QUEUE_MAX: '100' });
@@ -195,7 +194,7 @@ describe('audio that the engine does not keep up with', () => {
     engine.resume();
     client.finalize('u');
     expect((await client.next('final')).payload.normalized_text).toBe(transcript(range(1, 19)));
-  }, 20_000);
+  });
 
   it('takes a burst of far more frames than may wait when the engine is healthy (Y35)', async () => {
     const client = await start({ STT_MAX_BACKLOG_SECONDS: '0', WS_INBOUND_QUEUE_MAX: '100' });
@@ -204,5 +203,5 @@ describe('audio that the engine does not keep up with', () => {
     for (const frame of frames(speak(words), 20)) client.append('u', frame);
     client.finalize('u');
     expect((await client.next('final')).payload.normalized_text).toBe(transcript(words));
-  }, 20_000);
+  });
 });

@@ -73,7 +73,6 @@ describe('capacity of the fleet', () => {
       second.say('u', speak([7, 8]));
       expect((await second.next('final')).payload.normalized_text).toBe(transcript([7, 8]));
     },
-    20_000,
   );
 
   it('lets the next one in within a second of a client that vanished without a word (Y6)', async () => {

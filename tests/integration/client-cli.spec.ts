@@ -322,7 +322,7 @@ describe('the command line', () => {
     const [stdout, [code]] = await Promise.all([text(child.stdout), once(child, 'close')]);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ ok: true, text: ' w0 w1 w2 w3 w4' });
-  }, 30_000);
+  });
 
   it('puts one JSON object on stdout for a failure too', async () => {
     const absent = ['--file', join(folder, 'absent.wav')];

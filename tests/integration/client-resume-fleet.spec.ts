@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Cut, startCuttingProxy } from '@voice-fleet/client/cutting-proxy.fixture';
 import { ResumableYapClient } from '@voice-fleet/client/resumable-yap-client';
 import { YAP_PATH } from '@voice-fleet/protocol/yap';
@@ -7,8 +7,6 @@ import fc from 'fast-check';
 import { Fleet, KEY } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { until } from '../support/until.ts';
-
-jest.setTimeout(60_000);
 
 const WAIT_MS = 20_000;
 const said = speak(range(1, 12));

@@ -76,7 +76,7 @@ describe('a resumable session over real sockets', () => {
       }),
       { numRuns: 25 },
     );
-  }, 30_000);
+  });
 
   it('goes on at another gateway when one is killed', async () => {
     const fleet = new ScriptedYapFleet();

@@ -1,9 +1,7 @@
-import { describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { startRedis } from '@voice-fleet/testkit/redis';
 import { ServiceProcess } from '../support/service-process.ts';
 import { until } from '../support/until.ts';
-
-jest.setTimeout(90_000);
 
 describe('a service started with a faulty environment', () => {
   const CASES = [
@@ -85,7 +83,7 @@ describe('a gateway process', () => {
       };
       expect(await reason()).toBe('redis_unavailable');
       await redis.restart();
-      await until(async () => (await reason()) === 'no_workers', 'it asks Redis', 15_000);
+      await until(async () => (await reason()) === 'no_workers', 'it asks Redis');
       expect(process.lines.filter((line) => line['event'] === 'redis_lost')).toHaveLength(1);
       expect(process.lines.filter((line) => line['event'] === 'redis_back')).toHaveLength(1);
     } finally {

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { range, silence, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { type DialectDriver, DRIVERS, sendAudio, told } from '../support/dialect-drivers.ts';
 import { Fleet, KEY } from '../support/fleet.ts';
@@ -8,8 +8,6 @@ import { JsonSocket } from '../support/json-socket.ts';
 import { addLean } from '../support/lean-fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { until } from '../support/until.ts';
-
-jest.setTimeout(40_000);
 
 /** Written by UPDATE_DOCS=1, checked otherwise. */
 const PAGE = join(import.meta.dirname, '../../docs/dialects.md');

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { WorkerEnv } from '@voice-fleet/asr-worker/config';
 import { installation, torchWheel, VLLM_VERSION } from '@voice-fleet/asr-worker/gpu/cuda-wheel';
 import { LaunchEnv } from '@voice-fleet/asr-worker/gpu/launch-env';
@@ -20,8 +20,6 @@ import {
   sent,
   text,
 } from '../support/docker-files.ts';
-
-jest.setTimeout(30_000);
 
 const FILES = ['docker/node.Dockerfile', 'docker/vllm.Dockerfile'];
 

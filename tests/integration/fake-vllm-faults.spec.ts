@@ -476,7 +476,7 @@ describe('as a program', () => {
     } finally {
       program.kill('SIGKILL');
     }
-  }, 30_000);
+  });
 });
 
 /** Samples by name and labels; throws on a line that is neither a sample nor a comment. */

@@ -1,9 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { Fleet } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
-
-jest.setTimeout(30_000);
 
 let fleet: Fleet;
 

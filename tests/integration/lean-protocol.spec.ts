@@ -1,15 +1,13 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { range, silence, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { Fleet, KEY } from '../support/fleet.ts';
 import { addLean, dialLean, startLean } from '../support/lean-fleet.ts';
 import type { LeanSocket } from '../support/lean-socket.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { until } from '../support/until.ts';
-
-jest.setTimeout(30_000);
 
 describe('the lean protocol', () => {
   let fleet: Fleet;

@@ -1,8 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { afterEach, describe, expect, it, jest } from '@jest/globals';
-
-jest.setTimeout(30_000);
+import { afterEach, describe, expect, it } from '@jest/globals';
 
 const LIFECYCLE = new URL('../../packages/runtime/src/lifecycle.ts', import.meta.url).href;
 const LOGGER = new URL('../../packages/telemetry/src/logger.ts', import.meta.url).href;

@@ -59,7 +59,7 @@ describe('the idle timeout', () => {
     const sinceMs = performance.now();
     expectIdleClose(await closeOf(client), sinceMs);
     expect(client.received.map((frame) => frame.type)).toEqual(['session.created']);
-  }, 20_000);
+  });
 
   it('is not put off by WebSocket pings (Y30)', async () => {
     const client = await fleet.client();
@@ -73,7 +73,7 @@ describe('the idle timeout', () => {
     stop();
     expect(answered).toBeGreaterThan(5);
     expectIdleClose(closed, sinceMs);
-  }, 20_000);
+  });
 
   it('is put off by pings of the protocol, and runs from the last of them (Y30)', async () => {
     const pinging = await fleet.client();
@@ -86,7 +86,7 @@ describe('the idle timeout', () => {
     await pinging.settled();
     const sinceMs = performance.now();
     expectIdleClose(await closeOf(pinging), sinceMs);
-  }, 20_000);
+  });
 
   it('is put off by a frame that is not even valid', async () => {
     const babbling = await fleet.client();
@@ -95,7 +95,7 @@ describe('the idle timeout', () => {
     await silent.closed;
     stop();
     await babbling.settled();
-  }, 20_000);
+  });
 
   it('does not close a session whose utterance is open, however long it is silent (Y31)', async () => {
     const client = await fleet.client();
@@ -108,7 +108,7 @@ describe('the idle timeout', () => {
     expect((await client.next('final')).payload.normalized_text).toBe(transcript([1, 2]));
     const sinceMs = performance.now();
     expectIdleClose(await closeOf(client), sinceMs);
-  }, 20_000);
+  });
 
   it('runs on after an utterance that was cancelled', async () => {
     const client = await fleet.client();
@@ -117,7 +117,7 @@ describe('the idle timeout', () => {
     await client.next('cancelled');
     const sinceMs = performance.now();
     expectIdleClose(await closeOf(client), sinceMs);
-  }, 20_000);
+  });
 });
 
 describe('the longest duration of a session', () => {
@@ -131,25 +131,21 @@ describe('the longest duration of a session', () => {
     expect([closed.code, closed.reason]).toEqual([4003, 'max connection duration reached']);
     expect(closed.atMs - sinceMs).toBeGreaterThan(2_900);
     expect(closed.atMs - sinceMs).toBeLessThan(4_500);
-  }, 20_000);
+  });
 });
 
 describe('limits that are switched off', () => {
-  it.each(['0', 'none', 'off'])(
-    '%s closes nothing (Y33)',
-    async (off) => {
-      const client = await clientOf({
-        WS_IDLE_TIMEOUT_S: off,
-        WS_MAX_CONNECTION_DURATION_S: off,
-        WS_WATCHDOG_TICK_S: '0.05',
-      });
-      // Twenty ticks and more pass before this one is closed.
-      const limited = await clientOf({ WS_IDLE_TIMEOUT_S: '1', WS_WATCHDOG_TICK_S: '0.05' });
-      expect((await limited.closed).code).toBe(4000);
-      await client.settled();
-    },
-    20_000,
-  );
+  it.each(['0', 'none', 'off'])('%s closes nothing (Y33)', async (off) => {
+    const client = await clientOf({
+      WS_IDLE_TIMEOUT_S: off,
+      WS_MAX_CONNECTION_DURATION_S: off,
+      WS_WATCHDOG_TICK_S: '0.05',
+    });
+    // Twenty ticks and more pass before this one is closed.
+    const limited = await clientOf({ WS_IDLE_TIMEOUT_S: '1', WS_WATCHDOG_TICK_S: '0.05' });
+    expect((await limited.closed).code).toBe(4000);
+    await client.settled();
+  });
 });
 
 describe('close codes and reasons of one’s own', () => {

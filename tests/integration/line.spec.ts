@@ -450,5 +450,5 @@ describe('a race for the line', () => {
     await expectNoSlotIdle();
     expect(await auditedUse()).toEqual({});
     expect(await redis.hgetall(poolKeys(pool).tenants)).toEqual({});
-  }, 30_000);
+  });
 });

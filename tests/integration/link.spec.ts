@@ -1,14 +1,5 @@
 import { once } from 'node:events';
-import {
-  afterAll,
-  afterEach,
-  beforeAll,
-  beforeEach,
-  describe,
-  expect,
-  it,
-  jest,
-} from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { type Lease, newLeaseToken, type TenantClaim } from '@voice-fleet/fleet/lease';
 import { LeaseStore } from '@voice-fleet/fleet/lease-store';
 import { connectRedis, untilReady } from '@voice-fleet/fleet/redis';
@@ -21,8 +12,6 @@ import { LinkPeer } from '../support/link-peer.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { until } from '../support/until.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
-
-jest.setTimeout(30_000);
 
 const TENANT: TenantClaim = {
   id: 't',

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import {
   frames,
@@ -16,8 +16,6 @@ import { PlainListener, plainListenDialect } from '../support/plain-listen.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { Turns } from '../support/turns.ts';
 import { until } from '../support/until.ts';
-
-jest.setTimeout(40_000);
 
 /** Loud enough for whoever tells words from pauses by their energy alone. */
 const LOUD = 3_000;

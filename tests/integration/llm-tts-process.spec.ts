@@ -1,12 +1,10 @@
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { TURNS_PATH, type TurnEvent } from '@voice-fleet/protocol/turn';
 import { FakeChat } from '@voice-fleet/testkit/fake-openai/fake-chat';
 import { FakeOpenAi } from '@voice-fleet/testkit/fake-openai/fake-openai';
 import { ServiceProcess } from '../support/service-process.ts';
 import { turn } from '../support/turns.ts';
 import { until } from '../support/until.ts';
-
-jest.setTimeout(90_000);
 
 /** The service as it is started for real; without a Redis, which it can do without. */
 describe('the llm-tts process', () => {

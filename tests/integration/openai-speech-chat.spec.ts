@@ -1,12 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { CHAT_COMPLETIONS_PATH, SPEECH_PATH } from '@voice-fleet/protocol/openai-rest';
 import { tokensOf } from '@voice-fleet/testkit/fake-openai/fake-chat';
 import { FakeSpeech, toneFor } from '@voice-fleet/testkit/fake-openai/fake-speech';
 import { Fleet, KEY } from '../support/fleet.ts';
 import { Turns } from '../support/turns.ts';
 import { until } from '../support/until.ts';
-
-jest.setTimeout(30_000);
 
 const UPSTREAM_KEY = 'sk-upstream';
 let fleet: Fleet;

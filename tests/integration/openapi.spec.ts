@@ -1,10 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ErrorBody, refusalBody } from '@voice-fleet/gateway/openapi/document';
 import type { Operation } from '@voice-fleet/gateway/openapi/operation';
 import { OPERATIONS } from '@voice-fleet/gateway/openapi/operations';
 import { Fleet } from '../support/fleet.ts';
-
-jest.setTimeout(30_000);
 
 const ADMIN = 'admin-key';
 let fleet: Fleet;

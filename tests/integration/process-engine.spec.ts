@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   type EngineEvent,
   type EngineStream,
@@ -29,8 +29,6 @@ import {
   fakeVoxtralEnv,
 } from '@voice-fleet/testkit/fake-voxtral/fake-voxtral';
 import { until } from '../support/until.ts';
-
-jest.setTimeout(60_000);
 
 const TWENTY = range(1, 20);
 /** As the worker writes. */

@@ -80,7 +80,7 @@ describe('a session on a speech process', () => {
     expect(await metric('voice_worker_stream_faults_total{cause="closed"}')).toBe(1);
     expect(await metric('voice_worker_recoveries_total{outcome="recovered"}')).toBe(1);
     expect(await metric('voice_worker_recovery_seconds_count')).toBe(1);
-  }, 20_000);
+  });
 
   it('E8: ends in one clear error when each process dies, after a bounded number of them', async () => {
     const client = await start({ mode: 'crash', afterBytes: 40_000 }, { STT_MAX_RECOVERIES: '2' });
@@ -92,7 +92,7 @@ describe('a session on a speech process', () => {
     ]);
     expect(await metric('voice_worker_stream_faults_total{cause="closed"}')).toBe(3);
     expect(await metric('voice_worker_recoveries_total{outcome="gave_up"}')).toBe(1);
-  }, 20_000);
+  });
 
   it('E16: reports a process that cannot be started, and the next attempt succeeds', async () => {
     const binary = join(folder, 'voxtral');
@@ -107,7 +107,7 @@ describe('a session on a speech process', () => {
     await symlink(FAKE_VOXTRAL, binary);
     client.say('u', speak(range(1, 5)));
     expect((await client.next('final')).payload.normalized_text).toBe(transcript(range(1, 5)));
-  }, 20_000);
+  });
 
   it('E12: tells how much the processes have worked, over HTTP and to Prometheus', async () => {
     const client = await start({ mode: 'slow', msPerSecond: 20 }, { LEASE_TTL_S: '1' });
@@ -132,7 +132,7 @@ describe('a session on a speech process', () => {
       'the next beat tells it',
     );
     expect(await metric('voice_worker_realtime_factor')).toBeCloseTo(realtimeFactor ?? 0);
-  }, 20_000);
+  });
 
   it('is not cut into segments: the program goes on by itself', async () => {
     const client = await start(
@@ -142,5 +142,5 @@ describe('a session on a speech process', () => {
     client.say('u', speak(range(1, 40)));
     expect((await client.next('final')).payload.normalized_text).toBe(transcript(range(1, 40)));
     expect(await metric('voice_worker_segment_rolls_total')).toBe(0);
-  }, 20_000);
+  });
 });

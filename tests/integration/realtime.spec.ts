@@ -1,11 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { resample } from '@voice-fleet/speech/resample';
 import { frames, range, silence, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { Fleet, KEY } from '../support/fleet.ts';
 import { JsonSocket } from '../support/json-socket.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
-
-jest.setTimeout(40_000);
 
 const LOUD = 3_000;
 const COMPLETED = 'conversation.item.input_audio_transcription.completed';

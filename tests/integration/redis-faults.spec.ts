@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { Fleet, KEY } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
@@ -6,7 +6,6 @@ import { ServiceProcess } from '../support/service-process.ts';
 import { until } from '../support/until.ts';
 import { YapSocket } from '../support/yap-socket.ts';
 
-jest.setTimeout(30_000);
 /** Reconnecting to Redis takes up to a second, a beat another. */
 const RECOVERY_MS = 10_000;
 
@@ -155,5 +154,5 @@ describe('a gateway process killed with SIGKILL', () => {
     expect(afterMs).toBeGreaterThan(1_500);
     expect(afterMs).toBeLessThan(5_000);
     await expectWhole(dial, 'u', [1, 2]);
-  }, 90_000);
+  });
 });

@@ -117,7 +117,7 @@ describe('a refusal has the status, the body and the headers that clients know',
     await tenant('crowded', { max_sessions: 1 }, ['stream']);
     await tenant('spent', { audio_minutes_per_day: 0.001 }, ['stream']);
     await tenant('narrow', {}, ['tokens']);
-  }, 30_000);
+  });
   afterAll(() => fleet[Symbol.asyncDispose]());
 
   it('at every endpoint that takes recordings', () => {
@@ -159,7 +159,7 @@ describe('a refusal has the status, the body and the headers that clients know',
 
   it.each(RECORDINGS)('$path for a tenant whose day is used up', async (route) => {
     // Booked a moment after it was heard.
-    await until(async () => (await ask(route, keys.spent)).status === 429, 'it is used up', 20_000);
+    await until(async () => (await ask(route, keys.spent)).status === 429, 'it is used up');
     const code = { own: 'audio_quota_exhausted', openai: 'insufficient_quota' };
     const expected = { status: 429, code, pointless: true };
     expectRefusal(await ask(route, keys.spent), route.style, expected);

@@ -1,12 +1,10 @@
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { YapServerFrame } from '@voice-fleet/protocol/yap';
 import { frames, range, SLOT_SAMPLES, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { Fleet, KEY } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { until } from '../support/until.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
-
-jest.setTimeout(30_000);
 
 let fleet: Fleet;
 let engine: ScriptedEngine;
@@ -227,7 +225,6 @@ describe('a session that can be resumed', () => {
     await until(
       () => socket.received.slice(back).some((frame) => frame.type === 'ack'),
       'it is saved again',
-      10_000,
     );
     socket.terminate();
     const again = await take(token, lastSeq(socket), 1);

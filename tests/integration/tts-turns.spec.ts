@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import type { TurnEvent } from '@voice-fleet/protocol/turn';
 import { rmsDbfs } from '@voice-fleet/speech/level';
 import { readWav } from '@voice-fleet/speech/wav';
@@ -7,8 +7,6 @@ import { FakeSpeech, toneFor } from '@voice-fleet/testkit/fake-openai/fake-speec
 import { quickest } from '../support/quickest.ts';
 import { Turns } from '../support/turns.ts';
 import { until } from '../support/until.ts';
-
-jest.setTimeout(30_000);
 
 let turns: Turns;
 afterEach(() => turns[Symbol.asyncDispose]());

@@ -1,14 +1,12 @@
 import { once } from 'node:events';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
-import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { NDJSON, TURNS_PATH } from '@voice-fleet/protocol/turn';
 import { tokensOf } from '@voice-fleet/testkit/fake-openai/fake-chat';
 import { FakeSpeech } from '@voice-fleet/testkit/fake-openai/fake-speech';
 import { quickest } from '../support/quickest.ts';
 import { Turns, turn } from '../support/turns.ts';
 import { until } from '../support/until.ts';
-
-jest.setTimeout(30_000);
 
 let turns: Turns;
 afterEach(() => turns[Symbol.asyncDispose]());
@@ -74,16 +72,12 @@ describe('a client that does not read its turn', () => {
     });
     const { client, response } = await unread();
     let before = -1;
-    await until(
-      async () => {
-        const isHeld = before > 10 && speech.calls.length === before;
-        before = speech.calls.length;
-        await new Promise((resolve) => setTimeout(resolve, 500));
-        return isHeld;
-      },
-      'no more is spoken',
-      20_000,
-    );
+    await until(async () => {
+      const isHeld = before > 10 && speech.calls.length === before;
+      before = speech.calls.length;
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      return isHeld;
+    }, 'no more is spoken');
     expect(speech.calls.length).toBeLessThan(500);
     expect(turns.logged.map(({ event }) => event)).not.toContain('turn_ended');
     expect(response.destroyed).toBe(false);

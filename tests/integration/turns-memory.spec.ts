@@ -1,10 +1,8 @@
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { startRedis, type TestRedis } from '@voice-fleet/testkit/redis';
 import { Redis } from 'ioredis';
 import { replyText, Turns } from '../support/turns.ts';
 import { until } from '../support/until.ts';
-
-jest.setTimeout(30_000);
 
 const SECRET = 'My cat is called Minka.';
 

@@ -1,9 +1,7 @@
-import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import type { TurnEvent } from '@voice-fleet/protocol/turn';
 import { FakeSpeech } from '@voice-fleet/testkit/fake-openai/fake-speech';
 import { Turns } from '../support/turns.ts';
-
-jest.setTimeout(30_000);
 
 describe('a model that takes too long', () => {
   let turns: Turns;

@@ -1,10 +1,8 @@
-import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import type { TurnEvent } from '@voice-fleet/protocol/turn';
 import { lastText, tokensOf } from '@voice-fleet/testkit/fake-openai/fake-chat';
 import { replyText, Turns, turn } from '../support/turns.ts';
 import { until } from '../support/until.ts';
-
-jest.setTimeout(30_000);
 
 let turns: Turns;
 afterEach(() => turns[Symbol.asyncDispose]());

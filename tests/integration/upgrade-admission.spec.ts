@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { connectRedis, untilReady } from '@voice-fleet/fleet/redis';
 import { TenantStore } from '@voice-fleet/fleet/tenants/tenant-store';
 import { WorkerRegistry } from '@voice-fleet/fleet/worker-registry';
@@ -14,8 +14,6 @@ import { WebSocket } from 'ws';
 import { Fleet, KEY } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { until } from '../support/until.ts';
-
-jest.setTimeout(30_000);
 
 const PATH = '/v1/test-sdk';
 

@@ -1,14 +1,12 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import fc from 'fast-check';
 import { Fleet, KEY } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { until } from '../support/until.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
-
-jest.setTimeout(60_000);
 
 const HEADERS_TIMEOUT_S = 0.5;
 /** The time itself, how often it is looked at, and a busy machine. */

@@ -1,4 +1,4 @@
-import { afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { SileroStep } from '@voice-fleet/asr-worker/vad/silero-messages';
 import { CONTEXT_SAMPLES, INPUT_SAMPLES } from '@voice-fleet/asr-worker/vad/silero-model';
 import { SileroThread } from '@voice-fleet/asr-worker/vad/silero-thread-handle';
@@ -19,8 +19,6 @@ import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { ServiceProcess } from '../support/service-process.ts';
 import { clicks, extent, mix, rms, whiteNoise } from '../support/sounds.ts';
 import { until } from '../support/until.ts';
-
-jest.setTimeout(60_000);
 
 const MS = 16;
 const SILENCE_MS = 500;
@@ -101,7 +99,7 @@ describe('detectors of voices', () => {
     });
     for (const frame of frames(pcm)) watch.push(frame);
     clock.advance(32);
-    await until(() => told.ended !== undefined || samples - judged < 512, 'all is judged', 20_000);
+    await until(() => told.ended !== undefined || samples - judged < 512, 'all is judged');
     watch.close();
     return told;
   }
@@ -117,11 +115,7 @@ describe('detectors of voices', () => {
     for (const [nth, stream] of streams.entries()) stream.push(audio[nth] ?? Buffer.alloc(0));
     clock.advance(32);
     const whole = (nth: number): number => Math.floor((audio[nth]?.length ?? 0) / 1_024);
-    await until(
-      () => found.every((one, nth) => one.length === whole(nth)),
-      'all is judged',
-      20_000,
-    );
+    await until(() => found.every((one, nth) => one.length === whole(nth)), 'all is judged');
     for (const stream of streams) stream.close();
     return found;
   }
@@ -254,23 +248,19 @@ describe('detectors of voices', () => {
         const before = voiced;
         const toldBefore = told;
         stream.push(phrase);
-        await until(
-          () => {
-            clock.advance(32);
-            return told - toldBefore >= phrase.length / 1_024 - 2;
-          },
-          'a phrase is judged',
-          20_000,
-        );
+        await until(() => {
+          clock.advance(32);
+          return told - toldBefore >= phrase.length / 1_024 - 2;
+        }, 'a phrase is judged');
         return voiced - before;
       };
       expect(await say()).toBeGreaterThan(20);
       breakThread();
-      await until(() => logged.includes('vad_thread_down'), 'the thread is down', 20_000);
+      await until(() => logged.includes('vad_thread_down'), 'the thread is down');
       expect(await say()).toBeGreaterThan(20);
       expect([detector.name, threads.length]).toEqual(['silero', 2]);
       breakThread();
-      await until(() => logged.includes('vad_fell_back'), 'it has fallen back', 20_000);
+      await until(() => logged.includes('vad_fell_back'), 'it has fallen back');
       expect([detector.name, used]).toEqual(['webrtc', ['silero', 'webrtc']]);
       expect(await say()).toBeGreaterThan(20);
       stream.close();

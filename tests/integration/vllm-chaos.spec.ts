@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { frames, silence, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { AT_DONE, type Fault, type UtteranceFault } from '@voice-fleet/testkit/fake-vllm/faults';
 import { codedHearing, type Hearing } from '@voice-fleet/testkit/fake-vllm/hearing';
@@ -7,8 +7,6 @@ import fc from 'fast-check';
 import { until } from '../support/until.ts';
 import { VllmFleet } from '../support/vllm-fleet.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
-
-jest.setTimeout(30_000);
 
 /** Words have numbers from here on, loud enough to be told from silence. */
 const FIRST = 2_001;

@@ -12,10 +12,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { runCommand } from '@voice-fleet/asr-worker/gpu/run-command';
-
-jest.setTimeout(30_000);
 
 const REPO = fileURLToPath(new URL('../..', import.meta.url));
 const CLI = ['--conditions=source', '--import', 'tsx', 'services/asr-worker/src/cli/vllm.ts'];

@@ -1,11 +1,9 @@
-import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { range, silence, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { Fleet } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { until } from '../support/until.ts';
 import type { VoiceSocket } from '../support/voice-socket.ts';
-
-jest.setTimeout(30_000);
 
 let fleet: Fleet;
 afterEach(() => fleet[Symbol.asyncDispose]());

@@ -1,12 +1,10 @@
-import { describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { readWav } from '@voice-fleet/speech/wav';
 import { range, silence } from '@voice-fleet/testkit/coded-speech';
 import { tokensOf } from '@voice-fleet/testkit/fake-openai/fake-chat';
 import { AudioChatRig, SPEECH } from '../support/audio-chat.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { until } from '../support/until.ts';
-
-jest.setTimeout(30_000);
 
 describe('mode chat', () => {
   it('C4: answers the audio itself in chunks, the last of them final, and what is silent with no speech', async () => {

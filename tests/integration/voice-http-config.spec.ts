@@ -1,8 +1,6 @@
-import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { Fleet } from '../support/fleet.ts';
 import { ServiceProcess } from '../support/service-process.ts';
-
-jest.setTimeout(120_000);
 
 /** The least and the most that each may be, and a step outside. */
 const BOUNDS = {

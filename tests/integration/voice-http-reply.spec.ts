@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { readWav, writeWav } from '@voice-fleet/speech/wav';
 import { range, silence, transcript } from '@voice-fleet/testkit/coded-speech';
 import { lastText, tokensOf } from '@voice-fleet/testkit/fake-openai/fake-chat';
@@ -8,8 +8,6 @@ import { faultOf, form, post, wav } from '../support/recordings.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { Turns } from '../support/turns.ts';
 import { until } from '../support/until.ts';
-
-jest.setTimeout(30_000);
 
 describe('POST /api/voice', () => {
   let turns: Turns;

@@ -40,12 +40,12 @@ describe('POST /transcribe', () => {
     const sinceMs = performance.now();
     engine.stall(30 * SAMPLE_RATE);
     const answered = post(fleet, '/transcribe', form(wav(words)));
-    await until(() => engine.takenSamples >= 29 * SAMPLE_RATE, 'the engine is stuck', 20_000);
+    await until(() => engine.takenSamples >= 29 * SAMPLE_RATE, 'the engine is stuck');
     engine.resume();
     expect((await answered).body).toEqual({ transcript: transcript(words) });
     expect(performance.now() - sinceMs).toBeLessThan(60_000);
     expect(await fleet.metrics()).toContain('voice_gateway_dropped_audio_seconds_total 0');
-  }, 60_000);
+  });
 
   it('converts other rates: ten seconds at 48 kHz are ten seconds to the engine', async () => {
     const engine = new ScriptedEngine();
@@ -67,7 +67,7 @@ describe('POST /transcribe', () => {
     const [leaving] = fleet.workers.splice(0, 1);
     await leaving?.close();
     expect((await answered).body).toEqual({ transcript: transcript(words) });
-  }, 30_000);
+  });
 
   it('books the audio to the tenant of the key', async () => {
     fleet = await Fleet.start([new ScriptedEngine()]);

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { TurnEvent } from '@voice-fleet/protocol/turn';
 import { range, silence, speak } from '@voice-fleet/testkit/coded-speech';
 import { Fleet } from '../support/fleet.ts';
@@ -6,8 +6,6 @@ import { ScriptedEngine, ScriptedStream } from '../support/scripted-engine.ts';
 import { type ScriptedTurn, ScriptedTurns } from '../support/scripted-turns.ts';
 import { until } from '../support/until.ts';
 import type { VoiceSocket } from '../support/voice-socket.ts';
-
-jest.setTimeout(60_000);
 
 const token = (chars: number): TurnEvent => ({
   type: 'token',
@@ -41,14 +39,10 @@ const waiting = async (): Promise<number> =>
 
 /** Answers until the client, which does not read, has so much waiting that it is told so. */
 async function fill(turn: ScriptedTurn, times: number): Promise<void> {
-  await until(
-    async () => {
-      if (turn.unread < 500_000) turn.say(...range(1, 50).map(() => token(8000)));
-      return (await entered()) === times;
-    },
-    'the client is behind',
-    30_000,
-  );
+  await until(async () => {
+    if (turn.unread < 500_000) turn.say(...range(1, 50).map(() => token(8000)));
+    return (await entered()) === times;
+  }, 'the client is behind');
 }
 
 const pressures = (socket: VoiceSocket): (boolean | undefined)[] =>
@@ -72,11 +66,11 @@ describe('P34: a client that reads slowly', () => {
       await fleet.get('/health');
       expect(await waiting()).toBeLessThan(before + 50);
       socket.socket.resume();
-      await until(async () => (await waiting()) === 0, 'it has caught up', 20_000);
+      await until(async () => (await waiting()) === 0, 'it has caught up');
     }
     turn.say(DONE, COMPLETE);
     turn.end();
-    await socket.next('tts_complete', 20_000);
+    await socket.next('tts_complete');
     expect(pressures(socket)).toEqual([true, false, true, false]);
     expect(await entered()).toBe(2);
     const logged = fleet.logged.filter(({ event }) => event === 'backpressure');
@@ -101,7 +95,7 @@ describe('P34: a client that reads slowly', () => {
     turn.end();
     await until(() => turn.unread > 1_000_000, 'the gateway reads no further');
     socket.socket.resume();
-    await socket.next('tts_complete', 20_000);
+    await socket.next('tts_complete');
     expect(socket.of('tts_chunk').map(({ seq }) => seq)).toEqual(range(0, 39));
   });
 });

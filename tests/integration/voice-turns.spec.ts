@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { readWav } from '@voice-fleet/speech/wav';
 import { range, silence, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { lastText, tokensOf } from '@voice-fleet/testkit/fake-openai/fake-chat';
@@ -9,8 +9,6 @@ import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { Turns } from '../support/turns.ts';
 import { until } from '../support/until.ts';
 import type { VoiceSocket } from '../support/voice-socket.ts';
-
-jest.setTimeout(30_000);
 
 const REPLY = 'Good morning to you. The weather is fine today. Have a nice walk in the park.';
 

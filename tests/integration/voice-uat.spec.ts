@@ -99,7 +99,7 @@ describe('P49: the acceptance gate', () => {
       code: 1,
       failed: ['first token < 2.5 s after speech'],
     });
-  }, 30_000);
+  });
 
   it.each<[VoiceFault, string[]]>([
     ['final before any partial', ['partial before final']],
@@ -162,7 +162,7 @@ describe('P50: the manual client', () => {
     expect(code).toBe(0);
     // Silence has ended the utterance.
     expect(server?.received).not.toContain('stop');
-  }, 30_000);
+  });
 
   it('ends what silence does not end, and sends a recording instead of the sine', async () => {
     server = await startFakeVoiceServer();

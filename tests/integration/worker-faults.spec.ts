@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { readWav } from '@voice-fleet/speech/wav';
 import {
   frames,
@@ -16,8 +16,6 @@ import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { ServiceProcess } from '../support/service-process.ts';
 import { until } from '../support/until.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
-
-jest.setTimeout(30_000);
 
 const RECORDING =
   '/usr/share/pocketsphinx/test/data/librivox/sense_and_sensibility_01_austen_64kb-0880.wav';
@@ -36,17 +34,13 @@ async function expectWhole(client: YapSocket, requestId: string, words: number[]
 async function startOnceLinked(client: YapSocket): Promise<string> {
   let nth = 0;
   let id = '';
-  await until(
-    async () => {
-      nth += 1;
-      id = `after-${nth}`;
-      client.start(id);
-      await client.settled();
-      return client.of(id).every((frame) => frame.type !== 'error');
-    },
-    'the session is linked again',
-    15_000,
-  );
+  await until(async () => {
+    nth += 1;
+    id = `after-${nth}`;
+    client.start(id);
+    await client.settled();
+    return client.of(id).every((frame) => frame.type !== 'error');
+  }, 'the session is linked again');
   return id;
 }
 
@@ -256,7 +250,7 @@ describe('a worker that is told to stop', () => {
   });
 
   it('is not kept by a connection that never says anything', async () => {
-    fleet = await Fleet.start([new ScriptedEngine()]);
+    fleet = await Fleet.start([new ScriptedEngine()], { WORKER_DRAIN_S: '600' });
     const worker = fleet.workers[0];
     const silent = connect(worker?.port ?? 0, '127.0.0.1');
     await once(silent, 'connect');
@@ -265,7 +259,7 @@ describe('a worker that is told to stop', () => {
     const ended = once(silent, 'close');
     await worker?.close();
     await ended;
-  }, 5_000);
+  });
 
   it('ends an utterance that does not finish within WORKER_DRAIN_S', async () => {
     fleet = await Fleet.start([new ScriptedEngine()], {
@@ -297,7 +291,7 @@ describe('a real worker process', () => {
       WORKER_SLOTS: '1',
     });
   const readyFleet = (): Promise<void> =>
-    until(async () => (await fleet.get('/readyz')).status === 200, 'it is registered', 20_000);
+    until(async () => (await fleet.get('/readyz')).status === 200, 'it is registered');
 
   it('killed with SIGKILL amid an utterance: another goes on with it', async () => {
     fleet = await Fleet.start([]);
@@ -317,8 +311,8 @@ describe('a real worker process', () => {
     expect(errorsOf(client, 'a')).toBe(0);
     client.send('end', 'bye');
     await client.closed;
-    await until(async () => (await leased()) === 0, 'every slot is free', 15_000);
-  }, 90_000);
+    await until(async () => (await leased()) === 0, 'every slot is free');
+  });
 
   it('told to stop by SIGTERM amid an utterance: transcribes it to its end and exits with 0', async () => {
     fleet = await Fleet.start([]);
@@ -336,5 +330,5 @@ describe('a real worker process', () => {
     client.finalize('a');
     expect((await client.next('final')).payload.normalized_text).toMatch(/\w+ \w+/);
     expect(await worker.exited).toBe(0);
-  }, 90_000);
+  });
 });

@@ -3,15 +3,13 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { FakeVllm } from '@voice-fleet/testkit/fake-vllm/fake-vllm';
 import { freePort } from '@voice-fleet/testkit/ports';
 import { startRedis } from '@voice-fleet/testkit/redis';
 import { endCommands, startCommand } from '../e2e/command.ts';
 import { ServiceProcess } from '../support/service-process.ts';
 import { until } from '../support/until.ts';
-
-jest.setTimeout(60_000);
 
 /** A stop without sessions takes no longer, whatever the worker waits for. */
 const STOP_MS = 3_000;
@@ -123,11 +121,7 @@ describe('a worker process', () => {
     const fake = await fakeVllm();
     fake.faults.hang();
     launch(fake.port);
-    await until(
-      async () => (await ask('/readyz')).body['state'] === 'warming_up',
-      'it warms up',
-      20_000,
-    );
+    await until(async () => (await ask('/readyz')).body['state'] === 'warming_up', 'it warms up');
     await expectStop();
     await until(() => fake.openConnections === 0, 'nothing is left at vLLM');
   });
@@ -147,7 +141,7 @@ describe('a worker process', () => {
     expect(await metric('voice_worker_ready')).toBe(0);
     expect(await metric('voice_worker_engine_status{status="error"}')).toBe(1);
     await fakeVllm(port);
-    await until(async () => (await ask('/readyz')).status === 200, 'it is back', 10_000);
+    await until(async () => (await ask('/readyz')).status === 200, 'it is back');
     await until(async () => (await metric('voice_worker_degrade_level')) === 0, 'a beat tells it');
     expect(await metric('voice_worker_engine_restarts_total')).toBe(1);
     await expectStop();
@@ -208,7 +202,7 @@ describe('npm run transcribe', () => {
     const url = `http://127.0.0.1:${await freePort()}`;
     const env = { ASR_ENGINE: 'vllm', VLLM_BASE_URL: url };
     const command = startCommand([...CLI, file], env);
-    await until(() => command.stderr.includes('\n'), 'it says something', 20_000);
+    await until(() => command.stderr.includes('\n'), 'it says something');
     expect(command.stderr).toMatch(/^transcribe: waiting for vllm: ./);
     command.child.kill('SIGTERM');
     await command.closed;

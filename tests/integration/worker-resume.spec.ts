@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import { describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { AsrEngine } from '@voice-fleet/asr-worker/engines/engine';
 import type { RunnerSettings } from '@voice-fleet/asr-worker/transcription/utterance-runner';
 import type { LinkResume, LinkWord } from '@voice-fleet/protocol/link';
@@ -18,8 +18,6 @@ import { type LinkPeer, LinkWorker } from '../support/link-peer.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { until } from '../support/until.ts';
 import { workerEngine } from '../support/worker-engine.ts';
-
-jest.setTimeout(60_000);
 
 const SECOND = 16_000;
 const OVERLAP = 2 * SECOND;
@@ -86,7 +84,7 @@ class Gateway {
 
   async finish(): Promise<void> {
     this.peer.finish(1);
-    await until(() => this.isFinal, 'the final', 20_000);
+    await until(() => this.isFinal, 'the final');
   }
 
   get text(): string {

@@ -1,16 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import {
-  afterAll,
-  afterEach,
-  beforeAll,
-  beforeEach,
-  describe,
-  expect,
-  it,
-  jest,
-} from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { connectRedis, untilReady } from '@voice-fleet/fleet/redis';
 import { WorkerRegistry } from '@voice-fleet/fleet/worker-registry';
 import { range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
@@ -19,8 +10,6 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { Fleet } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { until } from '../support/until.ts';
-
-jest.setTimeout(30_000);
 
 async function leased(fleet: Fleet): Promise<unknown> {
   return (await fleet.get('/readyz')).body['leased'];

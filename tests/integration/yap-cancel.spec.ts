@@ -1,20 +1,9 @@
-import {
-  afterAll,
-  afterEach,
-  beforeAll,
-  beforeEach,
-  describe,
-  expect,
-  it,
-  jest,
-} from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { Fleet } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { until } from '../support/until.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
-
-jest.setTimeout(30_000);
 
 /** After the cancel or the last frame of A, the client starts B without a pause, when told so, or after a while. */
 const PAUSES = ['at once', 'after 50 ms'] as const;

@@ -1,11 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { Fleet } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { until } from '../support/until.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
-
-jest.setTimeout(60_000);
 
 function errors(client: YapSocket): unknown[] {
   return client.received.filter((frame) => frame.type === 'error').map((frame) => frame.payload);

@@ -1,19 +1,8 @@
-import {
-  afterAll,
-  afterEach,
-  beforeAll,
-  beforeEach,
-  describe,
-  expect,
-  it,
-  jest,
-} from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { frames, range, silence, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { Fleet } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import type { YapSocket } from '../support/yap-socket.ts';
-
-jest.setTimeout(30_000);
 
 /** The types of the frames of an utterance; tokens in a row count as one. */
 function shape(client: YapSocket, requestId: string): string[] {

@@ -5,7 +5,7 @@ import { type Browser, type BrowserContextOptions, chromium, type Page } from 'p
 
 const SCREENSHOTS = fileURLToPath(new URL('../../.cache/screenshots', import.meta.url));
 /** A page on a busy machine. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 
 /** What `npm test` has found or installed. */
 const executablePath = process.env['VF_CHROMIUM'] ?? '/usr/bin/chromium';

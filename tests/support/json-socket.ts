@@ -41,7 +41,7 @@ export class JsonSocket {
 
   /** Settles when the upgrade was answered. */
   async answered(): Promise<void> {
-    await until(() => this.#open || this.refused !== undefined, 'the upgrade is answered', 15_000);
+    await until(() => this.#open || this.refused !== undefined, 'the upgrade is answered');
   }
 
   /** An object goes as JSON, a string as it is, bytes as a binary frame. */
@@ -67,7 +67,6 @@ export class JsonSocket {
     await until(
       () => this.of(type).length > nth,
       `there is ${type} number ${nth} among ${this.frames.map((frame) => frame.type).join(' ')}`,
-      15_000,
     );
     return this.of(type)[nth] as JsonFrame;
   }

@@ -68,7 +68,7 @@ export class PlainListener {
 
   /** The `nth` event of its kind, from 0, as soon as it is there. */
   async next<K extends SessionEvent['kind']>(kind: K, nth = 0): Promise<EventOf<K>> {
-    await until(() => this.of(kind).length > nth, `there is ${kind} number ${nth}`, 15_000);
+    await until(() => this.of(kind).length > nth, `there is ${kind} number ${nth}`);
     const event = this.of(kind)[nth];
     if (event === undefined) throw new Error(kind);
     return event;

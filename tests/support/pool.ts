@@ -15,7 +15,7 @@ import { WorkerRegistry, type WorkerRegistryOptions } from '@voice-fleet/fleet/w
 import { startRedis, type TestRedis } from '@voice-fleet/testkit/redis';
 import type { Redis } from 'ioredis';
 
-export const PATIENCE_MS = 4_500;
+export const PATIENCE_MS = 60_000;
 /** For what must run out during a test, and for what must not. */
 export const SHORT_MS = 40;
 export const LONG_MS = 60_000;
@@ -29,7 +29,7 @@ export const ready = (one: Redis): Promise<void> =>
   untilReady(one, AbortSignal.timeout(PATIENCE_MS));
 
 /** For races of a thousand calls on a busy machine. */
-export const RACE_TIMEOUT_MS = 10_000;
+export const RACE_TIMEOUT_MS = 30_000;
 
 export async function connect(
   url: string,

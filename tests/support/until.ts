@@ -1,8 +1,8 @@
-/** Waits until `condition` holds, looking every few milliseconds: for effects that no event tells of. */
+/** Waits until `condition` holds, looking every few milliseconds: for effects that no event tells of. The limit only ends what never comes. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: string,
-  timeoutMs = 5_000,
+  timeoutMs = 60_000,
 ): Promise<void> {
   const deadlineMs = performance.now() + timeoutMs;
   while (!(await condition())) {

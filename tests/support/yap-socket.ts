@@ -9,7 +9,7 @@ interface Waiter {
   readonly take: (frame: YapServerFrame) => void;
 }
 
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 60_000;
 
 /** A raw client of the yap dialect for tests: sends anything, checks every frame it gets against the schema, keeps all. */
 export class YapSocket {

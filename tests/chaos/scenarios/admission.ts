@@ -140,7 +140,7 @@ async function gatewayDeath({ fleet, trial, random }: ScenarioRun): Promise<void
   };
   const visitors = Array.from({ length: 2 * fleet.slots }, (_, index) => comeAgain(index));
   try {
-    await until(() => door.inside === fleet.slots, 'the fleet is full', 10_000);
+    await until(() => door.inside === fleet.slots, 'the fleet is full');
     const killedMs = trial.fault(`gateway ${victim} killed with the fleet full`);
     await fleet.gateways[victim]?.end('SIGKILL');
     const withinMs = fleet.shape.leaseTtlS * 1_000 + RECOVERY_SLACK_MS;

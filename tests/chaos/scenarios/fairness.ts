@@ -41,7 +41,7 @@ export const fairness: Scenario = {
     const holders = Array.from({ length: fleet.slots - CONTESTED }, (_, index) =>
       visit({ url: url(index), apiKey: API_KEY, waitS: 0, holdMs: heldMs, door }),
     );
-    await until(() => door.inside === holders.length, 'all other slots are held', 10_000);
+    await until(() => door.inside === holders.length, 'all other slots are held');
     let counted = 0;
     let fewCounted = 0;
     const comeAgain = async (party: Party, other: Party, index: number): Promise<void> => {

@@ -36,7 +36,7 @@ describe('npm run gpu -- stop --nuke', () => {
     expect(
       ['scripts', 'services', 'node_modules', 'models'].every((path) => host.exists(path)),
     ).toBe(true);
-  }, 30_000);
+  });
 
   it('FULL_CLEANUP=1 is another word for it', async () => {
     expect((await host.run(['stop'], { FULL_CLEANUP: '1', NUKE: '1' })).code).toBe(0);
