@@ -1,15 +1,16 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer, request as httpRequest, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { run } from '@voice-fleet/client/cli/run';
 import { JobRequeue } from '@voice-fleet/gateway/jobs/job-requeue';
-import type { JobView } from '@voice-fleet/gateway/jobs/job-view';
 import { JobOptions } from '@voice-fleet/jobs/job';
 import { newJobId } from '@voice-fleet/jobs/job-id';
 import { JobQueue } from '@voice-fleet/jobs/job-queue';
 import { JobStore } from '@voice-fleet/jobs/job-store';
+import type { JobView } from '@voice-fleet/protocol/jobs';
 import { systemClock } from '@voice-fleet/runtime/clock';
 import { writeWav } from '@voice-fleet/speech/wav';
 import { range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
@@ -112,6 +113,27 @@ async function ended(id: string): Promise<JobView> {
 }
 
 const recordings = (): Promise<string[]> => readdir(join(folder, 'jobs'));
+
+async function client(
+  ...argv: string[]
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  let stdout = '';
+  let stderr = '';
+  const server = `http://127.0.0.1:${fleet.gateways[0]?.port}`;
+  const code = await run(['jobs', ...argv], {
+    stdout: (text) => {
+      stdout += text;
+    },
+    stderr: (text) => {
+      stderr += text;
+    },
+    isTty: false,
+    env: { VOXTRAL_API_KEY: KEY, VOXTRAL_SERVER: server },
+    clock: systemClock,
+    signal: new AbortController().signal,
+  });
+  return { code, stdout, stderr };
+}
 
 describe('batch jobs over HTTP', () => {
   it('take a recording, and give its transcript in every format', async () => {
@@ -298,5 +320,60 @@ describe('batch jobs over HTTP', () => {
     expect(await ended(id)).toMatchObject({ state: 'completed', attempts: 1 });
     expect(await store.unqueued(Date.now() + 60_000, 9)).toEqual([]);
     await queue.close();
+  });
+});
+
+describe('npm run client -- jobs', () => {
+  let recording: string;
+
+  beforeAll(async () => {
+    recording = join(folder, 'call.wav');
+    await writeFile(recording, WAV);
+  });
+
+  it('hands over recordings, waits for them, and prints their transcripts', async () => {
+    const one = await client('submit', recording, '--wait', '--meta', 'call=4711');
+    expect(one).toMatchObject({ code: 0, stdout: `${transcript(WORDS)}\n` });
+    expect(one.stderr).toMatch(/ completed 100 %\n$/);
+    const two = await client('submit', recording, file('/call.wav'), '--wait', '--json');
+    expect(JSON.parse(two.stdout)).toMatchObject({
+      ok: true,
+      jobs: [{ result: transcript(WORDS) }, { result: transcript(WORDS) }],
+    });
+    const noise = join(folder, 'noise.wav');
+    await writeFile(noise, 'this is no recording');
+    const bad = await client('submit', noise, '--wait');
+    expect(bad.code).toBe(1);
+    expect(bad.stdout).toMatch(/^failed: /);
+  });
+
+  it('lists, shows, cancels and forgets jobs', async () => {
+    const { stdout } = await client('submit', recording, '--priority', 'low');
+    const id = stdout.trim();
+    expect((await client('watch', id)).stdout).toMatch(/^State +completed, 100 %$/m);
+    expect((await client('list', '--state', 'completed')).stdout).toContain(id);
+    expect((await client('show', id)).stdout).toMatch(/^Priority +low$/m);
+    expect((await client('result', id, '--format', 'vtt')).stdout).toMatch(/^WEBVTT\n/);
+    expect(JSON.parse((await client('cancel', id, '--json')).stdout)).toMatchObject({
+      job: { id, state: 'completed' },
+    });
+    expect(await client('delete', id)).toMatchObject({ code: 0, stderr: `${id} is gone.\n` });
+    expect((await client('show', id)).stderr).toContain('job_not_found');
+  });
+
+  it.each<[readonly string[], number, RegExp]>([
+    [[], 2, /Which action\?/],
+    [['leave'], 2, /There is no "leave"/],
+    [['submit'], 2, /takes a file or a URL/],
+    [['show'], 2, /Name one job/],
+    [['submit', 'a', '--meta', 'x'], 2, /NAME=VALUE/],
+    [['list', '--limit', '0'], 1, /limit/],
+    [['list', '--voxtral-key', 'wrong'], 1, /did not accept the API key/],
+    [['list', '--server', '127.0.0.1:2'], 1, /Nothing listens at/],
+    [['submit', '/nowhere/call.wav'], 1, /\/nowhere\/call\.wav/],
+  ])('says what is wrong with %j', async (argv, code, said) => {
+    const answer = await client(...argv);
+    expect(answer.code).toBe(code);
+    expect(answer.stderr).toMatch(said);
   });
 });

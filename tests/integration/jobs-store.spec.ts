@@ -1,10 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { connectRedis, untilReady } from '@voice-fleet/fleet/redis';
-import type { JobOptions, JobPriority } from '@voice-fleet/jobs/job';
+import type { JobOptions } from '@voice-fleet/jobs/job';
 import { newJobId } from '@voice-fleet/jobs/job-id';
 import { JobQueue } from '@voice-fleet/jobs/job-queue';
 import { JobStore } from '@voice-fleet/jobs/job-store';
 import { ENDED_KEY, JOB_QUEUE, QUEUE_PREFIX, UNTOLD_KEY } from '@voice-fleet/jobs/keys';
+import type { JobPriority } from '@voice-fleet/protocol/jobs';
 import { startRedis, type TestRedis } from '@voice-fleet/testkit/redis';
 import { Worker } from 'bullmq';
 import { Redis } from 'ioredis';

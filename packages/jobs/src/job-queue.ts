@@ -1,7 +1,7 @@
 import { redisFault } from '@voice-fleet/fleet/redis';
+import type { JobPriority } from '@voice-fleet/protocol/jobs';
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
-import type { JobPriority } from './job.ts';
 import { BEGUN_KEY, JOB_QUEUE, QUEUE_PREFIX, RANKS_KEY } from './keys.ts';
 import { JobScripts } from './scripts.ts';
 

@@ -1,7 +1,8 @@
 import { redisFault } from '@voice-fleet/fleet/redis';
+import { JobState } from '@voice-fleet/protocol/jobs';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { JobRecord, JobSegment, JobState } from './job.ts';
+import { JobRecord, JobSegment } from './job.ts';
 import {
   ENDED_KEY,
   OPEN_KEY,

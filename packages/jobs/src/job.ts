@@ -1,29 +1,5 @@
+import { JobPriority, JobState } from '@voice-fleet/protocol/jobs';
 import { z } from 'zod';
-
-/** A recording that is transcribed when a slot is idle. `quarantined`: it was tried as often as it may, and each time took its worker down or failed. */
-export const JOB_STATES = [
-  'queued',
-  'running',
-  'completed',
-  'failed',
-  'cancelled',
-  'quarantined',
-] as const;
-export const JobState = z.enum(JOB_STATES);
-export type JobState = z.infer<typeof JobState>;
-
-/** Jobs in one of these are not touched any more. */
-export const JOB_IS_OVER: Readonly<Record<JobState, boolean>> = {
-  queued: false,
-  running: false,
-  completed: true,
-  failed: true,
-  cancelled: true,
-  quarantined: true,
-};
-
-export const JobPriority = z.enum(['high', 'normal', 'low']);
-export type JobPriority = z.infer<typeof JobPriority>;
 
 /** What a client may wish for its job. */
 export const JobOptions = z.strictObject({

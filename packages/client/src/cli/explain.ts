@@ -1,4 +1,5 @@
 import { YAP_PATH } from '@voice-fleet/protocol/yap';
+import { JobRefused, JobsUnreachable } from '../jobs-client.ts';
 import { VoiceProtocolError, VoiceServerError } from '../voice-errors.ts';
 import {
   YapConnectionClosed,
@@ -19,6 +20,17 @@ export function explain(error: unknown, server: string, path: string = YAP_PATH)
   if (error instanceof YapResumeRefused) {
     return `The session was lost: ${error.message}`;
   }
+  if (error instanceof JobRefused) {
+    if (error.status === 401)
+      return explainRejected(new YapRejected('auth', error.message), server);
+    return `${server} refused it with ${error.code}: ${error.message}`;
+  }
+  if (error instanceof JobsUnreachable)
+    return explainUnreachable(
+      new YapUnreachable(error.message, { cause: error.cause }),
+      server,
+      path,
+    );
   if (error instanceof VoiceServerError) return explainVoice(error, server);
   if (error instanceof YapUnreachable) return explainUnreachable(error, server, path);
   if (error instanceof YapTimeout) {

@@ -3,6 +3,7 @@ import { convo } from './convo.ts';
 import { type CliIo, type Command, UsageError } from './flags.ts';
 import { EXIT } from './guard.ts';
 import { idle } from './idle.ts';
+import { jobs } from './jobs.ts';
 import { manual } from './manual.ts';
 import { remote } from './remote.ts';
 import { uat } from './uat.ts';
@@ -16,6 +17,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   convo,
   remote,
   voice,
+  jobs,
   manual,
   uat,
 };

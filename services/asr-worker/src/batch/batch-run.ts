@@ -1,9 +1,10 @@
 import type { UsageLedger } from '@voice-fleet/fleet/sessions/usage-ledger';
 import type { BlobStore } from '@voice-fleet/jobs/blobs/blob-store';
-import type { JobRecord, JobSegment, JobState } from '@voice-fleet/jobs/job';
+import type { JobRecord, JobSegment } from '@voice-fleet/jobs/job';
 import type { JobError, JobStore } from '@voice-fleet/jobs/job-store';
 import { decodeRecording } from '@voice-fleet/media/decode-recording';
 import { VoiceError } from '@voice-fleet/protocol/errors';
+import type { JobState } from '@voice-fleet/protocol/jobs';
 import { BYTES_PER_SAMPLE } from '@voice-fleet/speech/pcm';
 import { pieceEnd } from '@voice-fleet/speech/piece-end';
 import { spaced } from '@voice-fleet/speech/words';

@@ -1,26 +1,8 @@
 import type { JobRecord } from '@voice-fleet/jobs/job';
+import type { JobView } from '@voice-fleet/protocol/jobs';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 
-/** A job as its client sees it. A type, so that it can be answered as plain JSON. */
-export type JobView = {
-  id: string;
-  object: 'job';
-  state: JobRecord['state'];
-  /** 0..1. */
-  progress: number;
-  priority: string;
-  model: string | null;
-  language: string | null;
-  metadata: Record<string, string>;
-  webhook_url: string | null;
-  created_at_ms: number;
-  started_at_ms: number | null;
-  ended_at_ms: number | null;
-  duration_s: number | null;
-  attempts: number;
-  error: { code: string; message: string } | null;
-};
-
+/** A job as its client sees it. */
 export function jobView(job: JobRecord): JobView {
   const { options, durationSamples, doneSamples } = job;
   const share = durationSamples ? Math.min(1, doneSamples / durationSamples) : 0;

@@ -14,14 +14,14 @@ import {
   Req,
   Res,
 } from '@nestjs/common';
-import { JobState } from '@voice-fleet/jobs/job';
 import { VoiceError } from '@voice-fleet/protocol/errors';
+import { JOBS_PATH, type JobList, JobState, type JobView } from '@voice-fleet/protocol/jobs';
 import { formatTranscript, TRANSCRIPT_FORMATS } from '@voice-fleet/speech/transcript-formats';
 import { z } from 'zod';
 import { credentialOf } from '../auth/credentials.ts';
 import type { Authenticate } from '../http/usage.controller.ts';
 import type { JobUploadRequest } from './job-upload.ts';
-import { type JobView, jobView } from './job-view.ts';
+import { jobView } from './job-view.ts';
 import type { Jobs } from './jobs.ts';
 
 /** What the endpoints for jobs are made from. A class, so that Nest can hand it over by type. */
@@ -41,7 +41,7 @@ export const ListQuery = z.object({
 export const ResultQuery = z.object({ format: z.enum(TRANSCRIPT_FORMATS).default('json') });
 
 /** Recordings that are transcribed when a slot is idle; see docs/http.md. */
-@Controller('/v1/jobs')
+@Controller(JOBS_PATH)
 export class JobsController {
   readonly #source: JobsSource;
 
@@ -76,10 +76,7 @@ export class JobsController {
 
   @Get()
   @Header('Cache-Control', 'no-store')
-  async list(
-    @Headers() headers: IncomingHttpHeaders,
-    @Query() query: unknown,
-  ): Promise<{ object: 'list'; data: JobView[]; next_cursor: string | null }> {
+  async list(@Headers() headers: IncomingHttpHeaders, @Query() query: unknown): Promise<JobList> {
     const tenantId = await this.#tenant(headers);
     const { limit, cursor, state } = parsed(ListQuery, query);
     const page = await this.#source.jobs.list(tenantId, {

@@ -1,10 +1,11 @@
 import type { Principal } from '@voice-fleet/fleet/tenant';
 import type { BlobStore } from '@voice-fleet/jobs/blobs/blob-store';
-import { JOB_IS_OVER, type JobRecord, type JobState } from '@voice-fleet/jobs/job';
+import type { JobRecord } from '@voice-fleet/jobs/job';
 import { newJobId } from '@voice-fleet/jobs/job-id';
 import type { JobQueue } from '@voice-fleet/jobs/job-queue';
 import type { JobPage, JobSpec, JobStore } from '@voice-fleet/jobs/job-store';
 import { VoiceError } from '@voice-fleet/protocol/errors';
+import { JOB_IS_OVER, type JobState } from '@voice-fleet/protocol/jobs';
 import type { Clock } from '@voice-fleet/runtime/clock';
 import type { Transcript } from '@voice-fleet/speech/transcript-formats';
 import type { Logger } from '@voice-fleet/telemetry/logger';

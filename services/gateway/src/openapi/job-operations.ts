@@ -1,4 +1,4 @@
-import { JobRecord, JobState } from '@voice-fleet/jobs/job';
+import { JOBS_PATH, JobList, JobState, JobView } from '@voice-fleet/protocol/jobs';
 import { TRANSCRIPT_FORMATS } from '@voice-fleet/speech/transcript-formats';
 import { z } from 'zod';
 import { ListQuery } from '../jobs/jobs.controller.ts';
@@ -6,30 +6,7 @@ import { JobUrl, JobWishes } from '../jobs/recording-intake.ts';
 import { FILE, json, type Operation, ok, type Parameter } from './operation.ts';
 import { TRANSCRIPT } from './transcript-operations.ts';
 
-const Job = z.object({
-  id: z.string(),
-  object: z.literal('job'),
-  state: JobState,
-  progress: z.number().min(0).max(1),
-  priority: JobWishes.shape.priority,
-  model: z.string().nullable(),
-  language: z.string().nullable(),
-  metadata: z.record(z.string(), z.string()),
-  webhook_url: z.string().nullable(),
-  created_at_ms: z.int(),
-  started_at_ms: z.int().nullable(),
-  ended_at_ms: z.int().nullable(),
-  duration_s: z.number().nullable(),
-  attempts: z.int(),
-  error: JobRecord.shape.error.unwrap().nullable(),
-});
-const JobList = z.object({
-  object: z.literal('list'),
-  data: z.array(Job),
-  next_cursor: z.string().nullable(),
-});
-
-const job: z.infer<typeof Job> = {
+const job: JobView = {
   id: 'job_0mj2k5f8q9a1b2c3d4e5f6a7b8c9',
   object: 'job',
   state: 'queued',
@@ -53,13 +30,13 @@ const id: Parameter = {
   schema: z.string(),
   example: job.id,
 };
-const jobJson = json('Job', Job, job);
+const jobJson = json('Job', JobView, job);
 const tag = 'Batch jobs';
 
 export const JOB_OPERATIONS: readonly Operation[] = [
   {
     method: 'post',
-    path: '/v1/jobs',
+    path: JOBS_PATH,
     tag,
     summary: 'Have a recording transcribed when there is time',
     description:
@@ -94,7 +71,7 @@ export const JOB_OPERATIONS: readonly Operation[] = [
   },
   {
     method: 'get',
-    path: '/v1/jobs',
+    path: JOBS_PATH,
     tag,
     summary: 'Your jobs, the newest first',
     key: 'jobs',
@@ -128,7 +105,7 @@ export const JOB_OPERATIONS: readonly Operation[] = [
   },
   {
     method: 'get',
-    path: '/v1/jobs/{id}',
+    path: `${JOBS_PATH}/{id}`,
     tag,
     summary: 'One job, and how far it is',
     key: 'jobs',
@@ -138,7 +115,7 @@ export const JOB_OPERATIONS: readonly Operation[] = [
   },
   {
     method: 'get',
-    path: '/v1/jobs/{id}/result',
+    path: `${JOBS_PATH}/{id}/result`,
     tag,
     summary: 'The transcript of a job',
     key: 'jobs',
@@ -157,7 +134,7 @@ export const JOB_OPERATIONS: readonly Operation[] = [
   },
   {
     method: 'post',
-    path: '/v1/jobs/{id}/cancel',
+    path: `${JOBS_PATH}/{id}/cancel`,
     tag,
     summary: 'Stop a job',
     description: 'A job that is over stays as it is.',
@@ -168,7 +145,7 @@ export const JOB_OPERATIONS: readonly Operation[] = [
   },
   {
     method: 'delete',
-    path: '/v1/jobs/{id}',
+    path: `${JOBS_PATH}/{id}`,
     tag,
     summary: 'Stop a job, and forget its recording and its transcript',
     key: 'jobs',
