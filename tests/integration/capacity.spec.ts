@@ -122,10 +122,10 @@ describe('capacity of the fleet', () => {
     }
     await expectRefused(fleet.dial());
     const metrics = await workerMetrics();
-    expect(metrics).toMatch(/^voice_worker_slots 3$/m);
-    expect(metrics).toMatch(/^voice_worker_slots_used 3$/m);
+    expect(metrics).toMatch(/^voice_worker_slots\{pool="default"\} 3$/m);
+    expect(metrics).toMatch(/^voice_worker_slots_used\{pool="default"\} 3$/m);
     expect(await fleet.metrics()).toMatch(
-      /voice_gateway_admissions_total\{protocol="yap",outcome="rejected_capacity"\} 1/,
+      /voice_gateway_admissions_total\{pool="default",protocol="yap",outcome="rejected_capacity"\} 1/,
     );
   });
 
@@ -150,7 +150,7 @@ describe('capacity of the fleet', () => {
     clients[1]?.terminate();
     clients[2]?.socket.close(1000);
     await until(async () => (await leased()) === 0, 'all leases are back');
-    expect(await workerMetrics()).toMatch(/^voice_worker_slots_used 0$/m);
+    expect(await workerMetrics()).toMatch(/^voice_worker_slots_used\{pool="default"\} 0$/m);
     await until(() => engine.openStreams === 0, 'no stream is left open');
   });
 });

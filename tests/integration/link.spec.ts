@@ -74,7 +74,7 @@ describe('the link port of a worker', () => {
   async function slotsUsed(): Promise<number> {
     const port = fleet.workers[0]?.internalPort;
     const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-    return Number(/^voice_worker_slots_used (\d+)$/m.exec(text)?.[1]);
+    return Number(/^voice_worker_slots_used\{.*\} (\d+)$/m.exec(text)?.[1]);
   }
 
   async function takeLease(sessionId = 'raw'): Promise<Lease> {

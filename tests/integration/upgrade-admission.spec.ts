@@ -222,8 +222,12 @@ describe('a dialect that is admitted before its upgrade is answered', () => {
     );
     const page = await fleet.metrics();
     expect(page).toContain('voice_gateway_connections{state="pending"} 0\n');
-    expect(page).toContain('admissions_total{protocol="test-sdk",outcome="abandoned"} 3\n');
-    expect(page).toContain('admissions_total{protocol="test-sdk",outcome="accepted"} 1\n');
+    expect(page).toContain(
+      'admissions_total{pool="default",protocol="test-sdk",outcome="abandoned"} 3\n',
+    );
+    expect(page).toContain(
+      'admissions_total{pool="default",protocol="test-sdk",outcome="accepted"} 1\n',
+    );
   });
 
   it('is turned away at once while Redis does not answer', async () => {

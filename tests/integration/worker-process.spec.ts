@@ -100,7 +100,7 @@ describe('a worker process', () => {
     });
     const linkPort = await fetch(`http://127.0.0.1:${String(port)}/readyz`);
     expect([linkPort.status, await linkPort.json()]).toEqual([503, body]);
-    expect(await metric('voice_worker_ready')).toBe(0);
+    expect(await metric('voice_worker_ready{pool="default"}')).toBe(0);
     await expectStop();
   });
 
@@ -138,7 +138,7 @@ describe('a worker process', () => {
     await until(async () => (await ask('/readyz')).status === 503, 'it is missed');
     expect((await ask('/livez')).status).toBe(200);
     await until(async () => (await metric('voice_worker_degrade_level')) === 4, 'a beat tells it');
-    expect(await metric('voice_worker_ready')).toBe(0);
+    expect(await metric('voice_worker_ready{pool="default"}')).toBe(0);
     expect(await metric('voice_worker_engine_status{status="error"}')).toBe(1);
     await fakeVllm(port);
     await until(async () => (await ask('/readyz')).status === 200, 'it is back');

@@ -13,6 +13,13 @@ export interface QueuedJob {
   readonly rank: number;
 }
 
+/** Jobs by what they do: wait for a worker, are worked on, or wait to be tried again. */
+export interface QueueCounts {
+  readonly waiting: number;
+  readonly active: number;
+  readonly delayed: number;
+}
+
 /** BullMQ serves lower numbers first, up to 2^21. Each class has its own range of them. */
 const CLASS: Readonly<Record<JobPriority, number>> = { high: 0, normal: 1, low: 2 };
 /** More places than these in one class are one: its jobs are served in the order in which they came. */
@@ -86,6 +93,17 @@ export class JobQueue {
     try {
       const counts = await this.#queue.getJobCounts('waiting', 'prioritized', 'delayed');
       return Object.values(counts).reduce((sum, count) => sum + count, 0);
+    } catch (error) {
+      throw redisFault(error);
+    }
+  }
+
+  /** Throws `RedisUnavailable`. */
+  async counts(): Promise<QueueCounts> {
+    try {
+      const found = await this.#queue.getJobCounts('waiting', 'prioritized', 'active', 'delayed');
+      const { active = 0, delayed = 0, ...waiting } = found;
+      return { waiting: Object.values(waiting).reduce((a, b) => a + b, 0), active, delayed };
     } catch (error) {
       throw redisFault(error);
     }

@@ -1,6 +1,7 @@
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
+import { metricsPage } from './metrics-page.ts';
 
 export interface Readiness {
   readonly ready: boolean;
@@ -26,13 +27,10 @@ export async function startInternalServer(options: {
   const server = createServer((request, response) => {
     const answer = async (): Promise<void> => {
       switch (request.url?.split('?', 1)[0]) {
-        case '/metrics':
-          return reply(
-            response,
-            200,
-            options.registry.contentType,
-            await options.registry.metrics(),
-          );
+        case '/metrics': {
+          const page = await metricsPage(options.registry, request.headers.accept);
+          return reply(response, 200, page.contentType, page.text);
+        }
         case '/livez':
           return reply(response, 200, 'application/json', '{"status":"ok"}');
         case '/readyz': {

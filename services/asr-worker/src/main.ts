@@ -21,7 +21,7 @@ const USUAL = ['engine_ready', 'child_started', 'child_stopped'];
 await runService({ name: 'asr-worker', env: process.env }, async () => {
   const config = parseEnv(WorkerEnv, process.env);
   const log = createLogger('asr-worker', config.logLevel);
-  const metrics = new WorkerMetrics();
+  const metrics = new WorkerMetrics({ pool: config.pool });
   const { gpu } = config.engines.includes('vllm')
     ? await probeGpu(within(PROBE_MS), process.env['CUDA_VISIBLE_DEVICES'])
     : {};

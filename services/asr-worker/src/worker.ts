@@ -62,6 +62,7 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
     onRecovered: () => log.info({ event: 'redis_back' }),
   });
   const { pool, leaseTtlMs } = config;
+  metrics.serves(engine.model);
   const store = new LeaseStore(redis, { pool, ttlMs: leaseTtlMs });
   const registry = new WorkerRegistry(redis, { pool, leaseTtlMs });
 
@@ -119,8 +120,9 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
   let failed = false;
   const describe = (): WorkerRecord => {
     const { delayMs } = engine;
-    metrics.slots.set(capacity.slots);
-    metrics.ready.set(ready() && !server.draining ? 1 : 0);
+    metrics.slots.labels(pool).set(capacity.slots);
+    metrics.ready.labels(pool).set(ready() && !server.draining ? 1 : 0);
+    metrics.draining.labels(pool).set(server.draining ? 1 : 0);
     metrics.showHealth(health.modelStatus());
     const present = server.draining ? 'draining' : ready() ? 'ready' : 'loading';
     const state = failed ? 'failed' : present;
@@ -159,6 +161,8 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
   });
   const blobs = config.batch.maxJobs > 0 ? await openBlobs(config.batch.blobs) : undefined;
   const jobQueue = blobs && new JobQueue(redis);
+  // A Redis that is away costs the page this figure only.
+  if (jobQueue) metrics.batch.queueNow = () => jobQueue.counts().catch(() => undefined);
   const takeJobs = (): void => {
     if (blobs === undefined || jobQueue === undefined) return;
     batch = new BatchWorker({
@@ -174,8 +178,10 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
       slots: () => capacity.slots,
       links: () => server.leases().length,
       ready: () => ready() && !server.draining,
-      onPiece: (samples) => metrics.batchAudioSeconds.inc(samples / SAMPLE_RATE),
-      onEnded: (outcome) => metrics.batchJobs.labels(outcome).inc(),
+      onPiece: (samples) => metrics.batch.audioSeconds.inc(samples / SAMPLE_RATE),
+      onBegun: (waitedMs) => metrics.batch.waitSeconds.observe(waitedMs / 1000),
+      onEnded: (outcome, tookMs) => metrics.batch.countRun(outcome, tookMs),
+      onStalled: () => metrics.batch.stalled.inc(),
       log,
     });
   };

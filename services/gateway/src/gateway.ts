@@ -101,7 +101,7 @@ export async function startGateway(
         realtimeDialect,
       ];
   const dialects = new Dialects([...ownDialects, ...extraDialects]);
-  const metrics = new GatewayMetrics([...dialects.names, HTTP_PROTOCOL]);
+  const metrics = new GatewayMetrics([...dialects.names, HTTP_PROTOCOL], { pool: config.pool });
   if (config.apiKey === '')
     log.warn(
       { event: 'stored_keys_only' },
@@ -282,7 +282,15 @@ export async function startGateway(
   await app.listen(config.port, config.host);
   const { host, headersTimeoutMs } = config;
   const tls =
-    config.tls && (await TlsDoor.open(http, { ...config.tls, host, headersTimeoutMs, clock, log }));
+    config.tls &&
+    (await TlsDoor.open(http, {
+      ...config.tls,
+      host,
+      headersTimeoutMs,
+      clock,
+      log,
+      onCertificate: (endsS) => metrics.certificateExpiry.set(endsS),
+    }));
   const internal = await startInternalServer({
     port: config.internalPort,
     host: config.internalHost,

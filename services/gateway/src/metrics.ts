@@ -1,12 +1,36 @@
-import { ERRORS } from '@voice-fleet/protocol/errors';
+import { LINE_PRIORITIES } from '@voice-fleet/fleet/lease';
+import { ERRORS, type ErrorCode } from '@voice-fleet/protocol/errors';
+import { LinkRefusal } from '@voice-fleet/protocol/link';
 import type { FinalizeReason } from '@voice-fleet/protocol/session';
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { ADMISSION_OUTCOMES } from './admission-outcome.ts';
+import { showBuild } from '@voice-fleet/telemetry/build-info';
+import { type CurrentTraceId, LatencyHistogram } from '@voice-fleet/telemetry/latency-histogram';
+import { collectNodeMetrics } from '@voice-fleet/telemetry/metrics-page';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { ADMISSION_OUTCOMES, type AdmissionOutcome } from './admission-outcome.ts';
 import { JobMetrics } from './jobs/job-metrics.ts';
 import { MOVE_CAUSES } from './session/link-holder.ts';
 import { DELTAS } from './voice/latency.ts';
 import { TURN_OUTCOMES } from './voice/turn.ts';
+import { END_REASONS } from './ws/close-reason.ts';
 import { UPGRADE_REFUSALS } from './ws/upgrade-gate-refusal.ts';
+
+/** How a lease was asked for and what came of it: a grant, a refusal of `Placement`, or no answer; a lease that was held may be lost. */
+const LEASE_OUTCOMES = {
+  acquire: [
+    'granted',
+    'full',
+    'limit',
+    'no_workers',
+    'line_full',
+    'tenant_sessions',
+    'tenant_rate',
+    'redis_unavailable',
+  ],
+  renew: ['lost'],
+} as const;
+
+/** Close codes of RFC 6455 that are to be expected; codes of dialects are told as a hundred. */
+const CLOSE_CODES = [1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012, 1013];
 
 const FINALIZE_REASONS = [
   'explicit_stop',
@@ -19,12 +43,12 @@ const FINALIZE_REASONS = [
 export class VoiceMetrics {
   readonly utterances: Counter<'reason'>;
   readonly turns: Counter<'outcome'>;
-  readonly latencySeconds: Histogram<'delta'>;
+  readonly latencySeconds: LatencyHistogram<'delta'>;
   readonly bargeIns: Counter;
   readonly backpressure: Counter;
   readonly decodeRtf: Histogram;
 
-  constructor(registers: Registry[]) {
+  constructor(registers: Registry[], currentTraceId: CurrentTraceId) {
     this.utterances = new Counter({
       name: 'voice_gateway_utterances_total',
       help: 'Utterances of the voice pipeline whose final was sent, by what ended them.',
@@ -37,12 +61,13 @@ export class VoiceMetrics {
       labelNames: ['outcome'],
       registers,
     });
-    this.latencySeconds = new Histogram({
+    this.latencySeconds = new LatencyHistogram({
       name: 'voice_gateway_voice_latency_seconds',
       help: 'From first audio to first partial and to the final, and from that to first token and first speech.',
       labelNames: ['delta'],
       buckets: [0.05, 0.1, 0.25, 0.5, 1, 1.5, 2.5, 3, 5, 10, 30],
       registers,
+      currentTraceId,
     });
     this.bargeIns = new Counter({
       name: 'voice_gateway_barge_ins_total',
@@ -66,15 +91,25 @@ export class VoiceMetrics {
   }
 }
 
-/** Every metric of the gateway. Labels are bounded: never a session, key or address. */
+export interface GatewayMetricsOptions {
+  /** What sessions are placed in. */
+  readonly pool: string;
+  /** Named by exemplars of latencies. */
+  readonly currentTraceId: CurrentTraceId;
+}
+
+/** Every metric of the gateway. Labels are bounded: never a session, key, tenant or address. */
 export class GatewayMetrics {
   readonly registry = new Registry();
+  readonly pool: string;
   readonly #registers = [this.registry];
+  #traceId: CurrentTraceId = () => undefined;
+  readonly #currentTraceId: CurrentTraceId = () => this.#traceId();
 
   readonly sessionsActive = new Gauge({
     name: 'voice_gateway_sessions_active',
     help: 'Admitted sessions that are not over.',
-    labelNames: ['protocol'],
+    labelNames: ['pool', 'protocol'],
     registers: this.#registers,
   });
   /** Asked for when the page is. */
@@ -108,18 +143,20 @@ export class GatewayMetrics {
   readonly admissions = new Counter({
     name: 'voice_gateway_admissions_total',
     help: 'Connections by how their admission ended.',
-    labelNames: ['protocol', 'outcome'],
+    labelNames: ['pool', 'protocol', 'outcome'],
     registers: this.#registers,
   });
-  readonly admissionSeconds = new Histogram({
+  readonly admissionSeconds = new LatencyHistogram({
     name: 'voice_gateway_admission_duration_seconds',
     help: 'From accepted socket to slot taken and worker ready.',
+    labelNames: ['pool'],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
     registers: this.#registers,
+    currentTraceId: this.#currentTraceId,
   });
   readonly sessionSeconds = new Histogram({
     name: 'voice_gateway_session_duration_seconds',
-    help: 'Length of admitted sessions by why they ended.',
+    help: 'Length of admitted sessions by why they ended. error: a fault of the fleet; refused: the client may not go on.',
     labelNames: ['end_reason'],
     buckets: [1, 5, 15, 60, 300, 900, 3600, 14_400],
     registers: this.#registers,
@@ -137,8 +174,45 @@ export class GatewayMetrics {
   });
   readonly errors = new Counter({
     name: 'voice_gateway_errors_total',
-    help: 'Errors sent to clients.',
-    labelNames: ['code'],
+    help: 'Errors sent to clients, by code and what it means for them: see docs/errors.md.',
+    labelNames: ['tier', 'code'],
+    registers: this.#registers,
+  });
+  readonly wsCloses = new Counter({
+    name: 'voice_gateway_ws_closes_total',
+    help: 'Sockets of clients that were closed, by code and by who began it. Codes above 2999 are told by their hundred.',
+    labelNames: ['code', 'initiator'],
+    registers: this.#registers,
+  });
+  /** Asked for when the page is. */
+  bufferedBytesNow: () => number = () => 0;
+  readonly wsBuffered: Gauge = new Gauge({
+    name: 'voice_gateway_ws_buffered_bytes',
+    help: 'Bytes sent to clients that the system has not taken yet.',
+    registers: this.#registers,
+    collect: () => this.wsBuffered.set(this.bufferedBytesNow()),
+  });
+  readonly tierSessionsActive = new Gauge({
+    name: 'voice_gateway_tier_sessions_active',
+    help: 'Admitted sessions that are not over, by the priority of their tenants.',
+    labelNames: ['tenant_tier'],
+    registers: this.#registers,
+  });
+  readonly tierAdmissions = new Counter({
+    name: 'voice_gateway_tier_admissions_total',
+    help: 'Connections of known tenants by how their admission ended, by the priority of their tenants.',
+    labelNames: ['tenant_tier', 'outcome'],
+    registers: this.#registers,
+  });
+  readonly tierAudioSeconds = new Counter({
+    name: 'voice_gateway_tier_audio_seconds_total',
+    help: 'Audio accepted from clients, by the priority of their tenants.',
+    labelNames: ['tenant_tier'],
+    registers: this.#registers,
+  });
+  readonly certificateExpiry = new Gauge({
+    name: 'voice_gateway_tls_certificate_expiry_timestamp_seconds',
+    help: 'When the certificate ends that is served, in Unix time; 0 without TLS.',
     registers: this.#registers,
   });
   readonly workersLost = new Counter({
@@ -195,23 +269,62 @@ export class GatewayMetrics {
   });
   readonly leaseOperations = new Counter({
     name: 'voice_lease_operations_total',
-    help: 'Lease operations by outcome.',
+    help: 'Lease operations by outcome. renew: a lease that was held was lost.',
     labelNames: ['op', 'outcome'],
     registers: this.#registers,
   });
-  readonly voice = new VoiceMetrics(this.#registers);
+  readonly leaseSeconds = new Histogram({
+    name: 'voice_lease_operation_duration_seconds',
+    help: 'From asking for a lease to the answer, the wait in line included.',
+    labelNames: ['op'],
+    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 10, 30],
+    registers: this.#registers,
+  });
+  readonly voice = new VoiceMetrics(this.#registers, this.#currentTraceId);
   readonly jobs = new JobMetrics(this.#registers);
 
-  constructor(protocols: readonly string[]) {
-    collectDefaultMetrics({ register: this.registry });
+  constructor(protocols: readonly string[], options: Partial<GatewayMetricsOptions> = {}) {
+    this.pool = options.pool ?? 'default';
+    if (options.currentTraceId) this.#traceId = options.currentTraceId;
+    collectNodeMetrics(this.registry);
+    showBuild(this.registry, 'gateway', this.pool);
     for (const protocol of protocols) {
-      this.sessionsActive.labels(protocol).set(0);
+      this.sessionsActive.labels(this.pool, protocol).set(0);
       this.audioSeconds.labels(protocol).inc(0);
-      for (const outcome of ADMISSION_OUTCOMES) this.admissions.labels(protocol, outcome).inc(0);
+      for (const outcome of ADMISSION_OUTCOMES) this.countAdmission(protocol, outcome, 0);
     }
+    for (const tier of LINE_PRIORITIES) {
+      this.tierSessionsActive.labels(tier).set(0);
+      this.tierAudioSeconds.labels(tier).inc(0);
+      for (const outcome of ADMISSION_OUTCOMES) this.tierAdmissions.labels(tier, outcome).inc(0);
+    }
+    for (const [op, outcomes] of Object.entries(LEASE_OUTCOMES))
+      for (const outcome of outcomes) this.leaseOperations.labels(op, outcome).inc(0);
+    for (const reason of END_REASONS) this.sessionSeconds.zero({ end_reason: reason });
+    for (const reason of [...LinkRefusal.options, 'unreachable'])
+      this.linkRefusals.labels(reason).inc(0);
+    this.admissionSeconds.zero({ pool: this.pool });
+    this.leaseSeconds.zero({ op: 'acquire' });
+    this.certificateExpiry.set(0);
     for (const reason of UPGRADE_REFUSALS) this.upgradesRefused.labels(reason).inc(0);
     for (const cause of MOVE_CAUSES) this.moves.labels(cause).inc(0);
-    for (const code of Object.keys(ERRORS)) this.errors.labels(code).inc(0);
+    for (const code of Object.keys(ERRORS)) this.countError(code as ErrorCode, 0);
+    for (const route of ['speech', 'chat'])
+      for (const outcome of ['served', 'refused', 'failed'])
+        this.relayed.labels(route, outcome).inc(0);
+  }
+
+  countAdmission(protocol: string, outcome: AdmissionOutcome, times = 1): void {
+    this.admissions.labels(this.pool, protocol, outcome).inc(times);
+  }
+
+  countError(code: ErrorCode, times = 1): void {
+    this.errors.labels(ERRORS[code].tier, code).inc(times);
+  }
+
+  countClose(code: number, initiator: 'server' | 'client'): void {
+    const hundred = code >= 3000 && code < 5000 ? `${Math.floor(code / 100)}xx` : 'other';
+    this.wsCloses.labels(CLOSE_CODES.includes(code) ? String(code) : hundred, initiator).inc();
   }
 
   /** Admitted sessions of this process that are not over, over all protocols. */

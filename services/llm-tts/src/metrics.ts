@@ -1,4 +1,7 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { showBuild } from '@voice-fleet/telemetry/build-info';
+import { type CurrentTraceId, LatencyHistogram } from '@voice-fleet/telemetry/latency-histogram';
+import { collectNodeMetrics } from '@voice-fleet/telemetry/metrics-page';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { API_OUTCOMES, API_ROUTES, type ApiStats } from './api/api-requests.ts';
 import type { SpeechStats } from './api/speech-service.ts';
 import { MODEL_LABELS } from './llm/engine.ts';
@@ -10,10 +13,17 @@ export type TurnOutcome = (typeof TURN_OUTCOMES)[number];
 import type { ChatStats } from './chat/audio-chat.ts';
 import { REPLY_OUTCOMES } from './chat/audio-reply.ts';
 
+/** Those of the semantic conventions for generative AI. */
+const GEN_AI_BUCKETS_S = [
+  0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
+];
+
 /** Every metric of llm-tts. Labels are bounded: never a conversation, voice or text. */
 export class LlmTtsMetrics {
   readonly registry = new Registry();
   readonly #registers = [this.registry];
+  #traceId: CurrentTraceId = () => undefined;
+  readonly #currentTraceId: CurrentTraceId = () => this.#traceId();
 
   readonly turnsActive = new Gauge({
     name: 'voice_llm_tts_turns_active',
@@ -31,12 +41,28 @@ export class LlmTtsMetrics {
     help: 'Turns answered with 503, as too many were under way or the service was told to stop.',
     registers: this.#registers,
   });
-  readonly firstTokenSeconds = new Histogram({
+  readonly firstTokenSeconds = new LatencyHistogram({
     name: 'voice_llm_tts_first_token_seconds',
     help: 'From the request to the first token of its reply.',
     labelNames: ['model'],
-    buckets: [0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 3, 5],
+    buckets: GEN_AI_BUCKETS_S,
     registers: this.#registers,
+    currentTraceId: this.#currentTraceId,
+  });
+  readonly interTokenSeconds = new Histogram({
+    name: 'voice_llm_tts_inter_token_seconds',
+    help: 'From one token of a reply to the next.',
+    labelNames: ['model'],
+    buckets: GEN_AI_BUCKETS_S,
+    registers: this.#registers,
+  });
+  readonly firstSpeechSeconds = new LatencyHistogram({
+    name: 'voice_llm_tts_first_speech_seconds',
+    help: 'From the request to the first spoken phrase of its reply.',
+    labelNames: ['model'],
+    buckets: GEN_AI_BUCKETS_S,
+    registers: this.#registers,
+    currentTraceId: this.#currentTraceId,
   });
   readonly turnSeconds = new Histogram({
     name: 'voice_llm_tts_turn_seconds',
@@ -89,11 +115,12 @@ export class LlmTtsMetrics {
     labelNames: ['outcome'],
     registers: this.#registers,
   });
-  readonly audioReplyFirstChunkSeconds = new Histogram({
+  readonly audioReplyFirstChunkSeconds = new LatencyHistogram({
     name: 'voice_llm_tts_audio_reply_first_chunk_seconds',
     help: 'From a request for a reply from audio to its first words. What is aimed at is 0.1.',
     buckets: [0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60],
     registers: this.#registers,
+    currentTraceId: this.#currentTraceId,
   });
   readonly audioReplySeconds = new Histogram({
     name: 'voice_llm_tts_audio_reply_duration_seconds',
@@ -113,11 +140,12 @@ export class LlmTtsMetrics {
     labelNames: ['route', 'outcome'],
     registers: this.#registers,
   });
-  readonly speechFirstAudioSeconds = new Histogram({
+  readonly speechFirstAudioSeconds = new LatencyHistogram({
     name: 'voice_llm_tts_speech_first_audio_seconds',
     help: 'From a request for speech to the first bytes of it.',
     buckets: [0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30],
     registers: this.#registers,
+    currentTraceId: this.#currentTraceId,
   });
   readonly speechCharacters = new Counter({
     name: 'voice_llm_tts_speech_characters_total',
@@ -125,9 +153,15 @@ export class LlmTtsMetrics {
     registers: this.#registers,
   });
 
-  constructor() {
-    collectDefaultMetrics({ register: this.registry });
+  /** `currentTraceId` is named by exemplars of latencies. */
+  constructor({ currentTraceId }: { readonly currentTraceId?: CurrentTraceId } = {}) {
+    if (currentTraceId) this.#traceId = currentTraceId;
+    collectNodeMetrics(this.registry);
+    showBuild(this.registry, 'llm-tts', '');
     for (const model of MODEL_LABELS) {
+      for (const histogram of [this.firstTokenSeconds, this.interTokenSeconds])
+        histogram.zero({ model });
+      this.firstSpeechSeconds.zero({ model });
       this.tokens.labels(model).inc(0);
       for (const outcome of TURN_OUTCOMES) this.turns.labels(outcome, model).inc(0);
     }
@@ -137,6 +171,7 @@ export class LlmTtsMetrics {
     for (const route of API_ROUTES)
       for (const outcome of API_OUTCOMES) this.apiRequests.labels(route, outcome).inc(0);
     for (const outcome of REPLY_OUTCOMES) this.audioReplies.labels(outcome).inc(0);
+    for (const outcome of TURN_OUTCOMES) this.turnSeconds.zero({ outcome });
   }
 
   countPhrase({ engine, outcome, seconds }: PhraseOutcome): void {
@@ -149,7 +184,7 @@ export class LlmTtsMetrics {
     onActive: (count) => this.audioRepliesActive.set(count),
     onReply: ({ outcome, firstChunkMs, totalMs }) => {
       this.audioReplies.labels(outcome).inc();
-      if (firstChunkMs !== undefined) this.audioReplyFirstChunkSeconds.observe(firstChunkMs / 1000);
+      if (firstChunkMs !== undefined) this.audioReplyFirstChunkSeconds.record(firstChunkMs / 1000);
       if (outcome === 'replied') this.audioReplySeconds.observe(totalMs / 1000);
     },
   };
@@ -158,7 +193,7 @@ export class LlmTtsMetrics {
   readonly api: ApiStats & SpeechStats = {
     onActive: (count) => this.apiRequestsActive.set(count),
     onEnd: (route, outcome) => this.apiRequests.labels(route, outcome).inc(),
-    onFirstAudio: (seconds) => this.speechFirstAudioSeconds.observe(seconds),
+    onFirstAudio: (seconds) => this.speechFirstAudioSeconds.record(seconds),
     onCharacters: (count) => this.speechCharacters.inc(count),
   };
 }

@@ -9,6 +9,7 @@ import { BYTES_PER_SAMPLE } from '@voice-fleet/speech/pcm';
 import { pieceEnd } from '@voice-fleet/speech/piece-end';
 import { spaced } from '@voice-fleet/speech/words';
 import type { BatchSettings } from './batch-env.ts';
+import type { RunOutcome } from './run-outcome.ts';
 import { type PieceDeps, transcribePiece } from './transcribe-piece.ts';
 
 export interface BatchRunDeps extends PieceDeps {
@@ -20,9 +21,6 @@ export interface BatchRunDeps extends PieceDeps {
 }
 
 type EndState = Exclude<JobState, 'queued' | 'running'>;
-
-/** What became of a run: `lost`: another has the job, or it was cancelled. */
-export type RunOutcome = EndState | 'lost';
 
 /** A recording that will never be transcribed, however often it is tried. */
 class Hopeless extends Error {

@@ -5,7 +5,8 @@ import { backoffMs } from '@voice-fleet/runtime/backoff';
 import type { Timer } from '@voice-fleet/runtime/clock';
 import type { Logger } from '@voice-fleet/telemetry/logger';
 import { type Job, Worker } from 'bullmq';
-import { type BatchRunDeps, type RunOutcome, runJob } from './batch-run.ts';
+import { type BatchRunDeps, runJob } from './batch-run.ts';
+import type { RunEnd } from './run-outcome.ts';
 
 /** How often it looks for jobs, and whether those it has are still its own. */
 const TICK_MS = 500;
@@ -19,7 +20,11 @@ export interface BatchWorkerDeps extends BatchRunDeps {
   /** Sessions linked now, those still being verified included. */
   readonly links: () => number;
   readonly ready: () => boolean;
-  readonly onEnded: (outcome: RunOutcome | 'gave_way' | 'retried') => void;
+  /** A job is begun for the first time, `waitedMs` after it was made. */
+  readonly onBegun: (waitedMs: number) => void;
+  readonly onEnded: (outcome: RunEnd, tookMs: number) => void;
+  /** A job was given back to the line, as its worker was not heard of. */
+  readonly onStalled: () => void;
   readonly log: Logger;
 }
 
@@ -58,6 +63,7 @@ export class BatchWorker {
       maxStalledCount: Number.MAX_SAFE_INTEGER,
     });
     this.#queue.on('error', (error) => deps.log.debug({ event: 'job_queue_fault', err: error }));
+    this.#queue.on('stalled', () => deps.onStalled());
     void this.#queue.startStalledCheckTimer().catch((error: unknown) => this.#fault(error));
     this.#ticks = deps.clock.every(TICK_MS, () => this.#tick());
   }
@@ -139,19 +145,21 @@ export class BatchWorker {
   }
 
   async #do(job: Job<QueuedJob>, run: string, signal: AbortSignal): Promise<void> {
-    const { store, clock, log, onEnded } = this.#deps;
+    const { store, clock, log, onBegun, onEnded } = this.#deps;
     const id = job.id ?? '';
     const record = await store.get(id);
     if (!record) return void (await job.moveToCompleted(null, run, false));
+    const sinceMs = clock.now();
+    if (record.startedAtMs === undefined) onBegun(clock.wallNow() - record.createdAtMs);
     try {
       await this.#deps.queue.begun(job.data);
       const outcome = await runJob(record, run, this.#deps, signal);
-      onEnded(outcome);
+      onEnded(outcome, clock.now() - sinceMs);
       log.info({ event: 'job_ended', job: id, outcome });
       await job.moveToCompleted(null, run, false);
     } catch (error) {
       const gaveWay = error instanceof GaveWay;
-      onEnded(gaveWay ? 'gave_way' : 'retried');
+      onEnded(gaveWay ? 'gave_way' : 'retried', clock.now() - sinceMs);
       const name = error instanceof Error ? error.name : undefined;
       log[gaveWay ? 'info' : 'warn']({ event: 'job_given_back', job: id, gaveWay, error: name });
       if (!(await store.leave(id, run, { gaveWay })))

@@ -229,7 +229,7 @@ export class LinkServer {
   async #verified(peer: Peer): Promise<LinkRefusal | undefined> {
     // Counted before Redis is asked, so that a registration meanwhile keeps the lease alive.
     this.#peers.set(peer.lease.token, peer);
-    this.#deps.metrics.slotsUsed.set(this.#peers.size);
+    this.#showUsed();
     this.#deps.onLink?.();
     try {
       const check = await this.#deps.verify(peer.lease);
@@ -240,6 +240,11 @@ export class LinkServer {
         this.#deps.log.error({ event: 'verify_failed', err: error });
       return 'not_ready';
     }
+  }
+
+  #showUsed(): void {
+    const { slotsUsed, pool } = this.#deps.metrics;
+    slotsUsed.labels(pool).set(this.#peers.size);
   }
 
   #refuse(socket: WebSocket, reason: LinkRefusal): void {
@@ -257,7 +262,7 @@ export class LinkServer {
   #forget(peer: Peer): void {
     peer.session?.close();
     if (this.#peers.get(peer.lease.token) === peer) this.#peers.delete(peer.lease.token);
-    this.#deps.metrics.slotsUsed.set(this.#peers.size);
+    this.#showUsed();
     this.#onGone();
   }
 }

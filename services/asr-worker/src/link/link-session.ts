@@ -52,6 +52,8 @@ export class LinkSession {
   readonly #socket: WebSocket;
   readonly #deps: LinkSessionDeps;
   readonly #voice: VoiceState = {};
+  /** Looked up once: it is counted with each frame. */
+  readonly #audioSeconds: { inc(seconds: number): void };
   /** Where the audio of frames that no engine has taken yet ends; used only when nothing may be dropped. */
   readonly #untaken: number[] = [];
   #current: Current | undefined;
@@ -67,6 +69,7 @@ export class LinkSession {
   constructor(socket: WebSocket, deps: LinkSessionDeps) {
     this.#socket = socket;
     this.#deps = deps;
+    this.#audioSeconds = deps.metrics.audioSeconds.labels(deps.metrics.pool);
   }
 
   get busy(): boolean {
@@ -94,7 +97,7 @@ export class LinkSession {
     this.#frames += 1;
     if (current === undefined) return;
     current.firstAudioMs ??= this.#deps.clock.now();
-    this.#deps.metrics.audioSeconds.inc((pcm.length >> 1) / SAMPLE_RATE);
+    this.#audioSeconds.inc((pcm.length >> 1) / SAMPLE_RATE);
     // Audio to be heard again waits for its turn: that is no sign of an engine that takes nothing.
     if (this.#deps.settings.maxBacklogSamples === 0 && this.#receivedSample > this.#liveSample)
       this.#untaken.push(this.#receivedSample);
@@ -207,21 +210,17 @@ export class LinkSession {
 
   #onWords(current: Current | undefined, words: readonly Word[], tail: string): void {
     if (current === undefined) return;
-    const { clock, metrics } = this.#deps;
     if (!current.heardText) {
       current.heardText = true;
-      metrics.firstPartialSeconds.observe(
-        (clock.now() - (current.firstAudioMs ?? clock.now())) / 1000,
-      );
+      this.#record('firstPartialSeconds', current.firstAudioMs);
     }
     this.#send({ type: 'partial', utterance: current.utterance, words: words.map(linkWord), tail });
   }
 
   #onFinal(current: Current | undefined, words: readonly Word[], usage: RunnerUsage): void {
     if (current === undefined) return;
-    const { clock, metrics } = this.#deps;
     this.#forget(current, 'final');
-    metrics.finalLatencySeconds.observe((clock.now() - (current.finishedMs ?? clock.now())) / 1000);
+    this.#record('finalLatencySeconds', current.finishedMs);
     this.#send({
       type: 'final',
       utterance: current.utterance,
@@ -230,6 +229,16 @@ export class LinkSession {
     });
     this.#onSettled(this.#receivedSample);
     this.#deps.onIdle();
+  }
+
+  #record(
+    latency: 'firstPartialSeconds' | 'finalLatencySeconds',
+    sinceMs: number | undefined,
+  ): void {
+    const { clock, metrics, engine } = this.#deps;
+    const nowMs = clock.now();
+    const labels = { pool: metrics.pool, model: engine.model };
+    metrics[latency].record((nowMs - (sinceMs ?? nowMs)) / 1000, labels);
   }
 
   #onFault(utterance: number, fault: RunnerFault): void {

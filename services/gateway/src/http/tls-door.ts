@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile, stat } from 'node:fs/promises';
 import type { Server as HttpServer } from 'node:http';
@@ -16,6 +17,8 @@ export interface TlsDoorOptions extends TlsSettings {
   readonly headersTimeoutMs: number;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Told of each certificate that is taken up: when it ends, in Unix seconds. */
+  readonly onCertificate?: (endsS: number) => void;
 }
 
 /**
@@ -43,10 +46,12 @@ export class TlsDoor {
   /** Rejects when a file cannot be read, is no certificate or key, or the port is taken. */
   static async open(http: HttpServer, options: TlsDoorOptions): Promise<TlsDoor> {
     const version = await versionOf(options);
+    const files = await read(options);
     const server = createServer({
       ...limitHttp(options.headersTimeoutMs),
-      ...(await read(options)),
+      ...files,
     });
+    options.onCertificate?.(endOf(files.cert));
     server.timeout = http.timeout;
     server.on('request', (request, response) => http.emit('request', request, response));
     server.on('upgrade', (request, socket, head) => http.emit('upgrade', request, socket, head));
@@ -74,12 +79,14 @@ export class TlsDoor {
 
   /** Keeps what it has when the new one is of no use. */
   async #reload(): Promise<void> {
-    const { log } = this.#options;
+    const { log, onCertificate } = this.#options;
     try {
       const version = await versionOf(this.#options);
       if (version === this.#version) return;
-      this.#server.setSecureContext(await read(this.#options));
+      const files = await read(this.#options);
+      this.#server.setSecureContext(files);
       this.#version = version;
+      onCertificate?.(endOf(files.cert));
       log.info({ event: 'certificate_renewed' });
     } catch (error) {
       log.error({ event: 'certificate_unusable', err: error });
@@ -90,6 +97,11 @@ export class TlsDoor {
 async function read({ certFile, keyFile }: TlsSettings): Promise<{ cert: Buffer; key: Buffer }> {
   const [cert, key] = await Promise.all([readFile(certFile), readFile(keyFile)]);
   return { cert, key };
+}
+
+/** Of a chain the first certificate is the server's own. */
+function endOf(cert: Buffer): number {
+  return Math.floor(Date.parse(new X509Certificate(cert).validTo) / 1000);
 }
 
 async function versionOf({ certFile, keyFile }: TlsSettings): Promise<string> {

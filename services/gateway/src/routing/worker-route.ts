@@ -184,9 +184,12 @@ export class WorkerRoute implements Route {
   }
 
   async #count(asked: Promise<Placement>): Promise<Placement> {
-    const { metrics, log } = this.#deps;
-    const count = (outcome: string): void =>
+    const { metrics, log, clock } = this.#deps;
+    const sinceMs = clock.now();
+    const count = (outcome: string): void => {
       metrics.leaseOperations.labels('acquire', outcome).inc();
+      metrics.leaseSeconds.labels('acquire').observe((clock.now() - sinceMs) / 1000);
+    };
     try {
       const placement = await asked;
       count(placement.kind === 'granted' ? 'granted' : placement.reason);

@@ -1,3 +1,4 @@
+import type { LinePriority } from '@voice-fleet/fleet/lease';
 import { VoiceError } from '@voice-fleet/protocol/errors';
 import type { LinkWord } from '@voice-fleet/protocol/link';
 import type { Clock } from '@voice-fleet/runtime/clock';
@@ -7,6 +8,7 @@ import { type AdmissionOutcome, admissionOutcome } from '../admission-outcome.ts
 import type { GatewayMetrics } from '../metrics.ts';
 import type { SessionUsage, UsageOwner } from '../usage/session-usage.ts';
 import type { Admission, Admitted } from '../ws/admission.ts';
+import { endReason } from '../ws/close-reason.ts';
 import { type RecordedSpeech, RecordingSession } from './recording-session.ts';
 
 /** How these sessions are told from those of sockets, in metrics and logs. */
@@ -79,7 +81,7 @@ export class Transcriber {
       return await this.#run(admitted, recording, pcm, log);
     } catch (error) {
       const failure = recording.failure ?? error;
-      metrics.errors.labels(failure instanceof VoiceError ? failure.code : 'internal').inc();
+      metrics.countError(failure instanceof VoiceError ? failure.code : 'internal');
       throw failure;
     } finally {
       signal.removeEventListener('abort', onAbort);
@@ -89,20 +91,26 @@ export class Transcriber {
 
   async #admit(apiKey: string, recording: RecordingSession): Promise<Admitted> {
     const { admission, metrics, clock } = this.#deps;
-    const count = (outcome: AdmissionOutcome): void =>
-      metrics.admissions.labels(HTTP_PROTOCOL, outcome).inc();
+    let tier: LinePriority | undefined;
+    const count = (outcome: AdmissionOutcome): void => {
+      metrics.countAdmission(HTTP_PROTOCOL, outcome);
+      if (tier) metrics.tierAdmissions.labels(tier, outcome).inc();
+    };
     const sinceMs = clock.now();
     try {
       const admitted = await admission.admit(
         { apiKey, resumable: false, acks: false, waitMs: 0 },
         {
           sink: recording,
-          onSession: (session) => recording.hold(session),
+          onSession: (session, { limits }) => {
+            tier = limits.priority;
+            recording.hold(session);
+          },
           fail: (error) => recording.fail(error),
         },
       );
       if (recording.failure) throw recording.failure;
-      metrics.admissionSeconds.observe((clock.now() - sinceMs) / 1000);
+      metrics.admissionSeconds.record((clock.now() - sinceMs) / 1000, { pool: metrics.pool });
       count('accepted');
       return admitted;
     } catch (error) {
@@ -122,8 +130,10 @@ export class Transcriber {
     const { session, info, principal } = admitted;
     const { tenantId, keyId } = principal;
     const sinceMs = clock.now();
-    const active = metrics.sessionsActive.labels(HTTP_PROTOCOL);
+    const active = metrics.sessionsActive.labels(metrics.pool, HTTP_PROTOCOL);
+    const tierActive = metrics.tierSessionsActive.labels(principal.limits.priority);
     active.inc();
+    tierActive.inc();
     const usage = this.#deps.usage(admitted, recording);
     log.info({ event: 'session_started', tenant: tenantId, key: keyId, resumed: false });
     try {
@@ -134,11 +144,16 @@ export class Transcriber {
     } finally {
       await Promise.all([recording.close(), usage.close()]);
       active.dec();
+      tierActive.dec();
       const { failure } = recording;
-      const reason =
-        failure === undefined ? 'ended' : failure.code === 'cancelled' ? 'gone' : 'error';
+      const cancelled = failure?.code === 'cancelled';
+      const reason = failure === undefined ? 'ended' : cancelled ? 'gone' : 'error';
       const durationS = (clock.now() - sinceMs) / 1000;
-      metrics.sessionSeconds.labels(reason).observe(durationS);
+      const why =
+        reason === 'error' && failure ? ({ kind: 'error', error: failure } as const) : undefined;
+      metrics.sessionSeconds.labels(why ? endReason(why) : reason).observe(durationS);
+      const heard = metrics.tierAudioSeconds.labels(principal.limits.priority);
+      heard.inc(session.recordedSamples / SAMPLE_RATE);
       const code = failure && { code: failure.code };
       log.info({ event: 'session_ended', reason, ...code, durationS, ...session.totals });
     }

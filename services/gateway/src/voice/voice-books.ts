@@ -52,7 +52,7 @@ export class VoiceBooks {
   latency(utterance: string, marks: LatencyMarks): void {
     const found = deltas(marks);
     for (const [name, ms] of Object.entries(found) as [Delta, number][])
-      this.#metrics.latencySeconds.labels(name).observe(ms / 1000);
+      this.#metrics.latencySeconds.record(ms / 1000, { delta: name });
     if (this.#logLatency) this.#log.info({ event: 'latency', utterance, ...marks, ...found });
   }
 

@@ -1,3 +1,4 @@
+import type { LinePriority } from '@voice-fleet/fleet/lease';
 import type { Principal } from '@voice-fleet/fleet/tenant';
 import type { CloseReason, SessionEvent } from '@voice-fleet/protocol/session';
 import type { Clock } from '@voice-fleet/runtime/clock';
@@ -7,6 +8,7 @@ import type { AdmissionOutcome } from '../admission-outcome.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { MoveCause } from '../session/link-holder.ts';
 import type { SessionTotals } from '../session/session-deps.ts';
+import { endReason } from './close-reason.ts';
 
 interface BooksDeps {
   readonly clock: Clock;
@@ -19,7 +21,10 @@ export class ConnectionBooks {
   readonly #dialect: string;
   readonly #deps: BooksDeps;
   readonly #audioSeconds: { inc(seconds: number): void };
+  #tierAudioSeconds: { inc(seconds: number): void } | undefined;
   #log: Logger;
+  /** Of its tenant, once that is known. */
+  #tier: LinePriority | undefined;
   #beganMs = 0;
   #acceptedSamples = 0;
 
@@ -35,12 +40,16 @@ export class ConnectionBooks {
   }
 
   /** Its session exists: all that is logged from now on names it. */
-  named(sid: string): void {
+  named(sid: string, { limits }: Principal): void {
+    this.#tier = limits.priority;
+    this.#tierAudioSeconds = this.#deps.metrics.tierAudioSeconds.labels(limits.priority);
     this.#log = this.#log.child({ sid });
   }
 
   admission(outcome: AdmissionOutcome): void {
-    this.#deps.metrics.admissions.labels(this.#dialect, outcome).inc();
+    const { metrics } = this.#deps;
+    metrics.countAdmission(this.#dialect, outcome);
+    if (this.#tier) metrics.tierAdmissions.labels(this.#tier, outcome).inc();
   }
 
   /** `acceptedSamples`: what was accepted of it before, elsewhere. */
@@ -51,7 +60,7 @@ export class ConnectionBooks {
   ): void {
     this.#acceptedSamples = acceptedSamples;
     this.#beganMs = this.#deps.clock.now();
-    this.#deps.metrics.sessionsActive.labels(this.#dialect).inc();
+    this.#count(1);
     this.#log.info({ event: 'session_started', tenant, key, resumed });
   }
 
@@ -61,13 +70,13 @@ export class ConnectionBooks {
     if (more <= 0) return false;
     this.#acceptedSamples = samples;
     this.#audioSeconds.inc(more / SAMPLE_RATE);
+    this.#tierAudioSeconds?.inc(more / SAMPLE_RATE);
     return true;
   }
 
   told(event: SessionEvent): void {
     const { metrics } = this.#deps;
-    if (event.kind === 'error' || event.kind === 'failed')
-      metrics.errors.labels(event.error.code).inc();
+    if (event.kind === 'error' || event.kind === 'failed') metrics.countError(event.error.code);
     else if (event.kind === 'dropped') metrics.droppedAudioSeconds.inc(event.samples / SAMPLE_RATE);
   }
 
@@ -82,18 +91,27 @@ export class ConnectionBooks {
     this.#log.info({ event: 'session_moved', cause, tookMs });
   }
 
-  /** Once, of a connection that has begun. */
+  /** Once, of any connection. `why`: unless its client ended it. `totals`: of a session that has begun. */
   ended(end: {
     readonly code: number;
-    readonly initiator: 'server' | 'client';
-    readonly reason: CloseReason['kind'] | 'client';
-    readonly totals: SessionTotals;
+    readonly why: CloseReason | undefined;
+    readonly totals: SessionTotals | undefined;
   }): void {
     const { metrics, clock } = this.#deps;
-    const { totals, ...how } = end;
+    const { code, why, totals } = end;
+    const initiator = why ? 'server' : 'client';
+    metrics.countClose(code, initiator);
+    if (totals === undefined) return;
     const durationS = (clock.now() - this.#beganMs) / 1000;
-    metrics.sessionsActive.labels(this.#dialect).dec();
-    metrics.sessionSeconds.labels(how.reason).observe(durationS);
-    this.#log.info({ event: 'session_ended', ...how, durationS, ...totals });
+    this.#count(-1);
+    metrics.sessionSeconds.labels(endReason(why)).observe(durationS);
+    const reason = why?.kind ?? 'client';
+    this.#log.info({ event: 'session_ended', code, initiator, reason, durationS, ...totals });
+  }
+
+  #count(change: 1 | -1): void {
+    const { sessionsActive, tierSessionsActive, pool } = this.#deps.metrics;
+    sessionsActive.labels(pool, this.#dialect).inc(change);
+    if (this.#tier) tierSessionsActive.labels(this.#tier).inc(change);
   }
 }

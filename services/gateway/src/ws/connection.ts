@@ -145,7 +145,7 @@ export class Connection implements SessionSink, UsageOwner {
       );
       if (this.#ended) return count('abandoned');
       gate.admitted(request);
-      metrics.admissionSeconds.observe((clock.now() - startedMs) / 1000);
+      metrics.admissionSeconds.record((clock.now() - startedMs) / 1000, { pool: metrics.pool });
       count(admitted.record?.resumed ? 'resumed' : 'accepted');
       this.#acks = handshake.acks;
       this.#begin(admitted);
@@ -211,6 +211,11 @@ export class Connection implements SessionSink, UsageOwner {
     this.#draining = this.#deps.clock.after(graceMs, () => this.end({ kind: 'shutdown' }));
   }
 
+  /** What it has sent and the system has not taken yet. */
+  get bufferedBytes(): number {
+    return this.#socket.bufferedAmount;
+  }
+
   /** Settles when the socket is closed and the slot given back. */
   async closed(): Promise<void> {
     await this.#closed;
@@ -221,9 +226,10 @@ export class Connection implements SessionSink, UsageOwner {
     return (this.#pipeline ?? this.#session)?.busy ?? false;
   }
 
-  #hold(session: Session, { tenantId }: Principal): void {
+  #hold(session: Session, principal: Principal): void {
     this.#session = session;
-    this.#books.named(session.id);
+    this.#books.named(session.id, principal);
+    const { tenantId } = principal;
     this.#pipeline?.attach(session, { tenantId, log: this.#books.log });
     // Its client has gone while its key was looked up.
     if (this.#ended) this.#sessionClosed = session.close();
@@ -333,12 +339,10 @@ export class Connection implements SessionSink, UsageOwner {
   }
 
   #onClose(code: number): void {
-    const initiator = this.#ended ? 'server' : 'client';
-    const reason = this.#ended?.kind ?? 'client';
-    if (!this.#ended) this.end({ kind: 'gone' });
+    const why = this.#ended;
+    if (!why) this.end({ kind: 'gone' });
     const session = this.#admitted?.session;
-    if (!session) return;
-    this.#books.accepted(session.recordedSamples);
-    this.#books.ended({ code, initiator, reason, totals: session.totals });
+    if (session) this.#books.accepted(session.recordedSamples);
+    this.#books.ended({ code, why, totals: session?.totals });
   }
 }

@@ -118,12 +118,12 @@ export class UpgradeGate {
       return undefined;
     } catch (thrown) {
       if (signal.aborted) {
-        metrics.admissions.labels(dialect.name, 'abandoned').inc();
+        metrics.countAdmission(dialect.name, 'abandoned');
         return undefined;
       }
       const error = asVoiceError(thrown);
       if (error.code === 'internal') log.error({ event: 'upgrade_fault', err: thrown });
-      metrics.admissions.labels(dialect.name, admissionOutcome(error)).inc();
+      metrics.countAdmission(dialect.name, admissionOutcome(error));
       return this.#refuse(refusalReason(error), error, dialect);
     }
   }

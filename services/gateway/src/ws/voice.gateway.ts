@@ -36,6 +36,11 @@ export class VoiceGateway implements OnGatewayConnection<WebSocket>, BeforeAppli
   ) {
     this.#dialects = dialects;
     this.#services = services;
+    services.metrics.bufferedBytesNow = () => {
+      let bytes = 0;
+      for (const connection of this.#connections) bytes += connection.bufferedBytes;
+      return bytes;
+    };
   }
 
   handleConnection(socket: WebSocket, request: IncomingMessage): void {

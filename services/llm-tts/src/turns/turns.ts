@@ -100,6 +100,7 @@ class TurnRecord implements TurnWatch {
   #error: string | undefined;
   #cause: Readonly<Record<string, string | number>> | undefined;
   #firstTokenMs: number | undefined;
+  #lastTokenMs: number | undefined;
   #firstSpeechMs: number | undefined;
   #tokens = 0;
   #chars = 0;
@@ -134,7 +135,7 @@ class TurnRecord implements TurnWatch {
         break;
       case 'token':
         if (event.done) break;
-        this.#firstTokenMs ??= this.#elapsedMs();
+        this.#onToken(this.#elapsedMs());
         this.#tokens += 1;
         this.#chars += event.text.length;
         break;
@@ -157,6 +158,15 @@ class TurnRecord implements TurnWatch {
     }
   }
 
+  #onToken(nowMs: number): void {
+    this.#firstTokenMs ??= nowMs;
+    if (this.#lastTokenMs !== undefined) {
+      const gapS = (nowMs - this.#lastTokenMs) / 1000;
+      this.#deps.metrics.interTokenSeconds.observe({ model: this.#model.label }, gapS);
+    }
+    this.#lastTokenMs = nowMs;
+  }
+
   close(): void {
     const { metrics, log } = this.#deps;
     const { label, model } = this.#model;
@@ -165,7 +175,9 @@ class TurnRecord implements TurnWatch {
     metrics.turnSeconds.labels(this.#outcome).observe(durationMs / 1000);
     metrics.tokens.labels(label).inc(this.#tokens);
     if (this.#firstTokenMs !== undefined)
-      metrics.firstTokenSeconds.labels(label).observe(this.#firstTokenMs / 1000);
+      metrics.firstTokenSeconds.record(this.#firstTokenMs / 1000, { model: label });
+    if (this.#firstSpeechMs !== undefined)
+      metrics.firstSpeechSeconds.record(this.#firstSpeechMs / 1000, { model: label });
     log.info({
       event: 'turn_ended',
       sid: this.#request.conversation,
