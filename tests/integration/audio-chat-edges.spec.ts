@@ -7,6 +7,7 @@ import { tokensOf } from '@voice-fleet/testkit/fake-openai/fake-chat';
 import { AudioChatRig, SPEECH, take, tone } from '../support/audio-chat.ts';
 import { KEY } from '../support/fleet.ts';
 import { quickest } from '../support/quickest.ts';
+import { stopwatch } from '../support/stopwatch.ts';
 import { until } from '../support/until.ts';
 
 interface Refusal {
@@ -46,7 +47,9 @@ describe('C12: a model that hangs', () => {
     '%s is given up when the time is over, and its connection closed',
     async (_, tokens, fault) => {
       rig.chat.next({ tokens, fault, gapMs: 20 });
+      const took = stopwatch();
       const chunks = await rig.chunks();
+      const tookMs = took();
       const last = chunks.at(-1);
       expect(last).toMatchObject({
         success: false,
@@ -57,7 +60,7 @@ describe('C12: a model that hangs', () => {
       });
       // Timers may come a millisecond early.
       expect(last?.processing_time_ms).toBeGreaterThanOrEqual(599);
-      expect(last?.processing_time_ms).toBeLessThan(1_000);
+      expect(tookMs).toBeLessThan(1_000);
       await rig.chat.last.exchange.closed;
       expect(rig.chat.last.exchange.abortedMs).toBeDefined();
     },

@@ -9,6 +9,8 @@ import {
 import type { NewKey } from '@voice-fleet/fleet/tenants/tenant-store';
 import type { KeyChange } from '@voice-fleet/gateway/auth/revocation-watch';
 import { startRedis, type TestRedis } from '@voice-fleet/testkit/redis';
+import { stopwatch } from '../support/stopwatch.ts';
+import { until } from '../support/until.ts';
 import { AdminApp, type Answer, ENV_KEY } from './admin.fixture.ts';
 
 let server: TestRedis;
@@ -44,12 +46,9 @@ async function outcome(credential: string, scope: Scope = 'stream'): Promise<str
 
 /** Waits until `condition` holds and returns how long that took. */
 async function untilMs(condition: () => boolean | Promise<boolean>): Promise<number> {
-  const startMs = performance.now();
-  while (!(await condition())) {
-    if (performance.now() - startMs > 60_000) throw new Error('condition not met in time');
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  return performance.now() - startMs;
+  const took = stopwatch();
+  await until(condition, 'it holds');
+  return took();
 }
 
 async function callsOf(...commands: string[]): Promise<number> {

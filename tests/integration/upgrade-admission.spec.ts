@@ -13,6 +13,7 @@ import type { Redis } from 'ioredis';
 import { WebSocket } from 'ws';
 import { Fleet, KEY } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
+import { stopwatch } from '../support/stopwatch.ts';
 import { until } from '../support/until.ts';
 
 const PATH = '/v1/test-sdk';
@@ -42,6 +43,8 @@ interface Refusal {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly error: { code: string; details: { retry_after_s?: number } };
+  readonly atMs: number;
+  /** As a stopwatch has it. */
   readonly tookMs: number;
 }
 
@@ -54,6 +57,7 @@ class Dial {
 
   constructor(port: number, key: string) {
     const sinceMs = performance.now();
+    const took = stopwatch();
     this.socket = new WebSocket(`ws://127.0.0.1:${port}${PATH}`, { headers: { 'x-key': key } });
     this.socket.on('error', () => undefined);
     this.socket.on('message', (data: Buffer) => this.frames.push(data.toString()));
@@ -64,7 +68,7 @@ class Dial {
       let text = '';
       for await (const chunk of response as IncomingMessage) text += String(chunk);
       const { error } = JSON.parse(text) as { error: Refusal['error'] };
-      return { status, headers, error, tookMs: performance.now() - sinceMs };
+      return { status, headers, error, atMs: performance.now() - sinceMs, tookMs: took() };
     });
     this.refused.catch(() => undefined);
   }
@@ -198,7 +202,7 @@ describe('a dialect that is admitted before its upgrade is answered', () => {
     for (const refusal of refusals) {
       expect([refusal.status, refusal.error.code]).toEqual([503, 'at_capacity']);
       expectRetry(refusal);
-      expect(refusal.tookMs).toBeGreaterThan(390);
+      expect(refusal.atMs).toBeGreaterThan(390);
       expect(refusal.tookMs).toBeLessThan(2_000);
     }
     // Spread, so that they do not all come back together.
@@ -248,10 +252,10 @@ describe('a dialect that is admitted before its upgrade is answered', () => {
     await dial().created();
     const waiting = dial();
     await held(1);
-    const sinceMs = performance.now();
+    const took = stopwatch();
     const closing = fleet.gateways[0]?.close();
     expect((await waiting.refused).status).toBe(503);
-    expect(performance.now() - sinceMs).toBeLessThan(1_000);
+    expect(took()).toBeLessThan(1_000);
     await closing;
   });
 

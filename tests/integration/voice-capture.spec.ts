@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { range, silence, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { Fleet } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
+import { stopwatch } from '../support/stopwatch.ts';
 import { until } from '../support/until.ts';
 import type { VoiceSocket } from '../support/voice-socket.ts';
 
@@ -57,9 +58,9 @@ describe('the end of an utterance', () => {
     const socket = await fleet.voice();
     socket.start(TRANSCRIBE);
     await socket.speakLive(speak([1, 2]));
-    const sinceMs = performance.now();
+    const took = stopwatch();
     const final = await socket.next('final_transcript');
-    const tookMs = performance.now() - sinceMs;
+    const tookMs = took();
     expect(final.text).toBe('w1 w2');
     expect(tookMs).toBeLessThan(800);
     const { story } = socket;

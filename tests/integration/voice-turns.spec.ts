@@ -84,7 +84,6 @@ describe('a turn through /ws', () => {
       d_first_audio: t4 - t2,
     });
     expect(t1 - t0).toBeGreaterThan(400);
-    expect(t3 - t2).toBeLessThan(1000);
   });
 
   it('P17: the first token follows the final within 300 ms when the model is quick', async () => {
