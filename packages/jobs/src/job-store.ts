@@ -4,12 +4,16 @@ import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { JobRecord, JobSegment } from './job.ts';
 import {
+  BARE_KEY,
+  deliveriesKey,
   ENDED_KEY,
+  eventKey,
   OPEN_KEY,
   openJobsKey,
   recordKey,
   requestKey,
   segmentsKey,
+  TELLING_KEY,
   tenantJobsKey,
   UNQUEUED_KEY,
   UNTOLD_KEY,
@@ -232,13 +236,32 @@ export class JobStore {
     return Flag.parse(await this.#scripts.run('end', keys, args));
   }
 
+  /** Jobs that ended before `beforeMs` and whose recordings are not known to be gone, the oldest first. */
+  async withRecordings(beforeMs: number, skip: number, limit: number): Promise<string[]> {
+    const asked = this.#redis.zrangebyscore(ENDED_KEY, '-inf', beforeMs, 'LIMIT', skip, limit);
+    return await this.#asked(asked);
+  }
+
+  /** Jobs that ended before `beforeMs` and whose recordings are gone, the oldest first. */
+  async withoutRecordings(beforeMs: number, limit: number): Promise<string[]> {
+    const asked = this.#redis.zrangebyscore(BARE_KEY, '-inf', beforeMs, 'LIMIT', 0, limit);
+    return await this.#asked(asked);
+  }
+
+  /** The recording of a job that ended at `endedAtMs` is gone. */
+  async recordingGone(id: string, endedAtMs: number): Promise<void> {
+    const pipeline = this.#redis.multi();
+    pipeline.zrem(ENDED_KEY, id);
+    pipeline.zadd(BARE_KEY, endedAtMs, id);
+    await this.#asked(pipeline.exec());
+  }
+
   /** Forgets a job that is over. */
   async delete({ id, tenantId }: Pick<JobRecord, 'id' | 'tenantId'>): Promise<void> {
     const pipeline = this.#redis.multi();
-    pipeline.del(recordKey(id), segmentsKey(id));
+    pipeline.del(recordKey(id), segmentsKey(id), eventKey(id), deliveriesKey(id));
     pipeline.zrem(tenantJobsKey(tenantId), id);
-    pipeline.zrem(ENDED_KEY, id);
-    pipeline.zrem(UNTOLD_KEY, id);
+    for (const key of [ENDED_KEY, BARE_KEY, UNTOLD_KEY, TELLING_KEY]) pipeline.zrem(key, id);
     await this.#asked(pipeline.exec());
   }
 

@@ -18,6 +18,21 @@ export function segmentsKey(id: string): string {
   return `${TAG}:segments:${id}`;
 }
 
+/** hash, what became of its webhook: body, attempts, and how it ended. Owner: webhook-*.lua. Deleted with the job. */
+export function eventKey(id: string): string {
+  return `${TAG}:event:${id}`;
+}
+
+/** list, attempts to send its webhook, the newest last. Owner: webhook-settle.lua. Deleted with the job. */
+export function deliveriesKey(id: string): string {
+  return `${TAG}:deliveries:${id}`;
+}
+
+/** list, jobs of a tenant whose webhooks are due, in turn. Owner: webhook-take.lua, which also skips those that are gone. */
+export function dueKey(tenantId: string): string {
+  return `${TAG}:due:${tenantId}`;
+}
+
 /** zset, all jobs of a tenant that are kept, in the order of their ids. Owner: create.lua; job-store.ts takes them out. */
 export function tenantJobsKey(tenantId: string): string {
   return `${TAG}:tenant:${tenantId}`;
@@ -41,8 +56,14 @@ export const OPEN_KEY = `${TAG}:open`;
 export const UNQUEUED_KEY = `${TAG}:unqueued`;
 /** zset, job → Unix ms of its end, all that are over. Owner: end.lua; job-store.ts takes them out. */
 export const ENDED_KEY = `${TAG}:ended`;
-/** zset, the same of those with a webhook that was not told yet. Owner: end.lua; taken by whoever tells. */
+/** zset, the same of those whose recording is gone: they are not in ENDED_KEY any more. Owner: job-store.ts. */
+export const BARE_KEY = `${TAG}:bare`;
+/** zset, job → Unix ms from which on its webhook may be sent, first the job's end. Owner: end.lua, webhook-*.lua. */
 export const UNTOLD_KEY = `${TAG}:untold`;
+/** list, tenants with webhooks that are due, in turn. Owner: webhook-take.lua. */
+export const DUE_TENANTS_KEY = `${TAG}:due-tenants`;
+/** zset, job → Unix ms until which a gateway has its webhook to send. Owner: webhook-*.lua. */
+export const TELLING_KEY = `${TAG}:telling`;
 /** hash, class/tenant → rank of its last job. Owner: rank.lua; deleted when no job waits. */
 export const RANKS_KEY = `${TAG}:ranks`;
 /** hash, class → rank of the job begun last. Owner: ranked.lua; deleted when no job waits. */

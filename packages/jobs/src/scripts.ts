@@ -3,7 +3,19 @@ import { redisFault } from '@voice-fleet/fleet/redis';
 import type { Redis } from 'ioredis';
 
 /** Keys of each script of the lua folder, counted. */
-const KEYS = { create: 6, begin: 2, append: 2, leave: 1, end: 6, rank: 2, ranked: 2 } as const;
+const KEYS = {
+  create: 6,
+  begin: 2,
+  append: 2,
+  leave: 1,
+  end: 6,
+  rank: 2,
+  ranked: 2,
+  'webhook-take': 3,
+  'webhook-begin': 3,
+  'webhook-settle': 4,
+  'webhook-redeliver': 2,
+} as const;
 export type JobScript = keyof typeof KEYS;
 
 type Argument = string | number;

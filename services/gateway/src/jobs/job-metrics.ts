@@ -1,10 +1,12 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
+import { WebhookMetrics } from '../webhooks/webhook-metrics.ts';
 
 export const SUBMIT_OUTCOMES = ['created', 'same', 'refused'] as const;
 
 /** Metrics of batch jobs in a gateway; those of the work itself are the workers'. */
 export class JobMetrics {
   readonly submitted: Counter<'outcome'>;
+  readonly webhooks: WebhookMetrics;
   /** Asked for when the page is. */
   waitingNow: () => Promise<number> = async () => 0;
 
@@ -16,6 +18,7 @@ export class JobMetrics {
       registers,
     });
     for (const outcome of SUBMIT_OUTCOMES) this.submitted.labels(outcome).inc(0);
+    this.webhooks = new WebhookMetrics(registers);
     const waiting: Gauge = new Gauge({
       name: 'voice_gateway_jobs_waiting',
       help: 'Batch jobs of the whole fleet that wait for an idle slot. Each gateway tells the same.',

@@ -3,14 +3,17 @@ import { openBlobs } from '@voice-fleet/jobs/blobs/open-blobs';
 import { JobQueue } from '@voice-fleet/jobs/job-queue';
 import { JobStore } from '@voice-fleet/jobs/job-store';
 import { UrlGuard } from '@voice-fleet/jobs/url-guard';
+import { WebhookStore } from '@voice-fleet/jobs/webhooks/webhook-store';
 import type { Clock } from '@voice-fleet/runtime/clock';
 import type { Logger } from '@voice-fleet/telemetry/logger';
 import type { Redis } from 'ioredis';
 import type { ModelNames } from '../catalogue/model-catalogue.ts';
 import { RequestSlots } from '../http/request-slots.ts';
 import type { Authenticate } from '../http/usage.controller.ts';
+import { WebhookDispatcher } from '../webhooks/webhook-dispatcher.ts';
 import type { JobMetrics } from './job-metrics.ts';
 import { JobRequeue } from './job-requeue.ts';
+import { jobView } from './job-view.ts';
 import type { JobsSource } from './jobs.controller.ts';
 import { Jobs } from './jobs.ts';
 import type { JobsSettings } from './jobs-env.ts';
@@ -35,6 +38,7 @@ export class JobService implements JobsSource {
   readonly #blobs: BlobStore;
   readonly #queue: JobQueue;
   readonly #requeue: JobRequeue;
+  readonly #webhooks: WebhookDispatcher;
 
   private constructor(deps: JobServiceDeps, blobs: BlobStore) {
     const { redis, clock, settings, models, metrics, log } = deps;
@@ -47,7 +51,7 @@ export class JobService implements JobsSource {
     const queue = this.#queue;
     const { maxBytes, urlTimeoutMs, maxOfTenant, maxOfAll } = settings;
     const urls = new UrlGuard({ allow: settings.urlAllow });
-    const webhooks = new UrlGuard({ allow: settings.webhookAllow });
+    const webhooks = new UrlGuard({ allow: settings.webhooks.allow });
     this.jobs = new Jobs({
       ...{ clock, store, queue, blobs, models, maxOfTenant, maxOfAll, log },
       slots: this.#slots,
@@ -56,6 +60,12 @@ export class JobService implements JobsSource {
     });
     const onError = (err: unknown): void => log.warn({ event: 'job_requeue_fault', err });
     this.#requeue = new JobRequeue({ clock, store, queue, onError });
+    this.#webhooks = new WebhookDispatcher({
+      ...{ clock, jobs: store, log, view: jobView, guard: webhooks },
+      store: new WebhookStore(redis),
+      settings: settings.webhooks,
+      metrics: metrics.webhooks,
+    });
     metrics.waitingNow = () => queue.waiting();
   }
 
@@ -66,11 +76,13 @@ export class JobService implements JobsSource {
 
   start(): void {
     this.#requeue.start();
+    if (this.#deps.settings.webhooks.secrets.length > 0) this.#webhooks.start();
   }
 
-  /** Takes no more, and settles when recordings that are being taken in are in, or `graceMs` is over. */
-  drain(graceMs: number): Promise<void> {
-    return this.#slots.drain(this.#deps.clock, graceMs);
+  /** Begins no more, and settles when recordings that are being taken in are in and webhooks sent, or `graceMs` is over. */
+  async drain(graceMs: number): Promise<void> {
+    const { clock } = this.#deps;
+    await Promise.all([this.#slots.drain(clock, graceMs), this.#webhooks.close(graceMs)]);
   }
 
   async close(): Promise<void> {

@@ -1,12 +1,14 @@
 import { blobEnv, blobSettings } from '@voice-fleet/jobs/blobs/blob-env';
 import { integerVar, numberVar, textVar } from '@voice-fleet/runtime/env';
 import type { z } from 'zod';
+import { listOf, webhookEnv, webhookSettings } from '../webhooks/webhook-env.ts';
 
 const HOUR_MS = 3_600_000;
 
 /** Variables of the endpoints for jobs. */
 export const jobsEnv = {
   ...blobEnv,
+  ...webhookEnv,
   JOBS_MAX_BYTES: integerVar({
     default: 1_073_741_824,
     min: 1024,
@@ -41,15 +43,6 @@ export const jobsEnv = {
     max: 3600,
     doc: 'A recording must have been fetched within this time.',
   }),
-  JOBS_WEBHOOK_ALLOW: textVar({
-    default: '*',
-    doc: 'Hosts that webhooks may be sent to, written as in JOBS_URL_ALLOW.',
-  }),
-  JOBS_WEBHOOK_SECRET: textVar({
-    default: '',
-    secret: true,
-    doc: 'What webhooks are signed with. Each tenant has a secret of its own, derived from it. Empty: there are no webhooks.',
-  }),
   JOBS_AUDIO_KEPT_H: numberVar({
     default: 0,
     min: 0,
@@ -74,8 +67,7 @@ export interface JobsSettings {
   readonly uploadsMax: number;
   readonly urlAllow: readonly string[];
   readonly urlTimeoutMs: number;
-  readonly webhookAllow: readonly string[];
-  readonly webhookSecret: string;
+  readonly webhooks: ReturnType<typeof webhookSettings>;
   readonly audioKeptMs: number;
   readonly keptMs: number;
 }
@@ -87,18 +79,10 @@ export function jobsSettings(env: JobsEnv): JobsSettings {
     maxOfTenant: env.JOBS_TENANT_MAX,
     maxOfAll: env.JOBS_MAX,
     uploadsMax: env.JOBS_UPLOADS_MAX,
-    urlAllow: list(env.JOBS_URL_ALLOW),
+    urlAllow: listOf(env.JOBS_URL_ALLOW),
     urlTimeoutMs: env.JOBS_URL_TIMEOUT_S * 1000,
-    webhookAllow: env.JOBS_WEBHOOK_SECRET === '' ? [] : list(env.JOBS_WEBHOOK_ALLOW),
-    webhookSecret: env.JOBS_WEBHOOK_SECRET,
+    webhooks: webhookSettings(env),
     audioKeptMs: env.JOBS_AUDIO_KEPT_H * HOUR_MS,
     keptMs: env.JOBS_KEPT_DAYS * 24 * HOUR_MS,
   };
-}
-
-function list(text: string): readonly string[] {
-  return text
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== '');
 }
