@@ -1,4 +1,4 @@
-import type { JobState } from '@voice-fleet/jobs/job';
+import type { JobState } from '@voice-fleet/protocol/jobs';
 
 /** What became of a run: `lost`: another has the job, or it was cancelled. */
 export type RunOutcome = Exclude<JobState, 'queued' | 'running'> | 'lost';
