@@ -91,7 +91,15 @@ describe('the public port with TLS', () => {
     const clock = new FakeClock();
     const lines: string[] = [];
     const log = createLogger('gateway', 'info', { write: (line: string) => void lines.push(line) });
-    const options = { ...files, port: 0, host: '127.0.0.1', headersTimeoutMs: 5_000, clock, log };
+    const options = {
+      ...files,
+      port: 0,
+      host: '127.0.0.1',
+      headersTimeoutMs: 5_000,
+      uploadTimeoutMs: 60_000,
+      clock,
+      log,
+    };
     const door = await TlsDoor.open(http, options);
     try {
       const first = await get(door.port, '/', ca);
@@ -119,7 +127,15 @@ describe('the public port with TLS', () => {
   it('does not open without its files', async () => {
     const clock = new FakeClock();
     const log = createLogger('gateway', 'error', { write: () => undefined });
-    const options = { ...files, port: 0, host: '127.0.0.1', headersTimeoutMs: 5_000, clock, log };
+    const options = {
+      ...files,
+      port: 0,
+      host: '127.0.0.1',
+      headersTimeoutMs: 5_000,
+      uploadTimeoutMs: 60_000,
+      clock,
+      log,
+    };
     const certFile = join(folder, 'none.pem');
     await expect(TlsDoor.open(createServer(), { ...options, certFile })).rejects.toThrow(
       'none.pem',

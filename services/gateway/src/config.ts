@@ -156,7 +156,13 @@ export const GatewayEnv = z
       default: 10,
       min: 0.1,
       max: 300,
-      doc: 'The headers of a request must be there within this time of its connection, a whole request within three times it.',
+      doc: 'The headers of a request must be there within this time of its connection, a whole request that brings no recording within three times it.',
+    }),
+    HTTP_UPLOAD_TIMEOUT_S: numberVar({
+      default: 600,
+      min: 1,
+      max: 86_400,
+      doc: 'A request with a recording must be there within this time.',
     }),
     WS_RATE_LIMIT: booleanVar({
       default: false,
@@ -246,6 +252,7 @@ export const GatewayEnv = z
       holdMs: env.ADMISSION_HOLD_S * SECONDS,
     },
     headersTimeoutMs: env.HTTP_HEADERS_TIMEOUT_S * SECONDS,
+    uploadTimeoutMs: env.HTTP_UPLOAD_TIMEOUT_S * SECONDS,
     heartbeatMs: env.WS_HEARTBEAT_S * SECONDS,
     shutdownTimeoutMs: env.SHUTDOWN_TIMEOUT_S * SECONDS,
     limits: {

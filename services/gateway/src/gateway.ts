@@ -271,7 +271,7 @@ export async function startGateway(
     });
   const app = await NestFactory.create<NestExpressApplication>(
     lean ? LeanModule.with(shared, lean) : full(),
-    new LimitedHttp(config.headersTimeoutMs),
+    new LimitedHttp(config, clock),
     { logger: false, abortOnError: false, bodyParser: false },
   );
   useJsonBodies(app);
@@ -280,17 +280,10 @@ export async function startGateway(
     new VoiceAdapter(app, { http, maxMessageBytes: config.maxMessageBytes, gate, dialects }),
   );
   await app.listen(config.port, config.host);
-  const { host, headersTimeoutMs } = config;
-  const tls =
-    config.tls &&
-    (await TlsDoor.open(http, {
-      ...config.tls,
-      host,
-      headersTimeoutMs,
-      clock,
-      log,
-      onCertificate: (endsS) => metrics.certificateExpiry.set(endsS),
-    }));
+  const onCertificate = (endsS: number): void => metrics.certificateExpiry.set(endsS);
+  const { host, headersTimeoutMs, uploadTimeoutMs } = config;
+  const door = { host, headersTimeoutMs, uploadTimeoutMs, clock, log, onCertificate };
+  const tls = config.tls && (await TlsDoor.open(http, { ...config.tls, ...door }));
   const internal = await startInternalServer({
     port: config.internalPort,
     host: config.internalHost,

@@ -6,15 +6,14 @@ import { createServer, type Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Clock, Timer } from '@voice-fleet/runtime/clock';
 import type { Logger } from '@voice-fleet/telemetry/logger';
-import { limitHttp } from './limited-http.ts';
+import { type HttpTimes, limitHttp } from './limited-http.ts';
 import type { TlsSettings } from './tls-env.ts';
 
 /** How often the files are looked at: a certificate is renewed days before it ends. */
 const CHECK_MS = 60_000;
 
-export interface TlsDoorOptions extends TlsSettings {
+export interface TlsDoorOptions extends TlsSettings, HttpTimes {
   readonly host: string;
-  readonly headersTimeoutMs: number;
   readonly clock: Clock;
   readonly log: Logger;
   /** Told of each certificate that is taken up: when it ends, in Unix seconds. */
@@ -48,7 +47,7 @@ export class TlsDoor {
     const version = await versionOf(options);
     const files = await read(options);
     const server = createServer({
-      ...limitHttp(options.headersTimeoutMs),
+      ...limitHttp(options),
       ...files,
     });
     options.onCertificate?.(endOf(files.cert));
