@@ -99,6 +99,7 @@ beforeAll(async () => {
     TLS_KEY_FILE: join(folder, 'key.pem'),
     TLS_PORT: '0',
     JOBS_DIR: join(folder, 'jobs'),
+    BATCH_JOBS_MAX: '1',
     WORKER_SLOTS: '2',
   });
   const samples = await findSamples();
@@ -216,6 +217,16 @@ describe('a recording through the SDKs of other services', () => {
           'input_audio_buffer.committed',
         ]),
       );
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'has the same words as a batch job',
+    async () => {
+      const { text, ...job } = await client<Heard>('jobs');
+      expect(wordsOf(text)).toEqual(wordsOf(native));
+      expect(job).toEqual({ state: 'completed', progress: 1, isOneJob: true });
     },
     PATIENCE_MS,
   );
