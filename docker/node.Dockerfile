@@ -37,6 +37,8 @@ RUN if [ "${SERVICE}" = asr-worker ]; then \
       && apt-get install -y --no-install-recommends libpocketsphinx3 pocketsphinx-en-us \
       && rm -rf /var/lib/apt/lists/*; \
     fi
+# A volume that is mounted here takes over whose it is.
+RUN mkdir -p /var/lib/voice-fleet/jobs && chown -R 1000:1000 /var/lib/voice-fleet
 ENV NODE_ENV=production VF_SERVICE=${SERVICE}
 COPY --from=build /app /app
 COPY docker/healthcheck.mjs /app/healthcheck.mjs

@@ -13,6 +13,7 @@ interface ComposeService {
   readonly depends_on?: Record<string, unknown>;
   readonly environment?: Record<string, string>;
   readonly volumes?: string[];
+  readonly command?: string[];
   readonly ports?: string[];
   readonly healthcheck?: unknown;
   readonly deploy?: unknown;
@@ -89,7 +90,17 @@ describe('compose.yaml', () => {
       },
     });
     expect(services['vllm']?.volumes).toEqual(['models:/models']);
-    expect(Object.keys(volumes)).toEqual(['models']);
+  });
+
+  it('keeps what Redis knows and the recordings of jobs, where gateway and workers have them', () => {
+    expect(Object.keys(volumes)).toEqual(['redis', 'jobs', 'models']);
+    expect(services['redis']?.volumes).toEqual(['redis:/data']);
+    expect(services['redis']?.command).toEqual(expect.arrayContaining(['--appendonly', 'yes']));
+    for (const name of ['gateway', 'asr-worker', 'demo-worker']) {
+      const folder = services[name]?.environment?.['JOBS_DIR'] ?? '';
+      expect([name, services[name]?.volumes]).toEqual([name, [`jobs:${folder}`]]);
+      expect(text('docker/node.Dockerfile')).toContain(`mkdir -p ${folder} && chown`);
+    }
   });
 
   it('publishes the gateway only, and starts it with no key but one that is given', () => {
