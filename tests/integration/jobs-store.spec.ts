@@ -1,13 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { JobLines } from '@voice-fleet/asr-worker/batch/job-lines';
 import { connectRedis, untilReady } from '@voice-fleet/fleet/redis';
 import type { JobOptions } from '@voice-fleet/jobs/job';
 import { newJobId } from '@voice-fleet/jobs/job-id';
 import { JobQueue } from '@voice-fleet/jobs/job-queue';
 import { JobStore } from '@voice-fleet/jobs/job-store';
-import { ENDED_KEY, JOB_QUEUE, QUEUE_PREFIX, UNTOLD_KEY } from '@voice-fleet/jobs/keys';
+import { ENDED_KEY, UNTOLD_KEY } from '@voice-fleet/jobs/keys';
 import type { JobPriority } from '@voice-fleet/protocol/jobs';
 import { startRedis, type TestRedis } from '@voice-fleet/testkit/redis';
-import { Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 
 let server: TestRedis;
@@ -181,23 +181,28 @@ describe('the store of batch jobs', () => {
 
 describe('the line of batch jobs', () => {
   let queue: JobQueue;
-  let connection: Redis;
-  let worker: Worker;
+  let lines: JobLines;
 
-  beforeEach(async () => {
+  const linesOf = (model: string): JobLines =>
+    new JobLines({
+      ...{ redis, queue, model, lockMs: 10_000, onStalled: () => undefined },
+      onError: (error) => {
+        throw error;
+      },
+    });
+
+  beforeEach(() => {
     queue = new JobQueue(redis);
-    connection = new Redis(server.url, { maxRetriesPerRequest: null });
-    worker = new Worker(JOB_QUEUE, null, { connection, prefix: QUEUE_PREFIX, autorun: false });
-    await worker.waitUntilReady();
+    lines = linesOf('m');
   });
 
   const add = (id: string, tenantId: string, weight = 1, priority: JobPriority = 'normal') =>
     queue.add({ id, tenantId, priority, weight });
   /** Takes jobs as a worker does. */
-  async function take(count: number): Promise<string[]> {
+  async function take(count: number, from = lines): Promise<string[]> {
     const taken: string[] = [];
     while (taken.length < count) {
-      const next = await worker.getNextJob('token', { block: false });
+      const next = await from.take('token');
       if (!next) break;
       taken.push(next.data.id);
       await queue.begun(next.data);
@@ -206,8 +211,7 @@ describe('the line of batch jobs', () => {
     return taken;
   }
   afterEach(async () => {
-    await worker.close();
-    connection.disconnect();
+    await lines.close();
     await queue.close();
   });
 
@@ -236,9 +240,32 @@ describe('the line of batch jobs', () => {
   it('forgets ranks when nothing waits, and jobs that are removed', async () => {
     await add('a1', 'a');
     await add('a2', 'a');
-    await queue.remove('a1');
+    await queue.remove({ id: 'a1' });
     expect(await queue.waiting()).toBe(1);
     expect(await take(2)).toEqual(['a2']);
     expect(await redis.keys('*ranks*')).toEqual([]);
+  });
+
+  it('gives jobs to workers of their model only, and others to any, by class and in turns', async () => {
+    const addFor = (id: string, model: string | undefined, priority: JobPriority = 'normal') =>
+      queue.add({ id, model, tenantId: 'a', priority, weight: 1 });
+    // As names of models may be.
+    const [mine, other] = ['org/Voice-4B: {x}', 'org/Voice-24B'];
+    for (const id of ['o1', 'o2']) await addFor(id, other);
+    for (const id of ['m1', 'm2', 'm3']) await addFor(id, mine);
+    for (const id of ['any1', 'any2']) await addFor(id, undefined);
+    await addFor('any-high', undefined, 'high');
+    await addFor('m-low', mine, 'low');
+    expect(await queue.waiting()).toBe(9);
+    const [one, two] = [linesOf(mine), linesOf(other)];
+    const taken = await take(9, one);
+    expect(taken).toEqual(['any-high', 'm1', 'any1', 'm2', 'any2', 'm3', 'm-low']);
+    expect([await queue.has({ id: 'o1', model: other }), await queue.has({ id: 'o1' })]).toEqual([
+      true,
+      false,
+    ]);
+    await queue.remove({ id: 'o1', model: other });
+    expect(await take(9, two)).toEqual(['o2']);
+    await Promise.all([one.close(), two.close()]);
   });
 });

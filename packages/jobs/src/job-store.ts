@@ -26,6 +26,7 @@ export const JobSpec = JobRecord.pick({
   tenantId: true,
   keyId: true,
   options: true,
+  model: true,
   audioKey: true,
   weight: true,
   createdAtMs: true,

@@ -37,6 +37,8 @@ export const JobRecord = z.strictObject({
   keyId: z.string(),
   state: JobState,
   options: JobOptions,
+  /** What its client means by the model of its options, as workers name it; absent: whatever is served. */
+  model: z.string().optional(),
   /** Key of the recording in the blob store; of a finished job it may be gone. */
   audioKey: z.string(),
   /** Of its tenant when it was made: of two that wait, twice the weight gets twice the turns. */

@@ -5,8 +5,14 @@ const TAG = 'vf:{jobs}';
 
 /** Prefix of BullMQ's own keys. */
 export const QUEUE_PREFIX = TAG;
-/** Jobs that wait for an idle slot. */
-export const JOB_QUEUE = 'recordings';
+/** set, BullMQ's queues of jobs: each that ever had one. Owner: job-queue.ts. Never deleted, as models are few. */
+export const QUEUES_KEY = `${TAG}:queues`;
+
+/** BullMQ's queue of jobs that wait for an idle slot of a worker with this model; `undefined`: whatever it has. */
+export function queueName(model: string | undefined): string {
+  // BullMQ takes no colon in a name.
+  return model === undefined ? 'recordings' : `recordings.${encodeURIComponent(model)}`;
+}
 
 /** hash, what is known of a job; see job-store.ts. Owner: lua/*.lua. Deleted with the job. */
 export function recordKey(id: string): string {
@@ -64,7 +70,13 @@ export const UNTOLD_KEY = `${TAG}:untold`;
 export const DUE_TENANTS_KEY = `${TAG}:due-tenants`;
 /** zset, job → Unix ms until which a gateway has its webhook to send. Owner: webhook-*.lua. */
 export const TELLING_KEY = `${TAG}:telling`;
-/** hash, class/tenant → rank of its last job. Owner: rank.lua; deleted when no job waits. */
-export const RANKS_KEY = `${TAG}:ranks`;
-/** hash, class → rank of the job begun last. Owner: ranked.lua; deleted when no job waits. */
-export const BEGUN_KEY = `${TAG}:begun`;
+
+/** hash, class/tenant → rank of its last job in a queue. Owner: rank.lua; deleted when no job waits there. */
+export function ranksKey(queue: string): string {
+  return `${TAG}:ranks:${queue}`;
+}
+
+/** hash, class → rank of the job of a queue begun last. Owner: ranked.lua; deleted when no job waits there. */
+export function begunKey(queue: string): string {
+  return `${TAG}:begun:${queue}`;
+}

@@ -174,7 +174,7 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
       blobs,
       ledger: new UsageLedger(redis),
       batch: config.batch,
-      redisUrl: config.redisUrl,
+      redis,
       slots: () => capacity.slots,
       links: () => server.leases().length,
       ready: () => ready() && !server.draining,

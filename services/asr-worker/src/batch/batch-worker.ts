@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
+import { RedisUnavailable, redisFault } from '@voice-fleet/fleet/redis';
 import type { JobQueue, QueuedJob } from '@voice-fleet/jobs/job-queue';
-import { JOB_QUEUE, QUEUE_PREFIX } from '@voice-fleet/jobs/keys';
 import { backoffMs } from '@voice-fleet/runtime/backoff';
 import type { Timer } from '@voice-fleet/runtime/clock';
 import type { Logger } from '@voice-fleet/telemetry/logger';
-import { type Job, Worker } from 'bullmq';
+import type { Job } from 'bullmq';
+import type { Redis } from 'ioredis';
 import { type BatchRunDeps, runJob } from './batch-run.ts';
+import { JobLines } from './job-lines.ts';
 import type { RunEnd } from './run-outcome.ts';
 
 /** How often it looks for jobs, and whether those it has are still its own. */
@@ -14,7 +16,8 @@ const RETRY_BASE_MS = 1_000;
 const RETRY_CAP_MS = 60_000;
 
 export interface BatchWorkerDeps extends BatchRunDeps {
-  readonly redisUrl: string;
+  /** Not closed with this. */
+  readonly redis: Redis;
   readonly queue: JobQueue;
   readonly slots: () => number;
   /** Sessions linked now, those still being verified included. */
@@ -43,7 +46,7 @@ class GaveWay extends Error {
 /** Does jobs on slots that no session has. A job is one piece on the engine at a time, so it takes one slot. */
 export class BatchWorker {
   readonly #deps: BatchWorkerDeps;
-  readonly #queue: Worker<QueuedJob>;
+  readonly #lines: JobLines;
   /** The newest last. */
   readonly #running: Running[] = [];
   readonly #ticks: Timer;
@@ -52,19 +55,14 @@ export class BatchWorker {
 
   constructor(deps: BatchWorkerDeps) {
     this.#deps = deps;
-    const { lockMs } = deps.batch;
-    this.#queue = new Worker<QueuedJob>(JOB_QUEUE, null, {
-      connection: { url: deps.redisUrl },
-      prefix: QUEUE_PREFIX,
-      autorun: false,
-      lockDuration: lockMs,
-      stalledInterval: lockMs / 2,
-      // Attempts are counted with the record, where giving way is told from a crash.
-      maxStalledCount: Number.MAX_SAFE_INTEGER,
+    this.#lines = new JobLines({
+      redis: deps.redis,
+      queue: deps.queue,
+      model: deps.engine.model,
+      lockMs: deps.batch.lockMs,
+      onStalled: () => deps.onStalled(),
+      onError: (error) => this.#fault(error),
     });
-    this.#queue.on('error', (error) => deps.log.debug({ event: 'job_queue_fault', err: error }));
-    this.#queue.on('stalled', () => deps.onStalled());
-    void this.#queue.startStalledCheckTimer().catch((error: unknown) => this.#fault(error));
     this.#ticks = deps.clock.every(TICK_MS, () => this.#tick());
   }
 
@@ -90,7 +88,7 @@ export class BatchWorker {
     await this.#taking;
     for (const { stop } of this.#running) stop.abort(new GaveWay('the worker is stopped'));
     await Promise.all(this.#running.map(({ settled }) => settled));
-    await this.#queue.close(true).catch((error: unknown) => this.#fault(error));
+    await this.#lines.close().catch((error: unknown) => this.#fault(error));
   }
 
   /** Slots for more jobs; below zero when sessions lack some. */
@@ -124,7 +122,7 @@ export class BatchWorker {
   async #takeAll(): Promise<void> {
     while (this.#mayTake) {
       const run = randomUUID();
-      const job = await this.#queue.getNextJob(run, { block: false });
+      const job = await this.#lines.take(run);
       if (!job) return;
       // A session may have come meanwhile.
       if (!this.#mayTake) return void (await job.moveToWait(run));
@@ -181,6 +179,8 @@ export class BatchWorker {
   }
 
   #fault(error: unknown): void {
-    this.#deps.log.warn({ event: 'job_fault', err: error });
+    // That Redis is away is told by the connection's owner, once.
+    const level = redisFault(error) instanceof RedisUnavailable ? 'debug' : 'warn';
+    this.#deps.log[level]({ event: 'job_fault', err: error });
   }
 }

@@ -45,9 +45,9 @@ export class JobRequeue {
     const { clock, store, queue } = this.#deps;
     for (const id of await store.unqueued(clock.wallNow() - LATE_MS, BATCH)) {
       const job = await store.get(id);
-      if (job?.state === 'queued' && !(await queue.has(id))) {
-        const { tenantId, weight, options } = job;
-        await queue.add({ id, tenantId, weight, priority: options.priority });
+      if (job?.state === 'queued' && !(await queue.has(job))) {
+        const { tenantId, model, weight, options } = job;
+        await queue.add({ id, tenantId, model, weight, priority: options.priority });
       }
       await store.queued(id);
     }

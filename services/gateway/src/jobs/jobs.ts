@@ -98,7 +98,7 @@ export class Jobs {
     if (JOB_IS_OVER[job.state]) return job;
     if (await store.end(job, 'cancelled', { nowMs: Math.floor(clock.wallNow()) })) {
       log.info({ event: 'job_cancelled', job: id });
-      await queue.remove(id);
+      await queue.remove(job);
     }
     return await this.get(tenantId, id);
   }
@@ -138,14 +138,15 @@ export class Jobs {
     const audioKey = `jobs/${id}`;
     try {
       const wish = await intake.read(request, body, audioKey, signal);
-      await models.resolve(wish.options.model);
+      const model = await models.resolve(wish.options.model);
       const before = name === undefined ? undefined : await store.made(tenantId, name);
       if (before) return await this.#again(tenantId, before, wish.print, audioKey);
       await wish.fetch(signal);
       const { keyId, limits } = principal;
       const { options } = wish;
       const { weight } = limits;
-      const spec = { id, tenantId, keyId, options, audioKey, weight, createdAtMs };
+      const served = model === undefined ? {} : { model };
+      const spec = { id, tenantId, keyId, options, ...served, audioKey, weight, createdAtMs };
       return await this.#create(spec, wish, name);
     } catch (error) {
       // Where it is not known whether there is a job, the recording stays; without one it is swept up later.
@@ -188,10 +189,10 @@ export class Jobs {
   }
 
   /** The job is kept by now: one that does not get into the queue is put there by JobRequeue. */
-  async #queue({ id, tenantId, options, weight }: JobSpec): Promise<void> {
+  async #queue({ id, tenantId, options, model, weight }: JobSpec): Promise<void> {
     const { queue, store, log } = this.#deps;
     try {
-      await queue.add({ id, tenantId, priority: options.priority, weight });
+      await queue.add({ id, tenantId, model, priority: options.priority, weight });
       await store.queued(id);
     } catch (error) {
       log.warn({ event: 'job_not_queued_yet', job: id, err: error });
