@@ -73,10 +73,15 @@ describe('without ffmpeg a recording', () => {
         (pcm) => (pcm.length < 2 * SAMPLE_RATE ? 'read' : 'made up'),
         (error: unknown) => (error instanceof VoiceError ? error.code : error),
       );
-      expect(['invalid_audio', 'missing_audio', 'read']).toContain(outcome);
+      expect(['invalid_audio', 'read']).toContain(outcome);
     }
-    const error = await fault(decodeRecording(fixture('.m4a').subarray(0, 1_000), LIMITS, never));
-    expect(error.status).toBe(400);
+    const cut = await fault(decodeRecording(fixture('.m4a').subarray(0, 1_000), LIMITS, never));
+    expect([cut.status, cut.message]).toEqual([400, expect.stringContaining('so it is cut off')]);
+    const head = await fault(decodeRecording(fixture('.flac').subarray(0, 60), LIMITS, never));
+    expect([head.code, head.message]).toEqual([
+      'invalid_audio',
+      'The recording cannot be decoded: there is no audio in it that can be read',
+    ]);
   });
 
   it('whose client has gone is let go, with its thread', async () => {

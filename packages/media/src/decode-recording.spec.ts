@@ -96,14 +96,68 @@ describe('a recording', () => {
     while (!existsSync(join(folder, 'args'))) await new Promise(setImmediate);
     gone.abort();
     expect((await decoded).code).toBe('cancelled');
-    const pid = Number.parseInt(readFileSync(join(folder, 'args'), 'utf8'), 10);
-    const alive = (): boolean => {
-      try {
-        return process.kill(pid, 0);
-      } catch {
-        return false;
-      }
-    };
-    while (alive()) await new Promise(setImmediate);
+    await ended(readFileSync(join(folder, 'args'), 'utf8'));
+  });
+
+  it('that kills ffmpeg, or of which it makes nothing, is refused with the reason', async () => {
+    const dying = program(
+      `process.stdout.write(Buffer.alloc(1_000), () => process.kill(process.pid, 'SIGKILL'));`,
+    );
+    expect((await fault(decode(OGG, dying))).message).toMatch(/damaged or no recording$/);
+    const complaining = program(`console.error('pipe:0: no packets'); process.stdin.resume();`);
+    const error = await fault(decode(OGG, complaining));
+    expect([error.code, error.message]).toEqual([
+      'invalid_audio',
+      expect.stringContaining('pipe:0: no packets'),
+    ]);
+  });
+
+  it('is whole samples, whatever ffmpeg writes', async () => {
+    const odd = program(`process.stdout.write(Buffer.alloc(1_001));`);
+    expect(await decode(OGG, odd)).toHaveLength(1_000);
+  });
+
+  it('over which ffmpeg hangs, deaf and loud, is refused in time', async () => {
+    const hanging = program(
+      `process.on('SIGTERM', () => undefined); setInterval(() => process.stderr.write('x'.repeat(64_000)), 1);`,
+    );
+    const limits = { ffmpeg: hanging, maxDurationMs: 2_000, timeoutMs: 1_000 };
+    const { code, message } = await fault(decodeRecording(OGG, limits, never));
+    expect([code, message]).toEqual(['invalid_audio', expect.stringMatching(/it takes too long$/)]);
+    await ended(readFileSync(join(folder, 'args'), 'utf8'));
+  });
+
+  it('is not waited for when a child of ffmpeg goes on writing', async () => {
+    const pid = join(folder, 'pid');
+    const child = `require('fs').writeFileSync('${pid}', String(process.pid));
+      process.stdout.on('error', () => process.exit());
+      setInterval(() => process.stdout.write(Buffer.alloc(64_000)), 1);`;
+    const parent = program(
+      `require('child_process').spawn(process.execPath, ['-e', ${JSON.stringify(child)}], { stdio: 'inherit' });`,
+    );
+    expect((await fault(decode(OGG, parent))).code).toBe('message_too_large');
+    await ended(readFileSync(pid, 'utf8'));
+  });
+
+  it('is decoded without ffmpeg where that cannot be started', async () => {
+    const file = join(folder, 'ffmpeg');
+    writeFileSync(file, 'no program');
+    const flac = readFileSync(new URL('../fixtures/tone.flac', import.meta.url));
+    expect((await decode(flac, file)).length).toBe(2 * 8_000);
+    chmodSync(file, 0o755);
+    expect((await decode(flac, file)).length).toBe(2 * 8_000);
   });
 });
+
+/** Settles when a process is no more; its id is the first word. */
+async function ended(words: string): Promise<void> {
+  const pid = Number.parseInt(words, 10);
+  const alive = (): boolean => {
+    try {
+      return process.kill(pid, 0);
+    } catch {
+      return false;
+    }
+  };
+  while (alive()) await new Promise(setImmediate);
+}

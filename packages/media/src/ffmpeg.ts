@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { VoiceError } from '@voice-fleet/protocol/errors';
 import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 
@@ -10,20 +10,23 @@ export interface DecodeLimits {
   readonly maxDurationMs: number;
   /** Program for all but WAV. */
   readonly ffmpeg: string;
+  /** For the program; a minute by default. */
+  readonly timeoutMs?: number;
 }
 
-/** There is no such program. */
+/** There is no such program, or the machine has no room to start it. */
 export class NoFfmpeg extends Error {
   override readonly name = 'NoFfmpeg';
 }
 
 /**
  * Decodes what ffmpeg knows, from its standard input alone: a file that names others must not have them read. The child is
- * killed when `signal` aborts, when it takes a minute, and when the audio is too long. Rejects with VoiceError, or NoFfmpeg.
+ * killed when `signal` aborts, when it takes a minute, and when the audio is too long. Whole samples; rejects with VoiceError, or
+ * NoFfmpeg.
  */
 export function decodeWithFfmpeg(
   bytes: Buffer,
-  { ffmpeg, maxDurationMs }: DecodeLimits,
+  { ffmpeg, maxDurationMs, timeoutMs = TIMEOUT_MS }: DecodeLimits,
   signal: AbortSignal,
 ): Promise<Buffer> {
   const maxBytes = (maxDurationMs / 1000) * SAMPLE_RATE * BYTES_PER_SAMPLE;
@@ -31,39 +34,61 @@ export function decodeWithFfmpeg(
   args.push('-f', 's16le', '-ac', '1', '-ar', String(SAMPLE_RATE), 'pipe:1');
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(new VoiceError('cancelled'));
-    const child = spawn(ffmpeg, args, {
-      stdio: ['pipe', 'pipe', 'pipe'],
-      killSignal: 'SIGKILL',
-      signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
-    });
-    const pieces: Buffer[] = [];
+    const child = startFfmpeg(
+      ffmpeg,
+      args,
+      AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+    );
+    if (child === undefined) return reject(new NoFfmpeg());
+    const { stdin, stdout, stderr } = child;
+    let pieces: Buffer[] = [];
     let length = 0;
     let complaint = '';
-    child.stdout.on('data', (piece: Buffer) => {
+    /** Whoever else holds its ends of the pipes is not heard any more. */
+    const fail = (error: Error): void => {
+      reject(error);
+      pieces = [];
+      for (const pipe of [stdin, stdout, stderr]) pipe.destroy();
+    };
+    stdout.on('data', (piece: Buffer) => {
       length += piece.length;
       if (length <= maxBytes) return void pieces.push(piece);
-      reject(tooLong(maxDurationMs));
       child.kill('SIGKILL');
+      fail(tooLong(maxDurationMs));
     });
-    child.stderr.setEncoding('utf8');
-    child.stderr.on('data', (text: string) => {
+    stderr.setEncoding('utf8');
+    stderr.on('data', (text: string) => {
       complaint = (complaint + text).slice(0, MAX_COMPLAINT_CHARS);
     });
     // It may have seen enough and be gone.
-    child.stdin.on('error', () => undefined);
-    child.once('error', (error: NodeJS.ErrnoException) => {
-      if (signal.aborted) return reject(new VoiceError('cancelled'));
-      if (error.code === 'ENOENT' || error.code === 'EACCES') return reject(new NoFfmpeg());
-      return reject(undecodable('it takes too long'));
+    stdin.on('error', () => undefined);
+    child.once('error', (error) => {
+      if (signal.aborted) return fail(new VoiceError('cancelled'));
+      return fail(error.name === 'AbortError' ? undecodable('it takes too long') : new NoFfmpeg());
     });
     child.once('close', (status) => {
-      if (status === 0) return resolve(Buffer.concat(pieces));
-      return reject(
-        undecodable(complaint.trim().split('\n')[0] || 'it is damaged or no recording'),
-      );
+      const pcm = Buffer.concat(pieces);
+      const samples = Math.floor(pcm.length / BYTES_PER_SAMPLE);
+      const why = complaint.trim().split('\n')[0];
+      if (status === 0 && (samples > 0 || !why))
+        return resolve(pcm.subarray(0, samples * BYTES_PER_SAMPLE));
+      return reject(undecodable(why || 'it is damaged or no recording'));
     });
-    child.stdin.end(bytes);
+    stdin.end(bytes);
   });
+}
+
+/** `undefined`: it cannot be started. What is amiss with its file is told by its event `error`. */
+function startFfmpeg(
+  ffmpeg: string,
+  args: readonly string[],
+  signal: AbortSignal,
+): ChildProcessWithoutNullStreams | undefined {
+  try {
+    return spawn(ffmpeg, args, { killSignal: 'SIGKILL', signal });
+  } catch {
+    return undefined;
+  }
 }
 
 /** The recording is longer than it may be. */

@@ -26,7 +26,7 @@ export function oggPage(page: OggPage): Buffer {
   head[26] = lacing.length;
   head.set(lacing, HEADER_BYTES);
   const whole = Buffer.concat([head, ...packets]);
-  whole.writeUInt32LE(crc(whole), CRC_AT);
+  whole.writeUInt32LE(oggSum(whole), CRC_AT);
   return whole;
 }
 
@@ -42,8 +42,12 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, index) => {
   return rest >>> 0;
 });
 
-function crc(bytes: Buffer): number {
+/** The sum that a page has to have; the four bytes that hold it count as zeros. */
+export function oggSum(page: Uint8Array): number {
   let sum = 0;
-  for (const byte of bytes) sum = (sum << 8) ^ (TABLE[(sum >>> 24) ^ byte] as number);
+  for (let at = 0; at < page.length; at += 1) {
+    const byte = at >= CRC_AT && at < CRC_AT + 4 ? 0 : (page[at] as number);
+    sum = (sum << 8) ^ (TABLE[(sum >>> 24) ^ byte] as number);
+  }
   return sum >>> 0;
 }
