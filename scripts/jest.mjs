@@ -14,8 +14,11 @@ const patterns = args.slice(args.indexOf('--ci') + 1).filter((arg) => !arg.start
 const needBrowser =
   args.includes('alone') &&
   (patterns.length === 0 || patterns.some((pattern) => pattern.includes('browser')));
+const needPrometheus =
+  (args.includes('alone') || args.includes('integration')) &&
+  (patterns.length === 0 || patterns.some((pattern) => pattern.includes('observ')));
 // Redis may be in a folder that is on nobody's PATH.
-const system = await ensureSystem({ needBrowser });
+const system = await ensureSystem({ needBrowser, needPrometheus });
 const { status } = spawnSync(
   process.execPath,
   ['--experimental-vm-modules', '--no-warnings=ExperimentalWarning', jest, ...args],

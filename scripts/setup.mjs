@@ -7,7 +7,7 @@ const HELP = `npm run setup [-- options]
 
 Installs what this machine lacks: npm packages, and from Debian a Redis server, the pocketsphinx
 engine, its English model and its test recordings. npm start and npm test do the same first;
-npm test also gets Chromium, in which the page is tested.
+npm test also gets Chromium, in which the page is tested, and Prometheus, which tries alerts and dashboards.
 
   --rootless  unpack the Debian packages into .cache/debian, even if they could be installed
   --json      print where everything is as one JSON object

@@ -51,7 +51,8 @@ async function main() {
   const { only, config } = options;
   await ensureNodeModules();
   const needBrowser = only.length === 0 || only.includes('alone');
-  const system = await ensureSystem({ needBrowser });
+  const needPrometheus = needBrowser || only.includes('integration');
+  const system = await ensureSystem({ needBrowser, needPrometheus });
   Object.assign(env, system.env);
 
   const results = [];

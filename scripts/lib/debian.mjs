@@ -29,8 +29,11 @@ export async function installPackages(packages) {
   await aptGet('install', '-y', '--no-install-recommends', ...packages);
 }
 
-/** Unpacks packages, and what they depend on and this machine lacks, into .cache/debian/root. Needs no rights. */
-export async function unpackPackages(packages) {
+/**
+ * Unpacks packages, and what they depend on and this machine lacks, into .cache/debian/root; with `alone` without what they
+ * depend on. Needs no rights.
+ */
+export async function unpackPackages(packages, { alone = false } = {}) {
   const lists = join(debianFolder, 'lists');
   const archives = join(debianFolder, 'archives');
   const ownLists = [
@@ -49,7 +52,7 @@ export async function unpackPackages(packages) {
   }
   // The machine's own package lists first; they may be absent (fresh image) or too old to download from.
   try {
-    await download(packages, archives, []);
+    await download(packages, archives, [], alone);
   } catch {
     tell(
       'setup',
@@ -57,7 +60,7 @@ export async function unpackPackages(packages) {
       'cyan',
     );
     await run('apt-get', 'apt-get', ['-q', ...ownLists, 'update']);
-    await download(packages, archives, ownLists);
+    await download(packages, archives, ownLists, alone);
   }
   await unpack(archives);
   for (const folder of [lists, archives, join(debianFolder, 'apt')]) {
@@ -65,8 +68,8 @@ export async function unpackPackages(packages) {
   }
 }
 
-async function download(packages, folder, options) {
-  const names = withMissingDependencies(packages, options);
+async function download(packages, folder, options, alone) {
+  const names = alone ? packages : withMissingDependencies(packages, options);
   await run('apt-get', 'apt-get', ['-q', ...options, 'download', ...names], { cwd: folder });
 }
 

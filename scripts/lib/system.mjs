@@ -16,10 +16,17 @@ const PARTS = {
   model: 'pocketsphinx-en-us',
   samples: 'pocketsphinx-testdata',
   browser: 'chromium',
+  prometheus: 'prometheus',
 };
 
+/** Installed it would be a system service that nobody asked for; of what it depends on, its two programs use nothing. */
+const ALWAYS_UNPACKED = ['prometheus'];
+
 /** Large, so got only by those who need it: 80 MB to fetch, 300 MB on the disk, and as much again where no desktop is. */
-const LARGE = { chromium: 'chromium (some 100 MB, for the tests of the page alone)' };
+const LARGE = {
+  chromium: 'chromium (some 100 MB, for the tests of the page alone)',
+  prometheus: 'prometheus (19 MB, for npm run observe and the tests of alerts and dashboards)',
+};
 
 const SAMPLES = 'usr/share/pocketsphinx/test/data/librivox';
 const ROOTS = ['/', unpackedRoot];
@@ -34,24 +41,29 @@ export function findSystem(roots = ROOTS) {
     model: find((root) => existing(root, 'usr/share/pocketsphinx/model/en-us/en-us.lm.bin')),
     samples: find((root) => existing(root, SAMPLES)),
     browser: find(browserIn),
+    prometheus: find(prometheusIn),
   };
   return { ...found, missing: Object.keys(PARTS).filter((part) => !found[part]) };
 }
 
 /**
- * Makes sure that Redis, pocketsphinx, its model and its recordings are there, and where tests of the page are to run a
- * browser, and says where. `env` is what a process that starts Redis or tests needs on top of its own environment.
+ * Makes sure that Redis, pocketsphinx, its model and its recordings are there, where tests of the page are to run a
+ * browser, and where rules and dashboards are tried Prometheus, and says where. `env` is what a process that starts Redis or tests needs on top of its own environment.
  */
 export async function ensureSystem({
   rootless = false,
   needRedis = true,
   needBrowser = false,
+  needPrometheus = false,
 } = {}) {
   const roots = rootless ? [unpackedRoot] : ROOTS;
-  const needed = { redis: needRedis, browser: needBrowser };
+  const needed = { redis: needRedis, browser: needBrowser, prometheus: needPrometheus };
   const wanted = ({ missing }) => missing.filter((part) => needed[part] ?? true);
   const packages = wanted(findSystem(roots)).map((part) => PARTS[part]);
-  if (packages.length > 0) await getPackages(packages, rootless);
+  const unpacked = packages.filter((name) => ALWAYS_UNPACKED.includes(name));
+  const others = packages.filter((name) => !unpacked.includes(name));
+  if (others.length > 0) await getPackages(others, rootless);
+  if (unpacked.length > 0) await getPackages(unpacked, true, { alone: true });
   const found = findSystem(roots);
   const missing = wanted(found).map((part) => PARTS[part]);
   if (missing.length > 0) {
@@ -62,7 +74,7 @@ export async function ensureSystem({
   return describe(found, packages);
 }
 
-async function getPackages(packages, rootless) {
+async function getPackages(packages, rootless, options) {
   if (!hasDebianTools()) throw new Error(withoutDebian());
   try {
     if (!rootless && canInstall()) {
@@ -70,7 +82,7 @@ async function getPackages(packages, rootless) {
       await withProgress(what, () => installPackages(packages));
     } else {
       const what = `unpacking ${named(packages)} into .cache/debian`;
-      await withProgress(what, () => unpackPackages(packages));
+      await withProgress(what, () => unpackPackages(packages, options));
     }
   } catch (error) {
     throw new Error(`${error.message}\n${howToInstall(packages)}`, { cause: error });
@@ -81,7 +93,7 @@ function named(packages) {
   return packages.map((name) => LARGE[name] ?? name).join(', ');
 }
 
-function describe({ redis, samples, browser }, installed) {
+function describe({ redis, samples, browser, prometheus }, installed) {
   const needed = {};
   if (redis?.root === unpackedRoot || browser?.root === unpackedRoot) {
     needed.LD_LIBRARY_PATH = joinPaths(libraryFolders(unpackedRoot), env.LD_LIBRARY_PATH);
@@ -91,6 +103,7 @@ function describe({ redis, samples, browser }, installed) {
   }
   if (samples.root === unpackedRoot) needed.VF_SAMPLE_DIR = samples.path;
   if (browser) needed.VF_CHROMIUM = browser.path;
+  if (prometheus) needed.VF_PROMETHEUS = prometheus.path;
   return {
     redisServer: redis && asServer(redis.path),
     sampleDir: samples.path,
@@ -119,6 +132,15 @@ function browserIn(root) {
   const folders = (env.PATH ?? '').split(delimiter);
   return names
     .flatMap((name) => folders.map((folder) => join(folder, name)))
+    .find((path) => existsSync(path));
+}
+
+/** The server; promtool lies beside it. */
+function prometheusIn(root) {
+  const folders = root === '/' ? (env.PATH ?? '').split(delimiter) : [join(root, 'usr/bin')];
+  return folders
+    .filter((folder) => existsSync(join(folder, 'promtool')))
+    .map((folder) => join(folder, 'prometheus'))
     .find((path) => existsSync(path));
 }
 

@@ -157,7 +157,7 @@ export class GatewayMetrics {
   readonly sessionSeconds = new Histogram({
     name: 'voice_gateway_session_duration_seconds',
     help: 'Length of admitted sessions by why they ended. error: a fault of the fleet; refused: the client may not go on.',
-    labelNames: ['end_reason'],
+    labelNames: ['pool', 'end_reason'],
     buckets: [1, 5, 15, 60, 300, 900, 3600, 14_400],
     registers: this.#registers,
   });
@@ -300,7 +300,8 @@ export class GatewayMetrics {
     }
     for (const [op, outcomes] of Object.entries(LEASE_OUTCOMES))
       for (const outcome of outcomes) this.leaseOperations.labels(op, outcome).inc(0);
-    for (const reason of END_REASONS) this.sessionSeconds.zero({ end_reason: reason });
+    for (const reason of END_REASONS)
+      this.sessionSeconds.zero({ pool: this.pool, end_reason: reason });
     for (const reason of [...LinkRefusal.options, 'unreachable'])
       this.linkRefusals.labels(reason).inc(0);
     this.admissionSeconds.zero({ pool: this.pool });

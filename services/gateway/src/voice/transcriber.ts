@@ -151,7 +151,7 @@ export class Transcriber {
       const durationS = (clock.now() - sinceMs) / 1000;
       const why =
         reason === 'error' && failure ? ({ kind: 'error', error: failure } as const) : undefined;
-      metrics.sessionSeconds.labels(why ? endReason(why) : reason).observe(durationS);
+      metrics.sessionSeconds.labels(metrics.pool, why ? endReason(why) : reason).observe(durationS);
       const heard = metrics.tierAudioSeconds.labels(principal.limits.priority);
       heard.inc(session.recordedSamples / SAMPLE_RATE);
       const code = failure && { code: failure.code };

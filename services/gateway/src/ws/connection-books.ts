@@ -104,7 +104,7 @@ export class ConnectionBooks {
     if (totals === undefined) return;
     const durationS = (clock.now() - this.#beganMs) / 1000;
     this.#count(-1);
-    metrics.sessionSeconds.labels(endReason(why)).observe(durationS);
+    metrics.sessionSeconds.labels(metrics.pool, endReason(why)).observe(durationS);
     const reason = why?.kind ?? 'client';
     this.#log.info({ event: 'session_ended', code, initiator, reason, durationS, ...totals });
   }

@@ -1,0 +1,168 @@
+import type { AlertRule, RuleGroup } from './rule.ts';
+
+/** What is wrong inside, whether or not those who talk to the fleet have noticed yet. */
+export const CAUSES: readonly AlertRule[] = [
+  {
+    alert: 'VoicePoolSaturated',
+    expr: 'sum by (pool) (voice_worker_slots_used)\n/ (sum by (pool) (voice_worker_slots) > 0)\n> 0.9',
+    for: '5m',
+    severity: 'page',
+    summary: 'More than nine tenths of the slots of pool {{ $labels.pool }} are taken.',
+    runbook: 'pool-saturated',
+  },
+  {
+    alert: 'VoicePoolNotReady',
+    expr: 'sum by (pool) (voice_worker_ready) == 0',
+    for: '2m',
+    severity: 'page',
+    summary: 'No worker of pool {{ $labels.pool }} is ready.',
+    runbook: 'pool-not-ready',
+  },
+  {
+    alert: 'VoiceClientsWait',
+    expr: 'sum(voice_gateway_sessions_waiting) > 0',
+    for: '10m',
+    severity: 'ticket',
+    summary: 'Clients have waited in line for a slot for ten minutes without a pause.',
+    runbook: 'clients-wait',
+  },
+  {
+    alert: 'VoiceLeasesLost',
+    expr: 'sum(increase(voice_lease_operations_total{op="renew",outcome="lost"}[10m])) > 5',
+    severity: 'page',
+    summary: 'Gateways lose leases of sessions that they still serve.',
+    runbook: 'leases-lost',
+  },
+  {
+    alert: 'VoiceRedisUnanswered',
+    expr: 'sum(increase(voice_lease_operations_total{op="acquire",outcome="redis_unavailable"}[5m])) > 0',
+    for: '2m',
+    severity: 'page',
+    summary: 'Redis does not answer when gateways ask for slots.',
+    runbook: 'redis-unanswered',
+  },
+  {
+    alert: 'VoiceWorkerDrainsTooLong',
+    expr: 'voice_worker_draining == 1',
+    for: '20m',
+    severity: 'ticket',
+    summary:
+      'Worker {{ $labels.instance }} of pool {{ $labels.pool }} was told to stop and goes on.',
+    runbook: 'worker-drains-too-long',
+  },
+  {
+    alert: 'VoiceEngineRestarts',
+    expr: 'increase(voice_worker_engine_restarts_total[15m]) > 2',
+    severity: 'page',
+    summary: 'The engine of worker {{ $labels.instance }} is started again and again.',
+    runbook: 'engine-restarts',
+  },
+  {
+    alert: 'VoiceEngineBehind',
+    expr: 'sum by (pool) (rate(voice_worker_decode_seconds_total[10m]))\n/ (sum by (pool) (rate(voice_worker_audio_seconds_total[10m])) > 0)\n> 0.9',
+    for: '10m',
+    severity: 'ticket',
+    summary: 'Engines of pool {{ $labels.pool }} need nearly as long as the audio lasts.',
+    runbook: 'engine-behind',
+  },
+  {
+    alert: 'VoiceTurnsFail',
+    expr: 'sum(rate(voice_llm_tts_turns_total{outcome="failed"}[10m]))\n/ (sum(rate(voice_llm_tts_turns_total[10m])) > 0)\n> 0.05',
+    for: '10m',
+    severity: 'page',
+    summary: 'More than one reply in twenty fails.',
+    runbook: 'turns-fail',
+  },
+  {
+    alert: 'VoiceEventLoopLags',
+    // Other programs on Node tell the same metric.
+    expr: 'nodejs_eventloop_lag_p99_seconds > 0.1\nand on (job, instance) voice_build_info',
+    for: '5m',
+    severity: 'ticket',
+    summary: 'The event loop of {{ $labels.instance }} comes late: audio and words wait in it.',
+    runbook: 'event-loop-lags',
+  },
+  {
+    alert: 'VoiceJobsStalled',
+    expr: 'sum(increase(voice_batch_stalled_total[15m])) > 0',
+    severity: 'ticket',
+    summary: 'Batch jobs were given back because their worker was not heard of.',
+    runbook: 'jobs-stalled',
+  },
+  {
+    alert: 'VoiceJobsQuarantined',
+    expr: 'sum(increase(voice_worker_batch_jobs_total{outcome="quarantined"}[1h])) > 0',
+    severity: 'ticket',
+    summary: 'Batch jobs were given up after as many attempts as they may have.',
+    runbook: 'jobs-quarantined',
+  },
+  {
+    alert: 'VoiceCertificateEnds',
+    expr: '(voice_gateway_tls_certificate_expiry_timestamp_seconds > 0) - time() < 14 * 86400',
+    for: '1h',
+    severity: 'ticket',
+    summary: 'The certificate of {{ $labels.instance }} ends within two weeks.',
+    runbook: 'certificate-ends',
+  },
+  ...['gateway', 'asr-worker', 'llm-tts'].map(
+    (service): AlertRule => ({
+      alert: `Voice${service === 'gateway' ? 'Gateway' : service === 'llm-tts' ? 'LlmTts' : 'Worker'}Absent`,
+      expr: `absent(voice_build_info{service="${service}"})`,
+      for: '5m',
+      severity: 'page',
+      summary: 'Prometheus sees no {{ $labels.service }}: none runs, or none is scraped.',
+      runbook: 'service-absent',
+    }),
+  ),
+];
+
+/** Told by programs beside the fleet: NVIDIA's DCGM exporter, kube-state-metrics, KEDA and the Redis exporter. */
+export const EXTERNAL_CAUSES: readonly AlertRule[] = [
+  {
+    alert: 'VoiceGpuFault',
+    // The metric is the number of the last fault, which stays.
+    expr: 'changes(DCGM_FI_DEV_XID_ERRORS[15m]) > 0\nand DCGM_FI_DEV_XID_ERRORS > 0',
+    severity: 'page',
+    summary:
+      'The driver of GPU {{ $labels.gpu }} of {{ $labels.Hostname }} has reported a fault (XID).',
+    runbook: 'gpu-fault',
+  },
+  {
+    alert: 'VoiceAutoscalerAtMax',
+    expr: 'kube_horizontalpodautoscaler_status_current_replicas{horizontalpodautoscaler=~".*(asr-worker|gateway|llm-tts).*"}\n>= kube_horizontalpodautoscaler_spec_max_replicas{horizontalpodautoscaler=~".*(asr-worker|gateway|llm-tts).*"}',
+    for: '15m',
+    severity: 'ticket',
+    summary: 'Autoscaler {{ $labels.horizontalpodautoscaler }} has as many pods as it may.',
+    runbook: 'autoscaler-at-max',
+  },
+  {
+    alert: 'VoiceScalerErrors',
+    expr: 'sum by (scaledObject) (increase(keda_scaler_detail_errors_total{scaledObject=~".*(asr-worker|gateway|llm-tts).*"}[10m])) > 0',
+    for: '5m',
+    severity: 'ticket',
+    summary: 'KEDA cannot read what {{ $labels.scaledObject }} is scaled by.',
+    runbook: 'scaler-errors',
+  },
+  {
+    alert: 'VoiceRedisMemoryHigh',
+    expr: 'redis_memory_used_bytes / (redis_memory_max_bytes > 0) > 0.8',
+    for: '5m',
+    severity: 'page',
+    summary: 'Redis {{ $labels.instance }} uses more than four fifths of the memory that it may.',
+    runbook: 'redis-memory-high',
+  },
+  {
+    alert: 'VoiceRedisMayEvict',
+    expr: 'redis_instance_info{maxmemory_policy!="noeviction"}',
+    for: '5m',
+    severity: 'page',
+    summary:
+      'Redis {{ $labels.instance }} throws keys away when it is full ({{ $labels.maxmemory_policy }}).',
+    runbook: 'redis-may-evict',
+  },
+];
+
+export const CAUSE_GROUPS: readonly RuleGroup[] = [
+  { name: 'voice-causes', rules: CAUSES },
+  { name: 'voice-causes-external', rules: EXTERNAL_CAUSES },
+];

@@ -1,0 +1,236 @@
+import type { AlertCase } from './alert-cases.ts';
+
+interface Cause {
+  readonly alert: string;
+  /** Of what fires. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** What makes it fire until minute 40, a value a minute, and is over after that. */
+  readonly fires: Readonly<Record<string, string>>;
+  /** What comes near it, for as long. */
+  readonly quiet: Readonly<Record<string, string>>;
+  /** Minutes in which it must have fired, and after which of minute 40 it must be over. Default: 30 and 100. */
+  readonly firesAt?: number;
+  readonly overAt?: number;
+  /** Without data it fires: that is its subject. */
+  readonly absent?: true;
+}
+
+const worker = 'pool="p",job="w",instance="i"';
+const on = { pool: 'p', job: 'w', instance: 'i' };
+const hpa = 'horizontalpodautoscaler="keda-hpa-vf-asr-worker"';
+
+const absent = (service: string): Pick<Cause, 'labels' | 'fires' | 'quiet' | 'absent'> => ({
+  labels: { service },
+  fires: { [`voice_build_info{service="${service}"}`]: '_x40 1x70' },
+  quiet: { [`voice_build_info{service="${service}"}`]: '1x110' },
+  absent: true,
+});
+
+const CAUSES: readonly Cause[] = [
+  {
+    alert: 'VoicePoolSaturated',
+    labels: { pool: 'p' },
+    fires: {
+      [`voice_worker_slots{${worker}}`]: '20x110',
+      [`voice_worker_slots_used{${worker}}`]: '19x40 10x70',
+    },
+    quiet: {
+      [`voice_worker_slots{${worker}}`]: '20x110',
+      [`voice_worker_slots_used{${worker}}`]: '18x110',
+    },
+  },
+  {
+    alert: 'VoicePoolNotReady',
+    labels: { pool: 'p' },
+    fires: { [`voice_worker_ready{${worker}}`]: '0x40 1x70' },
+    quiet: {
+      [`voice_worker_ready{${worker}}`]: '0x110',
+      'voice_worker_ready{pool="p",job="w",instance="j"}': '1x110',
+    },
+  },
+  {
+    alert: 'VoiceClientsWait',
+    labels: {},
+    fires: { 'voice_gateway_sessions_waiting{instance="i"}': '2x40 0x70' },
+    quiet: { 'voice_gateway_sessions_waiting{instance="i"}': '2x8 0x2 2x8 0x2 2x8 0x2 2x8' },
+  },
+  {
+    alert: 'VoiceLeasesLost',
+    labels: {},
+    fires: { 'voice_lease_operations_total{op="renew",outcome="lost"}': '0+1x40 40x70' },
+    quiet: { 'voice_lease_operations_total{op="renew",outcome="lost"}': '0+0.2x110' },
+  },
+  {
+    alert: 'VoiceRedisUnanswered',
+    labels: {},
+    fires: {
+      'voice_lease_operations_total{op="acquire",outcome="redis_unavailable"}': '0+1x40 40x70',
+    },
+    quiet: {
+      'voice_lease_operations_total{op="acquire",outcome="redis_unavailable"}': '3x110',
+      'voice_lease_operations_total{op="acquire",outcome="full"}': '0+5x110',
+    },
+  },
+  {
+    alert: 'VoiceWorkerDrainsTooLong',
+    labels: on,
+    fires: { [`voice_worker_draining{${worker}}`]: '1x40 0x70' },
+    quiet: { [`voice_worker_draining{${worker}}`]: '0x12 1x15 0x80' },
+  },
+  {
+    alert: 'VoiceEngineRestarts',
+    labels: on,
+    fires: { [`voice_worker_engine_restarts_total{${worker}}`]: '0+1x40 40x70' },
+    quiet: { [`voice_worker_engine_restarts_total{${worker}}`]: '0x25 1x85' },
+  },
+  {
+    alert: 'VoiceEngineBehind',
+    labels: { pool: 'p' },
+    fires: {
+      [`voice_worker_decode_seconds_total{${worker}}`]: '0+58x40 2320+10x70',
+      [`voice_worker_audio_seconds_total{${worker}}`]: '0+60x110',
+    },
+    quiet: {
+      [`voice_worker_decode_seconds_total{${worker}}`]: '0+50x110',
+      [`voice_worker_audio_seconds_total{${worker}}`]: '0+60x110',
+    },
+  },
+  {
+    alert: 'VoiceTurnsFail',
+    labels: {},
+    fires: {
+      'voice_llm_tts_turns_total{outcome="spoken"}': '0+90x110',
+      'voice_llm_tts_turns_total{outcome="failed"}': '0+10x40 400x70',
+    },
+    quiet: {
+      'voice_llm_tts_turns_total{outcome="spoken"}': '0+98x110',
+      'voice_llm_tts_turns_total{outcome="failed"}': '0+2x110',
+      'voice_llm_tts_turns_total{outcome="cancelled"}': '0+40x110',
+    },
+  },
+  {
+    alert: 'VoiceEventLoopLags',
+    labels: { job: 'w', instance: 'i' },
+    fires: {
+      'nodejs_eventloop_lag_p99_seconds{job="w",instance="i"}': '0.3x40 0.02x70',
+      'voice_build_info{job="w",instance="i",service="gateway"}': '1x110',
+    },
+    // Somebody else's program.
+    quiet: {
+      'nodejs_eventloop_lag_p99_seconds{job="other",instance="i"}': '0.3x110',
+      'nodejs_eventloop_lag_p99_seconds{job="w",instance="i"}': '0.05x110',
+      'voice_build_info{job="w",instance="i",service="gateway"}': '1x110',
+    },
+  },
+  {
+    alert: 'VoiceJobsStalled',
+    labels: {},
+    fires: { 'voice_batch_stalled_total{instance="i"}': '0x25 1x85' },
+    quiet: { 'voice_batch_stalled_total{instance="i"}': '1x110' },
+  },
+  {
+    alert: 'VoiceJobsQuarantined',
+    labels: {},
+    fires: {
+      'voice_worker_batch_jobs_total{outcome="quarantined"}': '0x25 1x85',
+    },
+    quiet: {
+      'voice_worker_batch_jobs_total{outcome="quarantined"}': '0x110',
+      'voice_worker_batch_jobs_total{outcome="failed"}': '0+1x110',
+    },
+  },
+  {
+    alert: 'VoiceCertificateEnds',
+    labels: { instance: 'i' },
+    // Promtool's clock begins at 0: ends in 13 days, then it is renewed for 90.
+    fires: {
+      'voice_gateway_tls_certificate_expiry_timestamp_seconds{instance="i"}':
+        '1123200x80 7776000x40',
+    },
+    quiet: {
+      'voice_gateway_tls_certificate_expiry_timestamp_seconds{instance="i"}': '1987200x120',
+      'voice_gateway_tls_certificate_expiry_timestamp_seconds{instance="plain"}': '0x120',
+    },
+    firesAt: 70,
+  },
+  { alert: 'VoiceGatewayAbsent', ...absent('gateway') },
+  { alert: 'VoiceWorkerAbsent', ...absent('asr-worker') },
+  { alert: 'VoiceLlmTtsAbsent', ...absent('llm-tts') },
+  {
+    alert: 'VoiceGpuFault',
+    labels: { gpu: '0', Hostname: 'n' },
+    fires: { 'DCGM_FI_DEV_XID_ERRORS{gpu="0",Hostname="n"}': '0x25 79x85' },
+    quiet: { 'DCGM_FI_DEV_XID_ERRORS{gpu="0",Hostname="n"}': '79x110' },
+  },
+  {
+    alert: 'VoiceAutoscalerAtMax',
+    labels: { horizontalpodautoscaler: 'keda-hpa-vf-asr-worker' },
+    fires: {
+      [`kube_horizontalpodautoscaler_status_current_replicas{${hpa}}`]: '8x40 5x70',
+      [`kube_horizontalpodautoscaler_spec_max_replicas{${hpa}}`]: '8x110',
+    },
+    quiet: {
+      [`kube_horizontalpodautoscaler_status_current_replicas{${hpa}}`]: '7x110',
+      [`kube_horizontalpodautoscaler_spec_max_replicas{${hpa}}`]: '8x110',
+      'kube_horizontalpodautoscaler_status_current_replicas{horizontalpodautoscaler="other"}':
+        '3x110',
+      'kube_horizontalpodautoscaler_spec_max_replicas{horizontalpodautoscaler="other"}': '3x110',
+    },
+  },
+  {
+    alert: 'VoiceScalerErrors',
+    labels: { scaledObject: 'vf-asr-worker' },
+    fires: {
+      'keda_scaler_detail_errors_total{scaledObject="vf-asr-worker",scaler="s"}': '0+1x40 40x70',
+    },
+    quiet: {
+      'keda_scaler_detail_errors_total{scaledObject="vf-asr-worker",scaler="s"}': '7x110',
+      'keda_scaler_detail_errors_total{scaledObject="other",scaler="s"}': '0+1x110',
+    },
+  },
+  {
+    alert: 'VoiceRedisMemoryHigh',
+    labels: { instance: 'r' },
+    fires: {
+      'redis_memory_used_bytes{instance="r"}': '90x40 50x70',
+      'redis_memory_max_bytes{instance="r"}': '100x110',
+    },
+    // Without a limit of its own it is the machine's.
+    quiet: {
+      'redis_memory_used_bytes{instance="r"}': '70x110',
+      'redis_memory_max_bytes{instance="r"}': '100x110',
+      'redis_memory_used_bytes{instance="free"}': '90x110',
+      'redis_memory_max_bytes{instance="free"}': '0x110',
+    },
+  },
+  {
+    alert: 'VoiceRedisMayEvict',
+    labels: { instance: 'r', maxmemory_policy: 'allkeys-lru' },
+    fires: { 'redis_instance_info{instance="r",maxmemory_policy="allkeys-lru"}': '1x40 stale' },
+    quiet: { 'redis_instance_info{instance="r",maxmemory_policy="noeviction"}': '1x110' },
+  },
+];
+
+export const CAUSE_CASES: readonly AlertCase[] = CAUSES.flatMap(
+  ({ alert, labels, fires, quiet, firesAt = 30, overAt = 100, absent: lacks }) => {
+    const common = { alert, interval: '1m' };
+    return [
+      {
+        ...common,
+        behaviour: 'fires',
+        series: Object.entries(fires),
+        at: `${firesAt}m`,
+        fires: labels,
+      },
+      { ...common, behaviour: 'stays quiet', series: Object.entries(quiet), at: `${firesAt}m` },
+      { ...common, behaviour: 'resolves', series: Object.entries(fires), at: `${overAt}m` },
+      {
+        ...common,
+        behaviour: lacks ? 'fires without data' : 'is quiet without data',
+        series: [],
+        at: `${firesAt}m`,
+        ...(lacks && { fires: labels }),
+      },
+    ];
+  },
+);
