@@ -47,7 +47,7 @@ beforeAll(async () => {
     JOBS_URL_ALLOW: `!127.0.0.1:${(files.address() as AddressInfo).port}`,
   });
   redis = new Redis(fleet.redis.url);
-  other = await keyOfAnotherTenant();
+  other = await keyOfTenant('other');
 });
 afterAll(async () => {
   redis.disconnect();
@@ -85,10 +85,10 @@ function post(path: string, body: unknown, headers: Record<string, string> = {})
   return ask(path, { ...init, headers: { 'content-type': 'application/json', ...headers } });
 }
 
-async function keyOfAnotherTenant(): Promise<string> {
+async function keyOfTenant(id: string, limits: object = {}): Promise<string> {
   const admin = { authorization: `Bearer ${ADMIN}` };
-  await post('/admin/v1/tenants', { id: 'other' }, admin);
-  const { body } = await post('/admin/v1/tenants/other/keys', { scopes: ['jobs'] }, admin);
+  await post('/admin/v1/tenants', { id, limits }, admin);
+  const { body } = await post(`/admin/v1/tenants/${id}/keys`, { scopes: ['jobs'] }, admin);
   return (body as { secret: string }).secret;
 }
 
@@ -252,6 +252,18 @@ describe('batch jobs over HTTP', () => {
     const answer = await refused();
     expect([answer.status, answer.body.error.code]).toEqual([status, code]);
     expect(await recordings()).toEqual(before);
+  });
+
+  it('are not made for a tenant whose audio of the day is used up', async () => {
+    const spent = await keyOfTenant('spent', { audio_minutes_per_day: 0.001 });
+    const { id } = (await upload({}, { key: spent })).body as JobView;
+    await until(
+      async () => (await ask(`/v1/jobs/${id}`, {}, spent)).body.state === 'completed',
+      'the first is done',
+    );
+    const answer = await upload({}, { key: spent });
+    expect([answer.status, answer.body.error.code]).toEqual([429, 'audio_quota_exhausted']);
+    expect(Number(answer.headers.get('retry-after'))).toBeLessThanOrEqual(60);
   });
 
   it('wait while no slot is idle, are bounded, and stop when they are told to', async () => {

@@ -226,7 +226,7 @@ export async function startGateway(
     maxBodyBytes,
   });
   const jobs = await JobService.open({
-    ...{ redis, clock, models, log, settings: config.jobs, metrics: metrics.jobs },
+    ...{ redis, clock, models, dailyAudio, log, settings: config.jobs, metrics: metrics.jobs },
     authenticate: authenticator.authenticate.bind(authenticator),
   });
   const page = new PageFiles();

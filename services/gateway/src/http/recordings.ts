@@ -67,7 +67,7 @@ export class Recordings {
     const credential = credentialOf(request.headers) || guestKey;
     const principal = await authenticate(credential, 'stream');
     for (const [name, value] of await rates.of(principal)) response.setHeader(name, value);
-    const slot = slots.enter();
+    const slot = slots.enter(principal.tenantId);
     if (gone.signal.aborted) slot.leave();
     // Not before: while this process stops, the answer is waited for too.
     gone.signal.addEventListener('abort', () => slot.leave(), { once: true });

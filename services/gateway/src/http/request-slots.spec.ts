@@ -19,25 +19,38 @@ describe('slots for large requests', () => {
   };
 
   it('are so many, and each is free again once', () => {
-    const first = slots.enter();
-    slots.enter();
-    expect(code(() => slots.enter())).toMatchObject({
+    const first = slots.enter('acme');
+    slots.enter('acme');
+    expect(code(() => slots.enter('acme'))).toMatchObject({
       code: 'at_capacity',
       details: { retry_after_s: 2 },
     });
     first.leave();
     first.leave();
-    slots.enter();
-    expect(code(() => slots.enter())).toMatchObject({ code: 'at_capacity' });
+    slots.enter('acme');
+    expect(code(() => slots.enter('acme'))).toMatchObject({ code: 'at_capacity' });
+  });
+
+  it('are not all one tenant’s, unless there are too few to share', () => {
+    slots = new RequestSlots(8);
+    const own = [1, 2, 3, 4, 5, 6].map(() => slots.enter('acme'));
+    expect(code(() => slots.enter('acme'))).toMatchObject({ code: 'too_many_sessions' });
+    slots.enter('other');
+    own[0]?.leave();
+    own[0]?.leave();
+    slots.enter('acme');
+    expect(code(() => slots.enter('acme'))).toMatchObject({ code: 'too_many_sessions' });
+    slots.enter('other');
+    expect(code(() => slots.enter('third'))).toMatchObject({ code: 'at_capacity' });
   });
 
   it('are waited for when the process stops, which takes no more', async () => {
-    const slot = slots.enter();
+    const slot = slots.enter('acme');
     let drained = false;
     const draining = slots.drain(clock, 1_000).then(() => {
       drained = true;
     });
-    expect(code(() => slots.enter())).toMatchObject({ code: 'fleet_unavailable' });
+    expect(code(() => slots.enter('acme'))).toMatchObject({ code: 'fleet_unavailable' });
     clock.advance(999);
     await new Promise(setImmediate);
     expect([slot.signal.aborted, drained]).toEqual([false, false]);
@@ -47,7 +60,7 @@ describe('slots for large requests', () => {
   });
 
   it('abort those who take too long then', async () => {
-    const slot = slots.enter();
+    const slot = slots.enter('acme');
     slot.signal.addEventListener('abort', () => slot.leave());
     const draining = slots.drain(clock, 1_000);
     clock.advance(1_000);

@@ -11,20 +11,29 @@ export interface RequestSlot {
   leave(): void;
 }
 
+/** Of all slots, one tenant may have these at the most: its slow requests leave room for others. */
+const SHARE = 3 / 4;
+
 /** How many large requests a process works on at once, and who waits for them when it stops. */
 export class RequestSlots {
   readonly #max: number;
   readonly #stopped = new AbortController();
+  readonly #share: number;
+  readonly #ofTenant = new Map<string, number>();
   #running = 0;
   #stopping = false;
   #onEmpty: (() => void) | undefined;
 
   constructor(max: number) {
     this.#max = max;
+    this.#share = Math.ceil(max * SHARE);
   }
 
-  /** Throws VoiceError at_capacity when there are too many, fleet_unavailable when this process is about to stop. */
-  enter(): RequestSlot {
+  /**
+   * Throws VoiceError at_capacity when there are too many, too_many_sessions when too many are this tenant's, and
+   * fleet_unavailable when this process is about to stop.
+   */
+  enter(tenantId: string): RequestSlot {
     const details = { retry_after_s: RETRY_S };
     if (this.#stopping) throw new VoiceError('fleet_unavailable', { details });
     if (this.#running >= this.#max) {
@@ -33,14 +42,25 @@ export class RequestSlots {
         details,
       });
     }
+    const ofTenant = this.#ofTenant.get(tenantId) ?? 0;
+    if (ofTenant >= this.#share) {
+      throw new VoiceError('too_many_sessions', {
+        message: 'Your tenant has as many recordings under way as it may. Wait for one to end.',
+        details,
+      });
+    }
+    this.#ofTenant.set(tenantId, ofTenant + 1);
     this.#running += 1;
-    let left = false;
+    let hasLeft = false;
     return {
       signal: this.#stopped.signal,
       leave: () => {
-        if (left) return;
-        left = true;
+        if (hasLeft) return;
+        hasLeft = true;
         this.#running -= 1;
+        const left = (this.#ofTenant.get(tenantId) ?? 1) - 1;
+        if (left > 0) this.#ofTenant.set(tenantId, left);
+        else this.#ofTenant.delete(tenantId);
         if (this.#running === 0) this.#onEmpty?.();
       },
     };

@@ -10,6 +10,7 @@ import type { Redis } from 'ioredis';
 import type { ModelNames } from '../catalogue/model-catalogue.ts';
 import { RequestSlots } from '../http/request-slots.ts';
 import type { Authenticate } from '../http/usage.controller.ts';
+import type { DailyAudio } from '../usage/daily-audio.ts';
 import { WebhookDispatcher } from '../webhooks/webhook-dispatcher.ts';
 import type { JobMetrics } from './job-metrics.ts';
 import { JobRequeue } from './job-requeue.ts';
@@ -25,6 +26,7 @@ export interface JobServiceDeps {
   readonly settings: JobsSettings;
   readonly authenticate: Authenticate;
   readonly models: ModelNames;
+  readonly dailyAudio: DailyAudio;
   readonly metrics: JobMetrics;
   readonly log: Logger;
 }
@@ -41,7 +43,7 @@ export class JobService implements JobsSource {
   readonly #webhooks: WebhookDispatcher;
 
   private constructor(deps: JobServiceDeps, blobs: BlobStore) {
-    const { redis, clock, settings, models, metrics, log } = deps;
+    const { redis, clock, settings, models, dailyAudio, metrics, log } = deps;
     this.#deps = deps;
     this.authenticate = deps.authenticate;
     this.#slots = new RequestSlots(settings.uploadsMax);
@@ -53,7 +55,7 @@ export class JobService implements JobsSource {
     const urls = new UrlGuard({ allow: settings.urlAllow });
     const webhooks = new UrlGuard({ allow: settings.webhooks.allow });
     this.jobs = new Jobs({
-      ...{ clock, store, queue, blobs, models, maxOfTenant, maxOfAll, log },
+      ...{ clock, store, queue, blobs, models, dailyAudio, maxOfTenant, maxOfAll, log },
       slots: this.#slots,
       intake: new RecordingIntake({ clock, blobs, maxBytes, urlTimeoutMs, urls, webhooks }),
       onSubmitted: (outcome) => metrics.submitted.labels(outcome).inc(),

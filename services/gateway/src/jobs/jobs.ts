@@ -11,6 +11,7 @@ import type { Transcript } from '@voice-fleet/speech/transcript-formats';
 import type { Logger } from '@voice-fleet/telemetry/logger';
 import type { ModelNames } from '../catalogue/model-catalogue.ts';
 import type { RequestSlots } from '../http/request-slots.ts';
+import type { DailyAudio } from '../usage/daily-audio.ts';
 import type { JobUploadRequest } from './job-upload.ts';
 import { badField, type RecordingIntake, type Wish } from './recording-intake.ts';
 
@@ -22,6 +23,7 @@ export interface JobsDeps {
   readonly intake: RecordingIntake;
   readonly slots: RequestSlots;
   readonly models: ModelNames;
+  readonly dailyAudio: Pick<DailyAudio, 'expectLeft'>;
   readonly maxOfTenant: number;
   readonly maxOfAll: number;
   readonly onSubmitted: (outcome: 'created' | 'same' | 'refused') => void;
@@ -58,11 +60,12 @@ export class Jobs {
 
   /** Keeps the recording and queues the job. */
   async submit(principal: Principal, submission: Submission): Promise<Submitted> {
-    const { slots, onSubmitted } = this.#deps;
+    const { slots, dailyAudio, onSubmitted } = this.#deps;
     const { idempotencyKey: name } = submission;
     if (name !== undefined && !REQUEST_NAME.test(name))
       throw badField('Idempotency-Key', 'use 1 to 255 visible ASCII characters');
-    const slot = slots.enter();
+    await dailyAudio.expectLeft(principal);
+    const slot = slots.enter(principal.tenantId);
     try {
       const signal = AbortSignal.any([submission.signal, slot.signal]);
       const submitted = await this.#submit(principal, submission, signal);
