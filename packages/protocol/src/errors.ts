@@ -139,6 +139,12 @@ export const ERRORS = {
     status: 409,
     message: 'The job ended without a result. Its record says why.',
   },
+  job_quarantined: {
+    tier: 'client_mistake',
+    status: 422,
+    message:
+      'The job was begun as often as it may, and failed or took its worker down each time. Look at its recording, and tell the operator.',
+  },
   idempotency_conflict: {
     tier: 'client_mistake',
     status: 409,

@@ -163,6 +163,7 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
   const jobQueue = blobs && new JobQueue(redis);
   // A Redis that is away costs the page this figure only.
   if (jobQueue) metrics.batch.queueNow = () => jobQueue.counts().catch(() => undefined);
+  metrics.batch.runningNow = () => batch?.jobs ?? 0;
   const takeJobs = (): void => {
     if (blobs === undefined || jobQueue === undefined) return;
     batch = new BatchWorker({

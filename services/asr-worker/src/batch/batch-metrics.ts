@@ -11,6 +11,8 @@ export class BatchMetrics {
   /** Asked for when the page is; undefined: not known now. Default: this worker takes no jobs. */
   queueNow: () => Promise<QueueCounts | undefined> = () => Promise.resolve(undefined);
   readonly jobs: Gauge<'state'>;
+  /** The same. */
+  runningNow: () => number = () => 0;
   readonly waitSeconds: Histogram;
   readonly runSeconds: Histogram<'outcome'>;
   readonly stalled: Counter;
@@ -36,6 +38,12 @@ export class BatchMetrics {
         for (const [state, count] of Object.entries((await this.queueNow()) ?? {}))
           this.jobs.labels(state).set(count);
       },
+    });
+    const running: Gauge = new Gauge({
+      name: 'voice_worker_batch_jobs_running',
+      help: 'Jobs that this worker does now.',
+      registers,
+      collect: () => running.set(this.runningNow()),
     });
     this.waitSeconds = new Histogram({
       name: 'voice_batch_job_wait_seconds',

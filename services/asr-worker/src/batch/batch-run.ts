@@ -24,11 +24,11 @@ type EndState = Exclude<JobState, 'queued' | 'running'>;
 
 /** A recording that will never be transcribed, however often it is tried. */
 class Hopeless extends Error {
-  readonly error: { code: string; message: string };
+  readonly error: JobError;
 
-  constructor(error: { code: string; message: string }) {
-    super(error.message);
-    this.error = error;
+  constructor({ code, message }: VoiceError) {
+    super(message);
+    this.error = { code, message };
   }
 }
 
@@ -47,8 +47,8 @@ export async function runJob(
     return ended ? state : 'lost';
   };
   if (begun.kind === 'exhausted') {
-    const message = `The job was given up after ${batch.maxAttempts} attempts.`;
-    return await end('quarantined', { code: 'job_quarantined', message });
+    const { code, message } = new VoiceError('job_quarantined');
+    return await end('quarantined', { code, message });
   }
   if (begun.kind !== 'begun') return 'lost';
   try {
@@ -73,14 +73,16 @@ async function readAudio(
 ): Promise<Buffer> {
   const bytes = await blobs.read(job.audioKey, signal);
   if (bytes === undefined)
-    throw new Hopeless({ code: 'missing_audio', message: 'The recording is not there any more.' });
+    throw new Hopeless(
+      new VoiceError('missing_audio', { message: 'The recording is not there any more.' }),
+    );
   try {
     const pcm = await decodeRecording(bytes, batch.decode, signal);
     return pcm.subarray(0, pcm.length - (pcm.length % BYTES_PER_SAMPLE));
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof VoiceError) || error.code === 'cancelled') throw error;
-    throw new Hopeless({ code: error.code, message: error.message });
+    throw new Hopeless(error);
   }
 }
 

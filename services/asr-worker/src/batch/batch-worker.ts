@@ -43,6 +43,11 @@ class GaveWay extends Error {
   override readonly name = 'GaveWay';
 }
 
+/** Why a run was stopped whose job is over, or another worker's by now. */
+class Lost extends Error {
+  override readonly name = 'Lost';
+}
+
 /** Does jobs on slots that no session has. A job is one piece on the engine at a time, so it takes one slot. */
 export class BatchWorker {
   readonly #deps: BatchWorkerDeps;
@@ -143,29 +148,52 @@ export class BatchWorker {
   }
 
   async #do(job: Job<QueuedJob>, run: string, signal: AbortSignal): Promise<void> {
-    const { store, clock, log, onBegun, onEnded } = this.#deps;
+    const { store, queue, clock, log, onBegun, onEnded } = this.#deps;
     const id = job.id ?? '';
     const record = await store.get(id);
-    if (!record) return void (await job.moveToCompleted(null, run, false));
+    if (!record) return await this.#letGo(job, run);
     const sinceMs = clock.now();
     if (record.startedAtMs === undefined) onBegun(clock.wallNow() - record.createdAtMs);
+    log.info({ event: 'job_begun', job: id });
     try {
-      await this.#deps.queue.begun(job.data);
+      await queue.begun(job.data);
       const outcome = await runJob(record, run, this.#deps, signal);
       onEnded(outcome, clock.now() - sinceMs);
       log.info({ event: 'job_ended', job: id, outcome });
-      await job.moveToCompleted(null, run, false);
     } catch (error) {
-      const gaveWay = error instanceof GaveWay;
-      onEnded(gaveWay ? 'gave_way' : 'retried', clock.now() - sinceMs);
-      const name = error instanceof Error ? error.name : undefined;
-      log[gaveWay ? 'info' : 'warn']({ event: 'job_given_back', job: id, gaveWay, error: name });
-      if (!(await store.leave(id, run, { gaveWay })))
-        return void (await job.moveToCompleted(null, run, false));
-      if (gaveWay) return void (await job.moveToWait(run));
-      const delayMs = backoffMs(record.attempts, RETRY_BASE_MS, RETRY_CAP_MS);
+      // Whatever an abort broke off, it says why.
+      const cause: unknown = signal.aborted ? signal.reason : error;
+      const outcome = outcomeOf(cause);
+      onEnded(outcome, clock.now() - sinceMs);
+      const name = cause instanceof Error ? cause.name : undefined;
+      const level = outcome === 'retried' ? 'warn' : 'info';
+      log[level]({ event: 'job_given_back', job: id, outcome, error: name });
+      if (outcome !== 'lost' && (await this.#giveBack(job, run, outcome))) return;
+    }
+    await this.#letGo(job, run);
+  }
+
+  /** False: somebody else has it, or it is over. */
+  async #giveBack(job: Job<QueuedJob>, run: string, why: 'gave_way' | 'retried'): Promise<boolean> {
+    const { store, clock } = this.#deps;
+    const id = job.id ?? '';
+    // As it is since this run began it, and maybe got on.
+    const { attempts = 1 } = (await store.get(id)) ?? {};
+    if (!(await store.leave(id, run, { gaveWay: why === 'gave_way' }))) return false;
+    if (why === 'gave_way') await job.moveToWait(run);
+    else {
+      const delayMs = backoffMs(Math.max(0, attempts - 1), RETRY_BASE_MS, RETRY_CAP_MS);
       await job.moveToDelayed(clock.wallNow() + delayMs, run);
     }
+    return true;
+  }
+
+  /** Takes what is over out of the line. */
+  async #letGo(job: Job<QueuedJob>, run: string): Promise<void> {
+    await job.moveToCompleted(null, run, false).catch((error: unknown) => {
+      // The lock is another's by now, and so is the job.
+      this.#deps.log.debug({ event: 'job_not_let_go', job: job.id, err: error });
+    });
   }
 
   /** Stops a run whose job was cancelled, or has gone to another worker. */
@@ -175,7 +203,7 @@ export class BatchWorker {
     const state = await store.state(job.id ?? '');
     // Queued it is before its first step.
     if (extended === 1 && (state === 'running' || state === 'queued')) return;
-    stop.abort(new Error('the job is over, or another worker has it'));
+    stop.abort(new Lost('the job is over, or another worker has it'));
   }
 
   #fault(error: unknown): void {
@@ -183,4 +211,9 @@ export class BatchWorker {
     const level = redisFault(error) instanceof RedisUnavailable ? 'debug' : 'warn';
     this.#deps.log[level]({ event: 'job_fault', err: error });
   }
+}
+
+function outcomeOf(cause: unknown): 'gave_way' | 'lost' | 'retried' {
+  if (cause instanceof GaveWay) return 'gave_way';
+  return cause instanceof Lost ? 'lost' : 'retried';
 }
