@@ -1,8 +1,14 @@
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { createServer, request as httpRequest, type Server } from 'node:http';
+import {
+  createServer,
+  request as httpRequest,
+  type IncomingHttpHeaders,
+  type Server,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { run } from '@voice-fleet/client/cli/run';
 import { JobRequeue } from '@voice-fleet/gateway/jobs/job-requeue';
@@ -10,7 +16,10 @@ import { JobOptions } from '@voice-fleet/jobs/job';
 import { newJobId } from '@voice-fleet/jobs/job-id';
 import { JobQueue } from '@voice-fleet/jobs/job-queue';
 import { JobStore } from '@voice-fleet/jobs/job-store';
+import { ENDED_KEY, turnKey } from '@voice-fleet/jobs/keys';
+import { verifyWebhook } from '@voice-fleet/jobs/webhooks/signature';
 import type { JobView } from '@voice-fleet/protocol/jobs';
+import { WebhookEvent } from '@voice-fleet/protocol/webhooks';
 import { systemClock } from '@voice-fleet/runtime/clock';
 import { writeWav } from '@voice-fleet/speech/wav';
 import { range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
@@ -29,6 +38,9 @@ let redis: Redis;
 let files: Server;
 let engine: ScriptedEngine;
 let other: string;
+/** Webhooks that came, each answered with `toldStatus`. */
+const told: { headers: IncomingHttpHeaders; body: string }[] = [];
+let toldStatus = 204;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'vf-jobs-api-'));
@@ -36,6 +48,11 @@ beforeAll(async () => {
     if (request.url === '/call.wav') response.end(WAV);
     else if (request.url === '/moved') response.writeHead(302, { location: '/call.wav' }).end();
     else if (request.url === '/large') response.end(Buffer.alloc(300_000));
+    else if (request.url === '/told?token=7')
+      void text(request).then((body) => {
+        told.push({ headers: request.headers, body });
+        response.writeHead(toldStatus).end();
+      });
     else if (request.url === '/never') response.write('RIFF');
     else response.writeHead(404).end();
   });
@@ -43,6 +60,8 @@ beforeAll(async () => {
   engine = new ScriptedEngine({ slots: 2 });
   fleet = await Fleet.start([engine], {
     ...{ JOBS_DIR: folder, BATCH_JOBS_MAX: '2', ADMIN_API_KEY: ADMIN },
+    // Recordings are looked for and used again.
+    JOBS_AUDIO_KEPT_H: '1',
     ...{ JOBS_MAX_BYTES: '250000', JOBS_TENANT_MAX: '6', JOBS_URL_TIMEOUT_S: '1' },
     JOBS_URL_ALLOW: `!127.0.0.1:${(files.address() as AddressInfo).port}`,
   });
@@ -64,13 +83,19 @@ interface Answer {
   readonly body: any;
 }
 
-const url = (path: string): string => `http://127.0.0.1:${fleet.gateways[0]?.port}${path}`;
+const url = (path: string, port = fleet.gateways[0]?.port): string =>
+  `http://127.0.0.1:${port}${path}`;
 const file = (path: string): string =>
   `http://127.0.0.1:${(files.address() as AddressInfo).port}${path}`;
 
-async function ask(path: string, init: RequestInit = {}, key = KEY): Promise<Answer> {
+async function ask(
+  path: string,
+  init: RequestInit = {},
+  key = KEY,
+  port = fleet.gateways[0]?.port,
+): Promise<Answer> {
   const headers = { authorization: `Bearer ${key}`, ...(init.headers as Record<string, string>) };
-  const response = await fetch(url(path), { ...init, headers });
+  const response = await fetch(url(path, port), { ...init, headers });
   const text = await response.text();
   const isJson = response.headers.get('content-type')?.startsWith('application/json') ?? false;
   return {
@@ -94,13 +119,18 @@ async function keyOfTenant(id: string, limits: object = {}): Promise<string> {
 
 function upload(
   fields: Record<string, string> = {},
-  { name, key = KEY, recording = WAV }: { name?: string; key?: string; recording?: Buffer } = {},
+  {
+    name,
+    key = KEY,
+    recording = WAV,
+    port,
+  }: { name?: string; key?: string; recording?: Buffer; port?: number } = {},
 ): Promise<Answer> {
   const form = new FormData();
   form.set('file', new Blob([new Uint8Array(recording)]), 'call.wav');
   for (const [field, value] of Object.entries(fields)) form.set(field, value);
   const headers = name === undefined ? {} : { 'idempotency-key': name };
-  return ask('/v1/jobs', { method: 'POST', body: form, headers }, key);
+  return ask('/v1/jobs', { method: 'POST', body: form, headers }, key, port);
 }
 
 async function ended(id: string): Promise<JobView> {
@@ -387,5 +417,66 @@ describe('npm run client -- jobs', () => {
     const answer = await client(...argv);
     expect(answer.code).toBe(code);
     expect(answer.stderr).toMatch(said);
+  });
+});
+
+describe('batch jobs that are over', () => {
+  it('are told of by a signed webhook, whose attempts can be looked at', async () => {
+    const { port } = await fleet.addGateway({
+      ...{ JOBS_DIR: folder, JOBS_AUDIO_KEPT_H: '1' },
+      JOBS_WEBHOOK_SECRET: 'a-secret-of-the-fleet,the-one-before-it',
+      JOBS_WEBHOOK_ALLOW: `!127.0.0.1:${(files.address() as AddressInfo).port}`,
+    });
+    const secrets = (await ask('/v1/webhooks/secrets', {}, KEY, port)).body.data as string[];
+    expect(secrets).toHaveLength(2);
+    const refused = async (): Promise<boolean> =>
+      (await ask('/v1/webhooks/secrets', {}, other, port)).status === 403;
+    // Once the new gateway has its Redis.
+    await until(refused, 'a key without the scope is refused');
+    toldStatus = 410;
+    const { id } = (await upload({ webhook_url: file('/told?token=7') }, { port })).body as JobView;
+    const webhook = `/v1/jobs/${id}/webhook`;
+    const redeliver = (): Promise<Answer> =>
+      ask(`${webhook}/redeliver`, { method: 'POST' }, KEY, port);
+    const state = async (): Promise<string> => (await ask(webhook)).body.state as string;
+    await until(async () => (await state()) === 'given_up', 'it is not wanted');
+    toldStatus = 204;
+    expect((await redeliver()).status).toBe(202);
+    await until(async () => (await state()) === 'acknowledged', 'it is taken');
+    expect((await redeliver()).body.error.code).toBe('webhook_not_given_up');
+    expect((await ask(webhook)).body).toMatchObject({
+      id: `evt_${id}`,
+      attempts: 2,
+      next_attempt_at_ms: null,
+      deliveries: [
+        { status: 410, fault: null, outcome: 'given_up' },
+        { status: 204, fault: null, outcome: 'acknowledged' },
+      ],
+    });
+    expect(told.map((one) => verifyWebhook(one, secrets.slice(1)))).toEqual(['valid', 'valid']);
+    const event = WebhookEvent.parse(JSON.parse(told[1]?.body ?? ''));
+    expect(event).toEqual({
+      id: `evt_${id}`,
+      type: 'job.completed',
+      created_at: new Date(event.data.ended_at_ms ?? 0).toISOString(),
+      data: (await ask(`/v1/jobs/${id}`)).body,
+    });
+    const { body } = await upload();
+    const refusals = [
+      [await ask(webhook, {}, other), 'job_not_found'],
+      [await ask(`/v1/jobs/${(body as JobView).id}/webhook`), 'webhook_not_found'],
+    ] as const;
+    for (const [answer, code] of refusals)
+      expect([answer.status, answer.body.error.code]).toEqual([404, code]);
+  });
+
+  it('lose their recordings when these were kept long enough', async () => {
+    const { id } = (await upload()).body as JobView;
+    await ended(id);
+    expect(await recordings()).toContain(id);
+    await redis.zadd(ENDED_KEY, Date.now() - 3_700_000, id);
+    await redis.del(turnKey('sweep'));
+    await until(async () => !(await recordings()).includes(id), 'it is gone');
+    expect((await ask(`/v1/jobs/${id}/result`)).status).toBe(200);
   });
 });

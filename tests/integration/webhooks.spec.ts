@@ -4,12 +4,13 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { connectRedis, untilReady } from '@voice-fleet/fleet/redis';
+import { jobView } from '@voice-fleet/gateway/jobs/job-view';
 import {
   WebhookDispatcher,
   type WebhookSettings,
 } from '@voice-fleet/gateway/webhooks/webhook-dispatcher';
 import { WebhookMetrics } from '@voice-fleet/gateway/webhooks/webhook-metrics';
-import { JobOptions } from '@voice-fleet/jobs/job';
+import { JobOptions, type JobRecord } from '@voice-fleet/jobs/job';
 import { JobStore } from '@voice-fleet/jobs/job-store';
 import { UrlGuard } from '@voice-fleet/jobs/url-guard';
 import { tenantSecret, verifyWebhook } from '@voice-fleet/jobs/webhooks/signature';
@@ -160,7 +161,7 @@ function dispatch(
     store: new WebhookStore(connection),
     guard: new UrlGuard({ allow, resolve: async () => [{ address }] }),
     settings: { ...SETTINGS, ...over },
-    view: ({ id, state }) => ({ id, state }),
+    view: jobView,
     metrics: new WebhookMetrics([new Registry()]),
     log: createLogger('test', 'error', { write: () => undefined }),
   });
@@ -190,6 +191,7 @@ async function endedJob(
   await jobs.end(own, state, { nowMs: 1_700_000_000_000 });
 }
 
+const theJob = async (id: string): Promise<JobRecord> => (await jobs.get(id)) as JobRecord;
 const stateOf = async (id: string): Promise<string> => (await store.state(id)).state;
 
 describe('webhooks', () => {
@@ -232,7 +234,7 @@ describe('webhooks', () => {
       id: 'evt_job_7',
       type: 'job.completed',
       created_at: '2023-11-14T22:13:20.000Z',
-      data: { id: 'job_7', state: 'completed' },
+      data: jobView(await theJob('job_7')),
     });
     expect(await stateOf('job_7')).toBe('acknowledged');
   });
@@ -307,7 +309,7 @@ describe('webhooks', () => {
       expect((await store.state(id)).deliveries).toMatchObject([{ fault: 'url_refused' }]);
     }
     expect(receiver.heard.size).toBe(0);
-    expect(await stateOf('deleted')).toBe('none');
+    expect((await store.take(NOTHING)).waiting).toBe(0);
   });
 
   it('that a gateway has to let go of when it stops are sent by another', async () => {

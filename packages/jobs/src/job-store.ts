@@ -15,6 +15,7 @@ import {
   segmentsKey,
   TELLING_KEY,
   tenantJobsKey,
+  turnKey,
   UNQUEUED_KEY,
   UNTOLD_KEY,
 } from './keys.ts';
@@ -238,8 +239,8 @@ export class JobStore {
   }
 
   /** Jobs that ended before `beforeMs` and whose recordings are not known to be gone, the oldest first. */
-  async withRecordings(beforeMs: number, skip: number, limit: number): Promise<string[]> {
-    const asked = this.#redis.zrangebyscore(ENDED_KEY, '-inf', beforeMs, 'LIMIT', skip, limit);
+  async withRecordings(beforeMs: number, limit: number): Promise<string[]> {
+    const asked = this.#redis.zrangebyscore(ENDED_KEY, '-inf', beforeMs, 'LIMIT', 0, limit);
     return await this.#asked(asked);
   }
 
@@ -255,6 +256,22 @@ export class JobStore {
     pipeline.zrem(ENDED_KEY, id);
     pipeline.zadd(BARE_KEY, endedAtMs, id);
     await this.#asked(pipeline.exec());
+  }
+
+  /** Its recording is there still: it counts among `withRecordings` as if the job had ended at `asIfEndedMs`. */
+  async sweepLater(id: string, asIfEndedMs: number): Promise<void> {
+    await this.#asked(this.#redis.zadd(ENDED_KEY, 'XX', asIfEndedMs, id));
+  }
+
+  /** Whether the caller is the one that does `what`: of all that ask within `turnMs`, the first is. */
+  async takeTurn(what: 'sweep' | 'orphans', turnMs: number): Promise<boolean> {
+    const asked = this.#redis.set(turnKey(what), 1, 'PX', turnMs, 'NX');
+    return (await this.#asked(asked)) !== null;
+  }
+
+  /** There is nothing to clear up after a job whose record is gone. */
+  async forget(id: string): Promise<void> {
+    await this.#asked(this.#redis.multi().zrem(ENDED_KEY, id).zrem(BARE_KEY, id).exec());
   }
 
   /** Forgets a job that is over. */

@@ -56,6 +56,11 @@ export function requestKey(tenantId: string, name: string): string {
   return `${TAG}:request:${tenantId}:${digest}`;
 }
 
+/** string, there while a turn of something that one gateway does at a time is taken. Owner: job-store.ts; it expires. */
+export function turnKey(what: string): string {
+  return `${TAG}:turn:${what}`;
+}
+
 /** zset, job → Unix ms of its creation, all that are not over. Owner: create.lua, end.lua. */
 export const OPEN_KEY = `${TAG}:open`;
 /** zset, the same of jobs that are kept and maybe not queued. Owner: create.lua, end.lua; job-store.ts takes them out. */

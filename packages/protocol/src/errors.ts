@@ -145,6 +145,16 @@ export const ERRORS = {
     message:
       'The job was begun as often as it may, and failed or took its worker down each time. Look at its recording, and tell the operator.',
   },
+  webhook_not_found: {
+    tier: 'client_mistake',
+    status: 404,
+    message: 'This job has no webhook. Name a webhook_url when you submit a job.',
+  },
+  webhook_not_given_up: {
+    tier: 'client_mistake',
+    status: 409,
+    message: 'The webhook of this job was not given up: it waits, or was acknowledged.',
+  },
   idempotency_conflict: {
     tier: 'client_mistake',
     status: 409,

@@ -25,6 +25,7 @@ import { TranscriptionsController } from './http/transcriptions.controller.ts';
 import { UsageController, UsageSource } from './http/usage.controller.ts';
 import { JobsController, JobsSource } from './jobs/jobs.controller.ts';
 import { OpenApiController } from './openapi/openapi.controller.ts';
+import { WebhooksController, WebhooksSource } from './webhooks/webhooks.controller.ts';
 import { ConnectionServices, VoiceGateway } from './ws/voice.gateway.ts';
 
 export interface AppParts {
@@ -43,7 +44,7 @@ export interface AppParts {
   readonly audioChat: AudioChatRoute;
   readonly llmRelay: LlmRelay;
   readonly models: ModelSource;
-  readonly jobs: JobsSource;
+  readonly jobs: JobsSource & WebhooksSource;
   readonly page: PageFiles;
   readonly turns: TurnSource;
 }
@@ -71,6 +72,7 @@ export class AppModule {
         LlmRelayController,
         ModelsController,
         JobsController,
+        WebhooksController,
         OpenApiController,
       ],
       providers: [
@@ -91,6 +93,7 @@ export class AppModule {
         { provide: LlmRelay, useValue: parts.llmRelay },
         { provide: ModelSource, useValue: parts.models },
         { provide: JobsSource, useValue: parts.jobs },
+        { provide: WebhooksSource, useValue: parts.jobs },
         { provide: PageFiles, useValue: parts.page },
         VoiceGateway,
       ],

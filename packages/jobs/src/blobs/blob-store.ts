@@ -1,6 +1,9 @@
 import { createHash, type Hash } from 'node:crypto';
 import { VoiceError } from '@voice-fleet/protocol/errors';
 
+/** The folder of the recordings of jobs, each named by its job. */
+export const RECORDINGS = 'jobs';
+
 /** What was put. */
 export interface PutBlob {
   readonly bytes: number;
@@ -14,6 +17,15 @@ export interface PutOptions {
   readonly signal: AbortSignal;
 }
 
+export interface SweepOptions {
+  /** Blobs put later are not looked at. */
+  readonly beforeMs: number;
+  readonly signal: AbortSignal;
+  /** By the name of a blob in its folder. */
+  readonly isKept: (name: string) => Promise<boolean>;
+  readonly onRemoved: () => void;
+}
+
 /**
  * Keeps recordings of jobs under keys such as `jobs/job_1f`. A blob is there in whole or not at all. Throws RangeError for a key
  * that is none; what the store itself throws is a fault of the store.
@@ -25,10 +37,19 @@ export interface BlobStore {
   read(key: string, signal: AbortSignal): Promise<Buffer | undefined>;
   /** Without a blob under that key nothing happens. */
   remove(key: string): Promise<void>;
+  /** Removes old blobs of a folder that are not kept, and what uploads that were cut off have left. Rejects when the signal aborts. */
+  sweep(folder: string, options: SweepOptions): Promise<void>;
   close(): void;
 }
 
 const KEY = /^[A-Za-z0-9_-]{1,100}(?:\/[A-Za-z0-9_-]{1,100}){0,4}$/;
+
+const NAME = /^[A-Za-z0-9_-]{1,100}$/;
+
+/** Whether something in a folder of the store may be a blob of ours: all else is left alone. */
+export function isBlobName(name: string): boolean {
+  return NAME.test(name);
+}
 
 /** Throws RangeError for what could lead out of a store. */
 export function checkBlobKey(key: string): string {

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -68,6 +68,30 @@ describe('a folder of blobs', () => {
     );
     expect(String(await blobs.read('jobs/a', never))).toBe('before');
     expect(await files()).toEqual(['a']);
+  });
+
+  it('sweeps old blobs that are not kept, and what is left of uploads, and nothing else', async () => {
+    const draft = 'jobs/old.0d9ff9a2-3f6b-4f6e-9a0f-0e5a3a3f1c11';
+    for (const key of ['jobs/old', 'jobs/kept', 'jobs/new', 'other/old'])
+      await put(key, pieces('x'));
+    for (const path of [draft, 'jobs/notes.txt', 'jobs/.hidden'])
+      await writeFile(join(folder, path), 'x');
+    await mkdir(join(folder, 'jobs/folder'));
+    const old = ['jobs/old', 'jobs/kept', 'other/old', draft, 'jobs/notes.txt', 'jobs/.hidden'];
+    for (const path of old) await utimes(join(folder, path), 1000, 1000);
+    let removed = 0;
+    const isKept = async (name: string): Promise<boolean> => name === 'kept';
+    const onRemoved = (): void => {
+      removed += 1;
+    };
+    const options = { beforeMs: 2_000_000, signal: never, isKept, onRemoved };
+    await blobs.sweep('jobs', options);
+    expect(removed).toBe(2);
+    expect((await files()).sort()).toEqual(['.hidden', 'kept', 'new', 'notes.txt', 'old']);
+    await blobs.sweep('none', options);
+    await expect(
+      blobs.sweep('jobs', { ...options, signal: AbortSignal.abort(new Error('given up')) }),
+    ).rejects.toThrow('given up');
   });
 
   it.each(['', '..', '../a', '/etc/passwd', 'a/../../b', 'a//b', 'a/', 'a\0', 'a.b', 'a\\b'])(

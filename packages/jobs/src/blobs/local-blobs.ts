@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, opendir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import {
   type BlobStore,
   checkBlobKey,
+  isBlobName,
   Measured,
   type PutBlob,
   type PutOptions,
+  type SweepOptions,
 } from './blob-store.ts';
 
 /** Blobs as files of one folder, which gateways and workers share. */
@@ -41,16 +43,28 @@ export class LocalBlobs implements BlobStore {
   }
 
   async read(key: string, signal: AbortSignal): Promise<Buffer | undefined> {
-    try {
-      return await readFile(this.#pathOf(key), { signal });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      throw error;
-    }
+    return await orNothing(readFile(this.#pathOf(key), { signal }), undefined);
   }
 
   async remove(key: string): Promise<void> {
     await rm(this.#pathOf(key), { force: true });
+  }
+
+  async sweep(folder: string, options: SweepOptions): Promise<void> {
+    const { beforeMs, signal, isKept, onRemoved } = options;
+    const path = this.#pathOf(folder);
+    for await (const entry of await orNothing(opendir(path), [])) {
+      signal.throwIfAborted();
+      const [name = '', draft] = entry.name.split('.');
+      if (!entry.isFile() || !isBlobName(name) || (draft !== undefined && !DRAFT.test(draft)))
+        continue;
+      const file = join(path, entry.name);
+      const found = await orNothing(stat(file), undefined);
+      if (!found || found.mtimeMs >= beforeMs) continue;
+      if (draft === undefined && (await isKept(name))) continue;
+      await rm(file, { force: true });
+      onRemoved();
+    }
   }
 
   close(): void {
@@ -59,6 +73,19 @@ export class LocalBlobs implements BlobStore {
 
   #pathOf(key: string): string {
     return join(this.#folder, checkBlobKey(key));
+  }
+}
+
+/** What a file may be called until all of it is written. */
+const DRAFT = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** `nothing` in place of what is not there. */
+async function orNothing<T, N>(asked: Promise<T>, nothing: N): Promise<T | N> {
+  try {
+    return await asked;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return nothing;
+    throw error;
   }
 }
 

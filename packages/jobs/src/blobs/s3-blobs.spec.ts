@@ -66,6 +66,25 @@ describe('blobs in a bucket', () => {
     s3.fail(0, 500);
   });
 
+  it('are swept, on whatever page they are, once they are old and not kept', async () => {
+    for (const name of ['a', 'b', 'c', 'd', 'e']) await put(`old/${name}`, pieces(1, 1));
+    await put('older/a', pieces(1, 1));
+    const swept: string[] = [];
+    const sweep = (beforeMs: number) =>
+      blobs.sweep('old', {
+        ...{ beforeMs, signal: never },
+        isKept: async (name) => name === 'b',
+        onRemoved: () => swept.push('one'),
+      });
+    await sweep(0);
+    expect(swept).toHaveLength(0);
+    await sweep(Date.now() + 60_000);
+    expect(swept).toHaveLength(4);
+    expect([...s3.objects.keys()].filter((key) => key.startsWith('/audio/old'))).toEqual([
+      ...['/audio/old/b', '/audio/older/a'],
+    ]);
+  });
+
   it('take no key that leads elsewhere', async () => {
     await expect(put('../other', pieces(1, 1))).rejects.toThrow(RangeError);
   });

@@ -3,6 +3,7 @@ import {
   DeleteObjectCommand,
   GetObjectCommand,
   NoSuchKey,
+  paginateListObjectsV2,
   S3Client,
   type S3ClientConfig,
 } from '@aws-sdk/client-s3';
@@ -11,9 +12,11 @@ import type { BlobSettings } from './blob-env.ts';
 import {
   type BlobStore,
   checkBlobKey,
+  isBlobName,
   Measured,
   type PutBlob,
   type PutOptions,
+  type SweepOptions,
 } from './blob-store.ts';
 
 type S3Settings = Extract<BlobSettings, { kind: 's3' }>;
@@ -80,6 +83,23 @@ export class S3Blobs implements BlobStore {
   async remove(key: string): Promise<void> {
     const Key = checkBlobKey(key);
     await this.#client.send(new DeleteObjectCommand({ Bucket: this.#bucket, Key }));
+  }
+
+  /** Parts of uploads that were cut off are not looked for: buckets have rules for that. */
+  async sweep(folder: string, options: SweepOptions): Promise<void> {
+    const { beforeMs, signal, isKept, onRemoved } = options;
+    const Prefix = `${checkBlobKey(folder)}/`;
+    const pages = paginateListObjectsV2({ client: this.#client }, { Bucket: this.#bucket, Prefix });
+    for await (const { Contents = [] } of pages) {
+      for (const { Key = '', LastModified } of Contents) {
+        signal.throwIfAborted();
+        const name = Key.slice(Prefix.length);
+        if (!isBlobName(name) || !LastModified || LastModified.getTime() >= beforeMs) continue;
+        if (await isKept(name)) continue;
+        await this.remove(Key);
+        onRemoved();
+      }
+    }
   }
 
   close(): void {

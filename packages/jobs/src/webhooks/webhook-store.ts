@@ -1,4 +1,5 @@
 import { redisFault } from '@voice-fleet/fleet/redis';
+import { DELIVERY_OUTCOMES, DeliveryOutcome } from '@voice-fleet/protocol/webhooks';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import {
@@ -41,19 +42,6 @@ export type Opening =
   | { readonly kind: 'send'; readonly body: string; readonly attempt: number }
   | { readonly kind: 'gone' | 'acknowledged' | 'lost' | 'exhausted' };
 
-export const DELIVERY_OUTCOMES = [
-  'acknowledged',
-  'repeated',
-  'retried',
-  'given_up',
-  'lost',
-] as const;
-/**
- * `repeated`: another attempt was acknowledged before; `lost`: another gateway had taken over by then. `given_up`: there is no other
- * attempt unless somebody asks for one.
- */
-export type DeliveryOutcome = (typeof DELIVERY_OUTCOMES)[number];
-
 /** What an attempt came to. `refused`: for ever; `stopped`: by the gateway itself, so it does not count. */
 export type AttemptEnd = 'acknowledged' | 'failed' | 'refused' | 'stopped';
 
@@ -69,8 +57,8 @@ export const Delivery = z.object({
 export type Delivery = z.infer<typeof Delivery>;
 
 export interface WebhookState {
-  /** `none`: it was not sent yet, maybe as the job is not over. */
-  readonly state: 'none' | 'waiting' | 'acknowledged' | 'given_up';
+  /** `waiting` also while the job is not over. */
+  readonly state: 'waiting' | 'acknowledged' | 'given_up';
   readonly attempts: number;
   readonly acknowledgedAtMs?: number;
   /** When it is due next; absent while it is under way, or in line. */
@@ -85,7 +73,6 @@ const BeginReply = z.union([
 ]);
 const SettleReply = z.enum([...DELIVERY_OUTCOMES, 'gone']);
 const RedeliverReply = z.enum(['asked', 'acknowledged', 'waiting']);
-const Outcome = z.enum(DELIVERY_OUTCOMES);
 
 /**
  * Webhooks of jobs that are over, and what became of them. A job has one webhook, named by the job's id. Every method may throw
@@ -156,7 +143,7 @@ export class WebhookStore {
       this.#redis.lrange(deliveriesKey(id), 0, -1),
     ]);
     const [[attempts, acknowledged, givenUp], due, lines] = await this.#asked(asked);
-    let state: WebhookState['state'] = attempts || due ? 'waiting' : 'none';
+    let state: WebhookState['state'] = 'waiting';
     if (acknowledged) state = 'acknowledged';
     else if (givenUp) state = 'given_up';
     return {
@@ -186,5 +173,5 @@ export class WebhookStore {
 function parseLine(line: string): WebhookState['deliveries'][number] {
   const gap = line.indexOf(' ');
   const delivery = Delivery.parse(JSON.parse(line.slice(gap + 1)));
-  return { ...delivery, outcome: Outcome.parse(line.slice(0, gap)) };
+  return { ...delivery, outcome: DeliveryOutcome.parse(line.slice(0, gap)) };
 }

@@ -63,6 +63,8 @@ export async function startFakeS3(): Promise<FakeS3> {
         `<CompleteMultipartUploadResult><ETag>"x"</ETag></CompleteMultipartUploadResult>`,
       );
     }
+    if (method === 'GET' && url.searchParams.get('list-type') === '2')
+      return list(path, url.searchParams, response);
     switch (method) {
       case 'PUT':
         objects.set(path, body);
@@ -78,6 +80,26 @@ export async function startFakeS3(): Promise<FakeS3> {
       default:
         return fault(response, 405, 'MethodNotAllowed');
     }
+  }
+
+  /** Two on a page, as nobody has a thousand here. All were put just now. */
+  function list(bucket: string, query: URLSearchParams, response: ServerResponse): void {
+    const prefix = `${bucket.replace(/\/$/, '')}/${query.get('prefix') ?? ''}`;
+    const after = query.get('continuation-token') ?? '';
+    const found = [...objects.keys()].filter((key) => key.startsWith(prefix)).sort();
+    const rest = found.filter((key) => key > after);
+    const page = rest.slice(0, 2);
+    const contents = page.map((key) => {
+      const name = key.slice(bucket.replace(/\/$/, '').length + 1);
+      return `<Contents><Key>${name}</Key><LastModified>${new Date().toISOString()}</LastModified></Contents>`;
+    });
+    const isCut = rest.length > page.length;
+    const next = isCut ? `<NextContinuationToken>${page.at(-1)}</NextContinuationToken>` : '';
+    xml(
+      response,
+      200,
+      `<ListBucketResult>${contents.join('')}<IsTruncated>${isCut}</IsTruncated>${next}</ListBucketResult>`,
+    );
   }
 
   const server = createServer((request, response) => {

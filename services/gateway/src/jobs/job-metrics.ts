@@ -1,5 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 import { WebhookMetrics } from '../webhooks/webhook-metrics.ts';
+import { SWEPT } from './job-sweeper.ts';
 
 export const SUBMIT_OUTCOMES = ['created', 'same', 'refused'] as const;
 
@@ -7,6 +8,7 @@ export const SUBMIT_OUTCOMES = ['created', 'same', 'refused'] as const;
 export class JobMetrics {
   readonly submitted: Counter<'outcome'>;
   readonly webhooks: WebhookMetrics;
+  readonly swept: Counter<'what'>;
   /** Asked for when the page is. */
   waitingNow: () => Promise<number> = async () => 0;
 
@@ -19,6 +21,13 @@ export class JobMetrics {
     });
     for (const outcome of SUBMIT_OUTCOMES) this.submitted.labels(outcome).inc(0);
     this.webhooks = new WebhookMetrics(registers);
+    this.swept = new Counter({
+      name: 'voice_gateway_jobs_swept_total',
+      help: 'What was removed as it was kept long enough: recordings and records of jobs, and recordings of which no job was made.',
+      labelNames: ['what'],
+      registers,
+    });
+    for (const what of SWEPT) this.swept.labels(what).inc(0);
     const waiting: Gauge = new Gauge({
       name: 'voice_gateway_jobs_waiting',
       help: 'Batch jobs of the whole fleet that wait for an idle slot. Each gateway tells the same.',

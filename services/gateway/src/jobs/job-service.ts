@@ -3,6 +3,7 @@ import { openBlobs } from '@voice-fleet/jobs/blobs/open-blobs';
 import { JobQueue } from '@voice-fleet/jobs/job-queue';
 import { JobStore } from '@voice-fleet/jobs/job-store';
 import { UrlGuard } from '@voice-fleet/jobs/url-guard';
+import { tenantSecret } from '@voice-fleet/jobs/webhooks/signature';
 import { WebhookStore } from '@voice-fleet/jobs/webhooks/webhook-store';
 import type { Clock } from '@voice-fleet/runtime/clock';
 import type { Logger } from '@voice-fleet/telemetry/logger';
@@ -12,8 +13,10 @@ import { RequestSlots } from '../http/request-slots.ts';
 import type { Authenticate } from '../http/usage.controller.ts';
 import type { DailyAudio } from '../usage/daily-audio.ts';
 import { WebhookDispatcher } from '../webhooks/webhook-dispatcher.ts';
+import type { WebhooksSource } from '../webhooks/webhooks.controller.ts';
 import type { JobMetrics } from './job-metrics.ts';
 import { JobRequeue } from './job-requeue.ts';
+import { JobSweeper } from './job-sweeper.ts';
 import { jobView } from './job-view.ts';
 import type { JobsSource } from './jobs.controller.ts';
 import { Jobs } from './jobs.ts';
@@ -32,15 +35,17 @@ export interface JobServiceDeps {
 }
 
 /** All that a gateway does about batch jobs, and its owner. */
-export class JobService implements JobsSource {
+export class JobService implements JobsSource, WebhooksSource {
   readonly authenticate: Authenticate;
   readonly jobs: Jobs;
+  readonly webhooks: WebhookStore;
   readonly #deps: JobServiceDeps;
   readonly #slots: RequestSlots;
   readonly #blobs: BlobStore;
   readonly #queue: JobQueue;
   readonly #requeue: JobRequeue;
-  readonly #webhooks: WebhookDispatcher;
+  readonly #dispatcher: WebhookDispatcher;
+  readonly #sweeper: JobSweeper;
 
   private constructor(deps: JobServiceDeps, blobs: BlobStore) {
     const { redis, clock, settings, models, dailyAudio, metrics, log } = deps;
@@ -62,11 +67,17 @@ export class JobService implements JobsSource {
     });
     const onError = (err: unknown): void => log.warn({ event: 'job_requeue_fault', err });
     this.#requeue = new JobRequeue({ clock, store, queue, onError });
-    this.#webhooks = new WebhookDispatcher({
+    this.webhooks = new WebhookStore(redis);
+    this.#dispatcher = new WebhookDispatcher({
       ...{ clock, jobs: store, log, view: jobView, guard: webhooks },
-      store: new WebhookStore(redis),
+      store: this.webhooks,
       settings: settings.webhooks,
       metrics: metrics.webhooks,
+    });
+    const { audioKeptMs, keptMs } = settings;
+    this.#sweeper = new JobSweeper({
+      ...{ clock, store, blobs, audioKeptMs, keptMs, log },
+      onSwept: (what) => metrics.swept.labels(what).inc(),
     });
     metrics.waitingNow = () => queue.waiting();
   }
@@ -76,19 +87,25 @@ export class JobService implements JobsSource {
     return new JobService(deps, await openBlobs(deps.settings.blobs));
   }
 
+  secretsOf(tenantId: string): readonly string[] {
+    const { secrets } = this.#deps.settings.webhooks;
+    return secrets.map((secret) => tenantSecret(secret, tenantId));
+  }
+
   start(): void {
     this.#requeue.start();
-    if (this.#deps.settings.webhooks.secrets.length > 0) this.#webhooks.start();
+    this.#sweeper.start();
+    if (this.#deps.settings.webhooks.secrets.length > 0) this.#dispatcher.start();
   }
 
   /** Begins no more, and settles when recordings that are being taken in are in and webhooks sent, or `graceMs` is over. */
   async drain(graceMs: number): Promise<void> {
     const { clock } = this.#deps;
-    await Promise.all([this.#slots.drain(clock, graceMs), this.#webhooks.close(graceMs)]);
+    await Promise.all([this.#slots.drain(clock, graceMs), this.#dispatcher.close(graceMs)]);
   }
 
   async close(): Promise<void> {
-    await this.#requeue.stop();
+    await Promise.all([this.#requeue.stop(), this.#sweeper.stop()]);
     await this.#queue.close();
     this.#blobs.close();
   }

@@ -1,5 +1,5 @@
 import type { Principal } from '@voice-fleet/fleet/tenant';
-import type { BlobStore } from '@voice-fleet/jobs/blobs/blob-store';
+import { type BlobStore, RECORDINGS } from '@voice-fleet/jobs/blobs/blob-store';
 import type { JobRecord } from '@voice-fleet/jobs/job';
 import { newJobId } from '@voice-fleet/jobs/job-id';
 import type { JobQueue } from '@voice-fleet/jobs/job-queue';
@@ -138,7 +138,7 @@ export class Jobs {
     const { tenantId } = principal;
     const createdAtMs = Math.floor(clock.wallNow());
     const id = newJobId(createdAtMs);
-    const audioKey = `jobs/${id}`;
+    const audioKey = `${RECORDINGS}/${id}`;
     try {
       const wish = await intake.read(request, body, audioKey, signal);
       const model = await models.resolve(wish.options.model);

@@ -6,10 +6,11 @@ import { tenantSecret, webhookHeaders } from '@voice-fleet/jobs/webhooks/signatu
 import { webhookEvent, webhookEventId } from '@voice-fleet/jobs/webhooks/webhook-event';
 import type {
   AttemptEnd,
-  DeliveryOutcome,
   WebhookLease,
   WebhookStore,
 } from '@voice-fleet/jobs/webhooks/webhook-store';
+import type { JobView } from '@voice-fleet/protocol/jobs';
+import type { DeliveryOutcome } from '@voice-fleet/protocol/webhooks';
 import { backoffMs } from '@voice-fleet/runtime/backoff';
 import { type Clock, sleep, type Timer } from '@voice-fleet/runtime/clock';
 import type { Logger } from '@voice-fleet/telemetry/logger';
@@ -39,7 +40,7 @@ export interface WebhookDispatcherDeps {
   readonly guard: UrlGuard;
   readonly settings: WebhookSettings;
   /** A job as its client sees it. */
-  readonly view: (job: JobRecord) => object;
+  readonly view: (job: JobRecord) => JobView;
   readonly metrics: WebhookMetrics;
   readonly log: Logger;
 }
@@ -128,7 +129,7 @@ export class WebhookDispatcher {
     const url = job?.options.webhookUrl;
     if (!job || url === undefined) return await store.drop(id);
     const { maxAttempts } = settings;
-    const body = JSON.stringify(webhookEvent(job, view(job)));
+    const body = JSON.stringify(webhookEvent(view(job)));
     const opening = await store.begin(id, lease, { body, maxAttempts });
     switch (opening.kind) {
       case 'gone':

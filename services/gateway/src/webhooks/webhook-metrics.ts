@@ -1,4 +1,4 @@
-import { DELIVERY_OUTCOMES, type DeliveryOutcome } from '@voice-fleet/jobs/webhooks/webhook-store';
+import { DELIVERY_OUTCOMES } from '@voice-fleet/protocol/webhooks';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 /** Metrics of the webhooks that this gateway sends. */
@@ -25,7 +25,6 @@ export class WebhookMetrics {
       help: 'Webhooks of the whole fleet that are not sent yet, or are to be sent again, when this gateway last looked. Each gateway tells the same.',
       registers,
     });
-    const all: readonly DeliveryOutcome[] = DELIVERY_OUTCOMES;
-    for (const outcome of all) this.attempts.labels(outcome).inc(0);
+    for (const outcome of DELIVERY_OUTCOMES) this.attempts.labels(outcome).inc(0);
   }
 }
