@@ -217,11 +217,15 @@ describe('the books', () => {
       });
     const registry = (): WorkerRegistry => registryOf({ beatTtlMs: ttlMs() });
     const state = (): WorkerState => pick('ready', 'ready', 'ready', 'draining');
-    const record = (): WorkerRecord => worker(pick('a', 'b', 'c'), 3, state());
+    const record = (): WorkerRecord => {
+      const one = worker(pick('a', 'b', 'c'), 3, state());
+      return one.workerId === 'c' ? { ...one, model: 'other' } : one;
+    };
     const leases: Lease[] = [];
     const tickets: string[] = [];
     const want = (): Partial<LeaseRequest> => ({
       exclude: pick([], [], ['a']),
+      model: pick(undefined, undefined, 'voxtral', 'other'),
       tenant: tenant(pick('t', 'u'), {
         maxSessions: pick(0, 5),
         weight: pick(1, 4),
@@ -251,8 +255,10 @@ describe('the books', () => {
         tickets.push(one.token);
       },
       async () => {
-        const placement = await store().acquire(request(want()));
+        const wanted = request(want());
+        const placement = await store().acquire(wanted);
         if (placement.kind === 'refused') return;
+        expect(placement.lease.model).toBe(wanted.model ?? placement.lease.model);
         expect(placement.lease.epoch).toBeGreaterThan(leases.at(-1)?.epoch ?? 0);
         expect((await auditedUse())[placement.lease.workerId]).toBeLessThanOrEqual(3);
         leases.push(placement.lease);

@@ -43,6 +43,7 @@ describe('acquire', () => {
       leased: 64,
       free: 0,
       waiting: 0,
+      models: new Map([['voxtral', { free: 0, waiting: 0 }]]),
     });
   });
 
@@ -101,6 +102,7 @@ describe('acquire', () => {
       leased: 1,
       free: 0,
       waiting: 0,
+      models: new Map(),
     });
     await registryOf().beat(worker('a', 4));
     expect(await outcome(store)).toBe('a');

@@ -131,6 +131,7 @@ interface StoredTicket {
   readonly counted: boolean;
   readonly place: string;
   readonly exclude: readonly string[];
+  readonly model?: string;
 }
 
 /** What MULTI answers, in one snapshot that no other connection can change. */
@@ -150,13 +151,14 @@ async function snapshot() {
     .zrange(keys.seats, 0, -1)
     .hgetall(keys.lines)
     .zrange(keys.idle, 0, -1)
+    .hgetall(keys.wanted)
     .exec();
-  const [used, data, tokens, records, scores, tenants, tickets, ends, queue, seats, lines, idle] = (
-    replies ?? []
-  ).map(([error, reply]) => {
+  const read = (replies ?? []).map(([error, reply]) => {
     if (error !== null) throw error;
     return reply;
   });
+  const [used, data, tokens, records, scores, tenants, tickets, ends, queue, seats, lines, idle] =
+    read;
   return {
     used: used as Record<string, string>,
     data: data as Record<string, string>,
@@ -170,6 +172,7 @@ async function snapshot() {
     seats: seats as string[],
     lines: lines as Record<string, string>,
     idle: idle as string[],
+    wanted: read[12] as Record<string, string>,
   };
 }
 
@@ -203,6 +206,8 @@ export async function auditedUse(): Promise<Record<string, number>> {
   expect(numbers(books.tenants)).toEqual(tally(places.map((one) => one.tenant)));
   expect(books.ends.sort()).toEqual(Object.keys(books.tickets).sort());
   expect(books.queue.sort()).toEqual(tickets.map(({ place }) => place).sort());
+  const wanted = tickets.flatMap(({ model }) => (model === undefined ? [] : [model]));
+  expect(numbers(books.wanted)).toEqual(tally(wanted));
   const lines = tally(tickets.map((ticket) => `${ticket.class}/${ticket.tenant}`));
   const seats: string[] = [];
   const inLine: Record<string, number> = {};
@@ -222,13 +227,15 @@ export async function auditedUse(): Promise<Record<string, number>> {
 
 /** Nobody is in line who could have one of the slots that are free. To be called when all workers are live. */
 export async function expectNoSlotIdle(): Promise<void> {
-  const { scores, tickets } = await snapshot();
+  const { scores, tickets, records } = await snapshot();
   const withRoom: string[] = [];
   for (let i = 0; i < scores.length; i += 2)
     if (Number(scores[i + 1]) > 0) withRoom.push(scores[i] as string);
   for (const json of Object.values(tickets)) {
-    const { exclude } = JSON.parse(json) as StoredTicket;
+    const { exclude, model } = JSON.parse(json) as StoredTicket;
     const passedOver = Array.isArray(exclude) ? exclude : [];
-    expect(withRoom.filter((id) => !passedOver.includes(id))).toEqual([]);
+    const serves = (id: string): boolean =>
+      model === undefined || (JSON.parse(records[id] ?? '{}') as WorkerRecord).model === model;
+    expect(withRoom.filter((id) => !passedOver.includes(id) && serves(id))).toEqual([]);
   }
 }

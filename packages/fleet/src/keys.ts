@@ -41,6 +41,8 @@ export interface PoolKeys {
   readonly idle: string;
   /** zset, lease token → time in ms until which it is remembered that the lease was given up, not lost. Owner: leases.lua. */
   readonly givenUp: string;
+  /** hash, model → tickets that wait for it and no other. Owner: tickets.lua. */
+  readonly wanted: string;
   /** No key but a channel: each grant to a ticket, as a message. */
   readonly grants: string;
 }
@@ -70,6 +72,7 @@ export function poolKeys(pool: string): PoolKeys {
     lines: key('lines'),
     idle: key('idle'),
     givenUp: key('given-up'),
+    wanted: key('wanted'),
     grants: key('grants'),
   };
 }
@@ -94,6 +97,7 @@ export function scriptKeys(keys: PoolKeys): readonly string[] {
     keys.lines,
     keys.idle,
     keys.givenUp,
+    keys.wanted,
     keys.grants,
   ];
 }

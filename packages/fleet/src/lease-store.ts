@@ -176,7 +176,8 @@ export class LeaseStore {
   }
 
   #ask(request: LeaseRequest, mode: 'acquire' | 'enter', waitedMs: number): Promise<unknown> {
-    const { token, sessionId, tenant, minEpoch = 0, exclude = [], replaces, resumes } = request;
+    const { token, sessionId, tenant, minEpoch = 0, exclude = [], model } = request;
+    const { replaces, resumes } = request;
     const moves = replaces !== undefined || resumes === true;
     const terms = {
       session: sessionId,
@@ -190,6 +191,7 @@ export class LeaseStore {
       replaces,
       ...(resumes && { own_class: LINE_CLASS[tenant.priority] }),
       exclude: [...new Set(exclude)],
+      model,
     };
     return this.#scripts.run(
       'acquire',

@@ -44,6 +44,8 @@ export interface LeaseRequest {
   /** Worker ids to pass over, such as the one that has just failed this session. */
   readonly exclude?: readonly string[];
   readonly tenant: TenantClaim;
+  /** Only workers that serve this one will do; absent: all. Nobody else waits for who waits for one. */
+  readonly model?: string | undefined;
   /**
    * An admitted session that moves: the token of the lease it holds, which is given up in the step that grants the new one,
    * and not before. Its tenant's limits are not asked again, and it waits before all newcomers.
@@ -54,7 +56,7 @@ export interface LeaseRequest {
 }
 
 /**
- * `full`: no usable worker has a free slot, or others wait for it. `limit`: the pool holds as many leases as it may.
+ * `full`: no usable worker (of the model asked for) has a free slot, or others wait for it. `limit`: the pool holds as many leases as it may.
  * `no_workers`: none is ready. `line_full`: no more may wait. The other two are limits of the tenant.
  */
 export type Refusal =

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { LEASE_TTL_MS } from './lease-store.ts';
 import { PoolScripts } from './scripts.ts';
-import type { Capacity, ServedLease, WorkerDelay, WorkerRecord } from './worker.ts';
+import type { Capacity, ModelCapacity, ServedLease, WorkerDelay, WorkerRecord } from './worker.ts';
 
 export interface WorkerRegistryOptions {
   readonly pool: string;
@@ -21,7 +21,9 @@ export const FAILED_TTL_MS = 30_000;
 const BeatReply = z.enum(['ok', 'unknown']);
 const ModelsReply = z.array(z.string());
 const DelaysReply = z.array(z.union([z.string(), z.int()]));
-const CapacityReply = z.tuple([z.int(), z.int(), z.int(), z.int(), z.int(), z.int(), z.int()]);
+const CapacityReply = z
+  .tuple([z.int(), z.int(), z.int(), z.int(), z.int(), z.int(), z.int()])
+  .rest(z.union([z.string(), z.int()]));
 
 /** The workers of a pool. Every method may throw `RedisUnavailable`. */
 export class WorkerRegistry {
@@ -70,9 +72,15 @@ export class WorkerRegistry {
 
   /** A snapshot for metrics and readiness. Costs Redis time in proportion to the workers: not for the request path. */
   async capacity(): Promise<Capacity> {
-    const [workers, readyWorkers, failedWorkers, slots, leased, free, waiting] =
+    const [workers, readyWorkers, failedWorkers, slots, leased, free, waiting, ...ofModels] =
       CapacityReply.parse(await this.#scripts.run('capacity'));
-    return { workers, readyWorkers, failedWorkers, slots, leased, free, waiting };
+    const models = new Map<string, ModelCapacity>();
+    for (let at = 0; at < ofModels.length; at += 3)
+      models.set(String(ofModels[at]), {
+        free: Number(ofModels[at + 1]),
+        waiting: Number(ofModels[at + 2]),
+      });
+    return { workers, readyWorkers, failedWorkers, slots, leased, free, waiting, models };
   }
 
   /** Names of the models that live workers serve, in no order. Costs as much as `capacity`. */

@@ -33,6 +33,13 @@ export interface ServedLease {
   readonly tenantId: string;
 }
 
+export interface ModelCapacity {
+  /** Slots a new lease could take now. */
+  readonly free: number;
+  /** Tickets that wait for this model and no other. */
+  readonly waiting: number;
+}
+
 export interface Capacity {
   /** Workers that beat, in any state. */
   readonly workers: number;
@@ -47,4 +54,6 @@ export interface Capacity {
   readonly free: number;
   /** Tickets in line: sessions that would start, or move, if there were slots. */
   readonly waiting: number;
+  /** By model, of those that ready workers serve. */
+  readonly models: ReadonlyMap<string, ModelCapacity>;
 }

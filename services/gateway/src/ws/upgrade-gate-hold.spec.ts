@@ -12,11 +12,13 @@ const FULL: Capacity = {
   leased: 4,
   free: 0,
   waiting: 0,
+  models: new Map([['ears', { free: 0, waiting: 0 }]]),
 };
 const free = (count: number, over: Partial<Capacity> = {}): Capacity => ({
   ...FULL,
   leased: 4 - count,
   free: count,
+  models: new Map([['ears', { free: count, waiting: 0 }]]),
   ...over,
 });
 
@@ -71,10 +73,10 @@ describe('UpgradeHold', () => {
     }
   }
 
-  function come(name: string, waitMs = 5_000): void {
+  function come(name: string, waitMs = 5_000, model?: string): void {
     const controller = new AbortController();
     controllers.push(controller);
-    hold.wait(waitMs, controller.signal).then(
+    hold.wait(waitMs, controller.signal, model).then(
       (outcome: HoldOutcome) => {
         log.push(`${name} ${outcome.kind}`);
         if (outcome.kind === 'passed') settled.push(outcome.settled);
@@ -82,6 +84,44 @@ describe('UpgradeHold', () => {
       (error: Error) => log.push(`${name} ${error.name}`),
     );
   }
+
+  describe('where several models are served', () => {
+    const mixed = (ears: number, eyes: number, earsWaiting = 0): Capacity => ({
+      ...FULL,
+      free: ears + eyes,
+      waiting: earsWaiting,
+      models: new Map([
+        ['ears', { free: ears, waiting: earsWaiting }],
+        ['eyes', { free: eyes, waiting: 0 }],
+      ]),
+    });
+
+    it('lets those pass whose model has a free slot, whoever waits for another', async () => {
+      fleet = mixed(0, 2, 7);
+      come('a', 50, 'ears');
+      come('b', 50, 'eyes');
+      come('c', 50);
+      come('d', 50, 'eyes');
+      await pass(20);
+      // The last of them would be one too many.
+      expect(log).toEqual(['b passed', 'c passed']);
+      for (const one of settled) one();
+      fleet = mixed(7, 0, 7);
+      await pass(200);
+      expect(log.slice(2)).toEqual(['a full', 'd full']);
+      fleet = mixed(8, 0, 7);
+      come('e', 50, 'ears');
+      await pass(200);
+      expect(log.at(-1)).toBe('e passed');
+    });
+
+    it('says of a model that no worker is there, though others are', async () => {
+      fleet = mixed(1, 1);
+      come('a', 50, 'nose');
+      await pass(200);
+      expect(log).toEqual(['a no_workers']);
+    });
+  });
 
   it('lets a client pass at once when a slot is free, and stops asking', async () => {
     fleet = free(1);

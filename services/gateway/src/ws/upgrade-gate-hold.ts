@@ -19,6 +19,7 @@ export type HoldOutcome =
 const INTERVAL_MS = 100;
 
 interface Held {
+  readonly model: string | undefined;
   readonly deadlineMs: number;
   readonly end: (act: () => void) => void;
   readonly resolve: (outcome: HoldOutcome) => void;
@@ -32,8 +33,8 @@ interface Held {
 export class UpgradeHold {
   readonly #options: UpgradeHoldOptions;
   readonly #held = new Set<Held>();
-  /** Gone on, without a slot as far as is known here. */
-  #unsettled = 0;
+  /** Gone on, without a slot as far as is known here, by the model that they named. */
+  readonly #unsettled = new Map<string | undefined, number>();
   #asking = false;
   #askedMs = Number.NEGATIVE_INFINITY;
   #next: Timer | undefined;
@@ -47,14 +48,15 @@ export class UpgradeHold {
   }
 
   /**
-   * Waits for a slot, `waitMs` at the most and one question at the least. Rejects with what the question failed with, or
-   * with the reason of `signal`.
+   * Waits for a slot, `waitMs` at the most and one question at the least; for one of a worker that serves `model`, if that is
+   * named. Rejects with what the question failed with, or with the reason of `signal`.
    */
-  wait(waitMs: number, signal: AbortSignal): Promise<HoldOutcome> {
+  wait(waitMs: number, signal: AbortSignal, model?: string): Promise<HoldOutcome> {
     if (signal.aborted) return Promise.reject(signal.reason as Error);
     return new Promise((resolve, reject) => {
       const onAbort = (): void => held.end(() => reject(signal.reason as Error));
       const held: Held = {
+        model,
         deadlineMs: this.#options.clock.now() + waitMs,
         end: (act) => {
           signal.removeEventListener('abort', onAbort);
@@ -98,30 +100,62 @@ export class UpgradeHold {
     this.#schedule();
   }
 
-  #hear({ readyWorkers, free, leased, waiting }: Capacity): void {
-    const { clock, maxSessions } = this.#options;
-    const allowed = maxSessions > 0 ? maxSessions - leased : Number.POSITIVE_INFINITY;
-    // Nobody in line is overtaken.
-    let room = readyWorkers === 0 ? 0 : Math.min(free, allowed) - waiting - this.#unsettled;
+  #hear(capacity: Capacity): void {
+    const { clock } = this.#options;
     const nowMs = clock.now();
+    // Who comes behind one that has to wait may want another model.
+    const room = new Map<string | undefined, number>();
     for (const held of this.#held) {
-      if (room > 0) {
-        room -= 1;
-        held.end(() => held.resolve({ kind: 'passed', settled: this.#pass() }));
-      } else if (nowMs >= held.deadlineMs) {
-        const kind = readyWorkers === 0 ? 'no_workers' : 'full';
-        held.end(() => held.resolve({ kind }));
+      const { model } = held;
+      const left = room.get(model) ?? this.#room(capacity, model);
+      if (left > 0) {
+        held.end(() => held.resolve({ kind: 'passed', settled: this.#pass(model) }));
+        // It counts in what there is for all.
+        room.clear();
+        continue;
       }
+      room.set(model, left);
+      if (nowMs < held.deadlineMs) continue;
+      const none = model === undefined ? capacity.readyWorkers === 0 : !capacity.models.has(model);
+      held.end(() => held.resolve({ kind: none ? 'no_workers' : 'full' }));
     }
   }
 
-  #pass(): () => void {
+  /** Slots for newcomers who name this model, or none. Nobody in line is overtaken, and nobody who has passed. */
+  #room({ readyWorkers, leased, waiting, models }: Capacity, model: string | undefined): number {
+    const { maxSessions } = this.#options;
+    if (readyWorkers === 0) return 0;
+    let passed = 0;
+    for (const count of this.#unsettled.values()) passed += count;
+    let free = 0;
+    let waitingForAny = waiting;
+    for (const one of models.values()) {
+      free += Math.max(0, one.free - one.waiting);
+      waitingForAny -= one.waiting;
+    }
+    let room = free - Math.max(0, waitingForAny) - passed;
+    if (model !== undefined) {
+      const own = models.get(model) ?? { free: 0, waiting: 0 };
+      const unsettled = this.#unsettled.get(model) ?? 0;
+      // Those who named none may have taken theirs of this model.
+      const any = this.#unsettled.get(undefined) ?? 0;
+      room = own.free - own.waiting - unsettled - any;
+    }
+    return maxSessions > 0 ? Math.min(room, maxSessions - leased - passed) : room;
+  }
+
+  #pass(model: string | undefined): () => void {
     let settled = false;
-    this.#unsettled += 1;
+    const count = (by: number): void => {
+      const left = (this.#unsettled.get(model) ?? 0) + by;
+      if (left > 0) this.#unsettled.set(model, left);
+      else this.#unsettled.delete(model);
+    };
+    count(1);
     return () => {
       if (settled) return;
       settled = true;
-      this.#unsettled -= 1;
+      count(-1);
     };
   }
 }
