@@ -34,8 +34,8 @@ class MistralSocket {
       });
   }
 
-  async next<T extends Message['type']>(type: T): Promise<Extract<Message, { type: T }>> {
-    const find = () => this.received.find((message) => message.type === type);
+  async next<T extends Message['type']>(type: T, nth = 0): Promise<Extract<Message, { type: T }>> {
+    const find = () => this.received.filter((message) => message.type === type)[nth];
     await until(() => find() !== undefined, `a ${type}`);
     return find() as Extract<Message, { type: T }>;
   }
@@ -43,18 +43,21 @@ class MistralSocket {
   /** The delay that is in force after a wish. */
   async wish(delayMs: number): Promise<number | null> {
     await this.next('session.created');
+    const nth = this.received.filter(({ type }) => type === 'session.updated').length;
     this.send({ type: 'session.update', session: { target_streaming_delay_ms: delayMs } });
-    return (await this.next('session.updated')).session.target_streaming_delay_ms;
+    return (await this.next('session.updated', nth)).session.target_streaming_delay_ms;
   }
 }
 
 describe('a session that wishes for a delay', () => {
   const fast = new ScriptedEngine({ slots: 1, delayMs: 240 });
+  const middle = new ScriptedEngine({ slots: 1, delayMs: 560 });
   const slow = new ScriptedEngine({ slots: 1, delayMs: 960 });
+  const engines = [fast, middle, slow];
   let fleet: Fleet;
   beforeAll(async () => {
-    fleet = await Fleet.start([fast, slow]);
-    await expectFleet({ workers: 2, leased: 0 });
+    fleet = await Fleet.start(engines);
+    await expectFleet({ workers: 3, leased: 0 });
   });
   afterAll(() => fleet[Symbol.asyncDispose]());
 
@@ -75,16 +78,17 @@ describe('a session that wishes for a delay', () => {
 
   /** What one that wishes so says is heard by this engine alone, and every word of it once. */
   async function expectHeardBy(wishMs: number, engine: ScriptedEngine): Promise<void> {
-    const other = engine === fast ? slow : fast;
-    const before = other.takenSamples;
+    const others = engines.filter((one) => one !== engine);
+    const taken = () => others.map(({ takenSamples }) => takenSamples);
+    const before = taken();
     const client = open();
     expect(await client.wish(wishMs)).toBe(engine.delayMs);
     client.say(speak(range(1, 4)));
     client.send({ type: 'input_audio.end' });
     const { text } = await client.next('transcription.done');
     expect(text.trim()).toBe(transcript(range(1, 4)));
-    expect(other.takenSamples).toBe(before);
-    await expectFleet({ workers: 2, leased: 0 });
+    expect(taken()).toEqual(before);
+    await expectFleet({ workers: 3, leased: 0 });
   }
 
   it('is served by the worker whose delay is nearest, whichever it was placed on first', async () => {
@@ -94,11 +98,14 @@ describe('a session that wishes for a delay', () => {
     await expectHeardBy(240, fast);
   });
 
-  it('stays where it is when that worker is full, and is told so', async () => {
+  it('goes to the next nearest when that worker is full, and stays where nothing nearer is free', async () => {
     const first = open();
     expect(await first.wish(960)).toBe(960);
     const second = open();
-    expect(await second.wish(960)).toBe(240);
+    expect(await second.wish(240)).toBe(240);
+    expect(await second.wish(960)).toBe(560);
+    const third = open();
+    expect(await third.wish(960)).toBe(240);
     second.say(speak(range(1, 3)));
     second.send({ type: 'input_audio.end' });
     const { text } = await second.next('transcription.done');

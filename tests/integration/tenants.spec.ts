@@ -70,6 +70,8 @@ describe('tenants', () => {
       disabled: false,
       createdAtMs: clock.wallNow(),
       limits: TenantLimits.parse({ maxSessions: 3 }),
+      aliases: {},
+      models: [],
     });
     expect(await tenants.getTenant('acme')).toEqual(made);
     expect(await tenants.listTenants()).toEqual({ items: [made], unreadable: [] });
@@ -84,6 +86,19 @@ describe('tenants', () => {
       disabled: true,
       limits: { maxSessions: 3, weight: 5, priority: 'normal' },
     });
+  });
+
+  it('get further names of models one by one, and lose them with null', async () => {
+    await tenants.createTenant('acme', { aliases: { a: 'ears', b: 'ears' }, models: ['ears'] });
+    await tenants.updateTenant('acme', { aliases: { a: null, c: 'eyes' } });
+    const names = { aliases: { b: 'ears', c: 'eyes' }, models: ['ears'] };
+    expect(await tenants.getTenant('acme')).toMatchObject(names);
+    const many = Object.fromEntries(Array.from({ length: 101 }, (_, nth) => [`n${nth}`, 'ears']));
+    for (const aliases of [many, { '': 'ears' }, { a: '' }])
+      await expect(tenants.updateTenant('acme', { aliases })).rejects.toEqual(
+        fault('invalid_value'),
+      );
+    expect(await tenants.getTenant('acme')).toMatchObject(names);
   });
 
   it.each([

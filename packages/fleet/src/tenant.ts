@@ -29,10 +29,23 @@ export const TenantLimits = z.object({
 });
 export type TenantLimits = z.infer<typeof TenantLimits>;
 
+/** Of a tenant's further names, and of the models it is kept to: a list of models is looked through for each session. */
+export const TENANT_NAMES_MAX = 100;
+export const ModelName = z.string().min(1).max(200);
+
 export const Tenant = z.object({
   id: TenantId,
   name: z.string().max(200).default(''),
   limits: TenantLimits,
+  /** Its own further names of models, which go before those of the whole fleet. */
+  aliases: z
+    .record(ModelName, ModelName)
+    .refine((aliases) => Object.keys(aliases).length <= TENANT_NAMES_MAX, {
+      message: `at most ${TENANT_NAMES_MAX} names`,
+    })
+    .default({}),
+  /** Served models that it may use, the first of them when it names none; empty: all. */
+  models: z.array(ModelName).max(TENANT_NAMES_MAX).default([]),
   disabled: z.boolean().default(false),
   createdAtMs: z.number(),
 });
@@ -49,6 +62,8 @@ export interface Principal {
   readonly keyId: string;
   readonly scopes: readonly Scope[];
   readonly limits: TenantLimits;
+  /** How models go by other names for its tenant, and which it may use; absent: as for all. */
+  readonly models?: Pick<Tenant, 'aliases' | 'models'>;
   /** JSON of the session that its client token is bound to, if it is. */
   readonly session?: string;
 }

@@ -179,6 +179,7 @@ export async function startGateway(
       clock,
       authenticator,
       watch,
+      models,
       route: (request) => new WorkerRoute(request, route),
       records: new SessionRecords({ store: sessions, clock, metrics, log }),
       dailyAudio,

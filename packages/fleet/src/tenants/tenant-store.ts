@@ -12,6 +12,9 @@ export interface TenantFields {
   readonly name?: string;
   /** Those left out stay as they are, or at their defaults. */
   readonly limits?: Partial<TenantLimits>;
+  /** Added to those there are; null takes a name away. */
+  readonly aliases?: Readonly<Record<string, string | null>>;
+  readonly models?: readonly string[];
   readonly disabled?: boolean;
 }
 
@@ -68,9 +71,10 @@ export class TenantStore {
       if (held) throw new TenantError('tenant_exists', `there is a tenant ${id} already`);
       if (count >= TENANTS_MAX)
         throw new TenantError('too_many_tenants', `there are ${count} tenants, which is the most`);
-      const { name, limits, disabled } = fields;
+      const limits = defined(fields.limits);
+      const aliases = kept({}, fields.aliases);
       const createdAtMs = this.#nowMs();
-      const tenant = valid(Tenant, { id, name, limits: defined(limits), disabled, createdAtMs });
+      const tenant = valid(Tenant, { ...fields, id, limits, aliases, createdAtMs });
       return { writes: [writeTenant(tenant)], result: tenant };
     });
   }
@@ -90,7 +94,8 @@ export class TenantStore {
     return changeTenants(this.#redis, async () => {
       const held = await this.getTenant(id);
       const limits = { ...held.limits, ...defined(fields.limits) };
-      const tenant = valid(Tenant, { ...held, ...defined(fields), limits });
+      const aliases = kept(held.aliases, fields.aliases);
+      const tenant = valid(Tenant, { ...held, ...defined(fields), limits, aliases });
       return { writes: [writeTenant(tenant)], result: tenant };
     });
   }
@@ -261,6 +266,15 @@ function valid<T>(schema: z.ZodType<T>, fields: Record<string, unknown>): T {
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   throw new TenantError('invalid_value', `${issue?.path.join('.')}: ${issue?.message}`);
+}
+
+/** The names of before with those given; null takes one away. */
+function kept(
+  held: Readonly<Record<string, string>>,
+  given: TenantFields['aliases'] = {},
+): Record<string, string> {
+  const all = Object.entries({ ...held, ...given });
+  return Object.fromEntries(all.filter((one): one is [string, string] => one[1] !== null));
 }
 
 /** A field given as undefined is one left out. */

@@ -116,7 +116,11 @@ export class Authenticator {
     const state = keyState(stored.key, stored.tenant, nowMs);
     switch (state) {
       case 'active':
-        return { tenantId, keyId, scopes, limits: stored.tenant.limits, ...bound };
+        return {
+          ...{ tenantId, keyId, scopes },
+          ...{ limits: stored.tenant.limits, models: stored.tenant },
+          ...bound,
+        };
       case 'revoked':
         throw new VoiceError('key_revoked');
       case 'expired':

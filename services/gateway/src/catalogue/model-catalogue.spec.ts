@@ -59,6 +59,61 @@ describe('ModelCatalogue', () => {
     expect(await catalogue.resolve('no-such-model')).toBeUndefined();
   });
 
+  describe('of a tenant', () => {
+    const tenant = (models: string[] = [], aliases: Record<string, string> = {}) => ({
+      models,
+      aliases,
+    });
+
+    it.each([
+      ['own-ears', 'pocketsphinx'],
+      ['house-ears', 'pocketsphinx'],
+      [VOXTRAL, VOXTRAL],
+      ['whisper-1', VOXTRAL],
+      ['nova-3', undefined],
+      [undefined, undefined],
+    ])('takes %s for %s, its own names first', async (requested, meant) => {
+      const aliases = {
+        'own-ears': 'pocketsphinx',
+        'house-ears': 'pocketsphinx',
+        'whisper-1': VOXTRAL,
+      };
+      expect(await catalogue.resolve(requested, tenant([], aliases))).toBe(meant);
+      expect(catalogue.meant(requested, tenant([], aliases))).toBe(meant);
+    });
+
+    it('knows no name of another tenant, nor what every object has', async () => {
+      for (const name of ['own-ears', 'constructor', '__proto__'])
+        await expect(catalogue.resolve(name, tenant())).rejects.toMatchObject({
+          code: 'model_not_found',
+        });
+    });
+
+    it('lists them under its names', async () => {
+      const own = tenant([], {
+        'own-ears': 'pocketsphinx',
+        'house-ears': 'gone',
+        pocketsphinx: VOXTRAL,
+      });
+      expect(await catalogue.names(own)).toEqual([VOXTRAL, 'pocketsphinx', 'own-ears']);
+    });
+
+    it('keeps it to the models it may use, of which the first that is served is meant by no name', async () => {
+      served = ['pocketsphinx', VOXTRAL, 'third'];
+      const kept = tenant(['gone', 'third', VOXTRAL]);
+      expect(await catalogue.names(kept)).toEqual([VOXTRAL, 'third', 'house-ears']);
+      expect(await catalogue.resolve(undefined, kept)).toBe('third');
+      expect(await catalogue.resolve('whisper-1', kept)).toBe('third');
+      expect(await catalogue.resolve('house-ears', kept)).toBe(VOXTRAL);
+      await expect(catalogue.resolve('pocketsphinx', kept)).rejects.toMatchObject({
+        details: { requested: 'pocketsphinx', served: `third, ${VOXTRAL}` },
+      });
+      await expect(catalogue.resolve(undefined, tenant(['gone']))).rejects.toMatchObject({
+        code: 'model_not_found',
+      });
+    });
+  });
+
   it('asks once for all who come at a time, and again when that is old', async () => {
     await Promise.all([catalogue.names(), catalogue.resolve('whisper-1'), catalogue.names()]);
     expect(asked).toBe(1);

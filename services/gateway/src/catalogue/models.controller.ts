@@ -29,8 +29,8 @@ export class ModelsController {
   @Header('Cache-Control', 'no-store')
   async list(@Headers() headers: IncomingHttpHeaders): Promise<ModelList> {
     const { authenticate, catalogue, others, sinceS } = this.#source;
-    await authenticate(credentialOf(headers), 'stream');
-    const [elsewhere, names] = await Promise.all([others(), catalogue.names()]);
+    const { models } = await authenticate(credentialOf(headers), 'stream');
+    const [elsewhere, names] = await Promise.all([others(), catalogue.names(models)]);
     const own = names.map(
       (id): ListedModel => ({ id, object: 'model', created: sinceS, owned_by: 'voice-fleet' }),
     );

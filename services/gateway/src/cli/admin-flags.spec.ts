@@ -37,6 +37,16 @@ describe('flags of tenants', () => {
     });
   });
 
+  it('name models', () => {
+    expect(tenant('--alias', 'a=x=y', '--alias', 'b=', '--models', 'x, y,')).toEqual({
+      aliases: { a: 'x=y', b: null },
+      models: ['x', 'y'],
+    });
+    expect(tenant('--models', '')).toEqual({ models: [] });
+    for (const wrong of ['a', '=x', ''])
+      expect(() => tenant('--alias', wrong)).toThrow('--alias takes name=model');
+  });
+
   it('leave out what was not given', () => {
     expect(tenant()).toEqual({});
     expect(tenant('--disable')).toEqual({ disabled: true });

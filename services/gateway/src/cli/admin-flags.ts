@@ -9,7 +9,7 @@ export class UsageError extends Error {
 }
 
 type Options = NonNullable<ParseArgsConfig['options']>;
-export type Flags = Readonly<Record<string, string | boolean | undefined>>;
+export type Flags = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 
 const limitNames = Object.keys(TenantLimits.shape) as (keyof TenantLimits)[];
 const text = { type: 'string' } as const;
@@ -20,9 +20,11 @@ function flagName(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
-/** Flags of commands about tenants: name and every limit. */
+/** Flags of commands about tenants: name, models and every limit. */
 export const TENANT_FLAGS: Options = {
   name: text,
+  alias: { type: 'string', multiple: true },
+  models: text,
   ...Object.fromEntries(limitNames.map((name) => [flagName(name), text])),
 };
 export const UPDATE_FLAGS: Options = {
@@ -66,10 +68,27 @@ export function tenantFields(flags: Flags): TenantFields {
   });
   return {
     ...(typeof flags['name'] === 'string' && { name: flags['name'] }),
+    ...(Array.isArray(flags['alias']) && { aliases: aliasesOf(flags['alias']) }),
+    ...(typeof flags['models'] === 'string' && { models: modelsOf(flags['models']) }),
     ...(limits.length > 0 && { limits: Object.fromEntries(limits) as Partial<TenantLimits> }),
     ...(flags['disable'] && { disabled: true }),
     ...(flags['enable'] && { disabled: false }),
   };
+}
+
+/** `name=model` each; with nothing behind the sign the name is taken away. */
+function aliasesOf(given: readonly string[]): Record<string, string | null> {
+  const pairs = given.map((one): [string, string | null] => {
+    const at = one.indexOf('=');
+    if (at <= 0) throw new UsageError(`--alias takes name=model, not "${one}".`);
+    return [one.slice(0, at), one.slice(at + 1) || null];
+  });
+  return Object.fromEntries(pairs);
+}
+
+function modelsOf(list: string): string[] {
+  const names = list.split(',').map((name) => name.trim());
+  return names.filter((name) => name !== '');
 }
 
 function limitValue(name: keyof TenantLimits, value: string): unknown {

@@ -35,7 +35,8 @@ export function tenantsTable(tenants: readonly Tenant[]): string {
   );
 }
 
-export function tenantText({ id, name, disabled, limits, createdAtMs }: Tenant): string {
+export function tenantText(tenant: Tenant): string {
+  const { id, name, disabled, limits, aliases, models, createdAtMs } = tenant;
   const facts: [string, string][] = [
     ['id', id],
     ['name', name],
@@ -45,6 +46,11 @@ export function tenantText({ id, name, disabled, limits, createdAtMs }: Tenant):
       outsideName(limit),
       typeof value === 'number' ? limitText(value) : value,
     ]),
+    ...Object.entries(aliases).map(([alias, model]): [string, string] => [
+      'alias',
+      `${alias} = ${model}`,
+    ]),
+    ...(models.length > 0 ? [['models', models.join(', ')] satisfies [string, string]] : []),
   ];
   return facts.map(([fact, value]) => `${fact.padEnd(22)}${value}`.trimEnd().concat('\n')).join('');
 }

@@ -1,6 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import type { NestExpressApplication } from '@nestjs/platform-express';
-import { SCOPES, TenantId, TenantLimits } from '@voice-fleet/fleet/tenant';
+import {
+  ModelName,
+  SCOPES,
+  TENANT_NAMES_MAX,
+  TenantId,
+  TenantLimits,
+} from '@voice-fleet/fleet/tenant';
 import { TOKEN_TTL_S } from '@voice-fleet/fleet/tenants/credential-store';
 import { VoiceError } from '@voice-fleet/protocol/errors';
 import { z } from 'zod';
@@ -60,6 +66,8 @@ export const CreateTenantBody = z.strictObject({
   id: TenantId,
   name: name.optional(),
   limits: Limits.optional(),
+  aliases: z.record(ModelName, ModelName.nullable()).optional(),
+  models: z.array(ModelName).max(TENANT_NAMES_MAX).optional(),
   disabled: z.boolean().optional(),
 });
 

@@ -8,10 +8,11 @@ import { outsideName } from './admin-bodies.ts';
 type View = Readonly<Record<string, unknown>>;
 
 /** How tenants, keys and tokens look in HTTP answers and in `--json` of the command line. Times are ISO 8601 in UTC. */
-export function tenantView({ id, name, limits, disabled, createdAtMs }: Tenant): View {
+export function tenantView(tenant: Tenant): View {
+  const { id, name, limits, aliases, models, disabled, createdAtMs } = tenant;
   const named = Object.entries(limits).map(([limit, value]) => [outsideName(limit), value]);
   const created_at = isoTime(createdAtMs);
-  return { id, name, disabled, created_at, limits: Object.fromEntries(named) };
+  return { id, name, disabled, created_at, limits: Object.fromEntries(named), aliases, models };
 }
 
 export function keyView(key: KeyInfo): View {

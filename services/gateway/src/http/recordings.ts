@@ -79,12 +79,10 @@ export class Recordings {
       const upload = await readUpload(request, settings.maxBytes, signal);
       socket.setTimeout(0);
       const wishes = await readWishes(upload, principal);
-      const model = await models.resolve(wishes.model);
+      // Before anything is done with it; what it means is found again when its slot is taken.
+      await models.resolve(wishes.model, principal.models);
       const pcm = await decodeRecording(upload.bytes, settings, signal);
-      const transcription = await transcriber.transcribe(credential, pcm, signal, {
-        ...wishes,
-        model,
-      });
+      const transcription = await transcriber.transcribe(credential, pcm, signal, wishes);
       return await work(transcription, signal);
     } finally {
       socket.setTimeout(idleMs);

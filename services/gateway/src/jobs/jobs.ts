@@ -141,7 +141,7 @@ export class Jobs {
     const audioKey = `${RECORDINGS}/${id}`;
     try {
       const wish = await intake.read(request, body, audioKey, signal);
-      const model = await models.resolve(wish.options.model);
+      const model = await models.resolve(wish.options.model, principal.models);
       const before = name === undefined ? undefined : await store.made(tenantId, name);
       if (before) return await this.#again(tenantId, before, wish.print, audioKey);
       await wish.fetch(signal);

@@ -21,6 +21,8 @@ const Tenant = z.object({
   disabled: z.boolean(),
   created_at: TIME,
   limits: z.record(z.string(), z.union([z.number(), z.string()])),
+  aliases: z.record(z.string(), z.string()),
+  models: z.array(z.string()),
 });
 const DisabledTenant = Tenant.extend({ revoked_keys: z.int().nonnegative() });
 const Key = z.object({
@@ -63,6 +65,8 @@ const tenant = {
   disabled: false,
   created_at: at,
   limits: { max_sessions: 20, priority: 'normal' },
+  aliases: { 'house-ears': 'mistralai/Voxtral-Mini-4B-Realtime-2602' },
+  models: [],
 };
 const key = {
   id: 'k1',

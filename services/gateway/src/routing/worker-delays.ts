@@ -8,7 +8,8 @@ export interface WorkerDelaysDeps {
   readonly onError: (error: unknown) => void;
 }
 
-export interface NearestDelay {
+/** The workers of one delay. */
+export interface DelayTier {
   readonly delayMs: number;
   /** Workers of any other delay, or of none. */
   readonly others: readonly string[];
@@ -28,24 +29,25 @@ export class WorkerDelays {
     this.#deps = deps;
   }
 
-  /** Undefined when no ready worker has a delay. Of two that are as near, the shorter. */
-  async nearest(wishMs: number): Promise<NearestDelay | undefined> {
+  /** The delays of ready workers, the nearest first; of two that are as near, the shorter. */
+  async nearest(wishMs: number): Promise<readonly DelayTier[]> {
     if (this.#deps.clock.now() - this.#readMs >= FRESH_MS) {
       this.#reading ??= this.#read().finally(() => {
         this.#reading = undefined;
       });
       await this.#reading;
     }
-    let delayMs: number | undefined;
-    for (const { delayMs: one, ready } of this.#known) {
-      if (!ready || one === undefined) continue;
-      const farther =
-        delayMs === undefined ? 1 : Math.abs(delayMs - wishMs) - Math.abs(one - wishMs);
-      if (delayMs === undefined || farther > 0 || (farther === 0 && one < delayMs)) delayMs = one;
-    }
-    if (delayMs === undefined) return undefined;
-    const others = this.#known.filter((worker) => worker.delayMs !== delayMs);
-    return { delayMs, others: others.map(({ workerId }) => workerId) };
+    const ready = this.#known.filter((worker) => worker.ready);
+    const delays = new Set(
+      ready.flatMap(({ delayMs }) => (delayMs === undefined ? [] : [delayMs])),
+    );
+    const farness = (delayMs: number): number => Math.abs(delayMs - wishMs);
+    return [...delays]
+      .sort((one, other) => farness(one) - farness(other) || one - other)
+      .map((delayMs) => {
+        const others = this.#known.filter((worker) => worker.delayMs !== delayMs);
+        return { delayMs, others: others.map(({ workerId }) => workerId) };
+      });
   }
 
   /** As seen last. */

@@ -35,6 +35,8 @@ export interface WorkerRouteDeps {
 export interface RouteRequest {
   readonly sessionId: string;
   readonly tenant: TenantClaim;
+  /** Name of the model that it is to have; absent: any. */
+  readonly model?: string | undefined;
   /** The session was admitted before, by another connection: it goes before newcomers. */
   readonly resumes?: boolean;
   /** The lease that it may still hold then. */
@@ -48,6 +50,7 @@ export class WorkerRoute implements Route {
   #lease: Lease | undefined;
   #link: WorkerLink | undefined;
   #wishMs: number | undefined;
+  #model: string | undefined;
   /** Token of a request whose answer never came: it may have been granted. */
   #unanswered: string | undefined;
   /** The lease is being exchanged for another. */
@@ -57,6 +60,7 @@ export class WorkerRoute implements Route {
   constructor(request: RouteRequest, deps: WorkerRouteDeps) {
     this.#request = request;
     this.#deps = deps;
+    this.#model = request.model;
   }
 
   /** Asked before a move: false when the session is another connection's by now. */
@@ -75,17 +79,20 @@ export class WorkerRoute implements Route {
     return this.#lease && this.#deps.delays.of(this.#lease.workerId);
   }
 
+  keepTo(model: string): void {
+    this.#model = model;
+  }
+
   async wish(delayMs: number): Promise<boolean> {
     this.#wishMs = delayMs;
-    const others = await this.#others();
-    return this.#lease !== undefined && others.includes(this.#lease.workerId);
+    return (await this.#nearer(true)).length > 0;
   }
 
   async connect(request: LinkRequest): Promise<Link> {
     const { sessionId, tenant } = this.#request;
     const { clock, metrics, log, link: settings } = this.#deps;
     const never = request.leave === undefined ? [] : [request.leave];
-    let others = await this.#others();
+    const nearer = [...(await this.#nearer(request.onlyWished === true))];
     let passedOver = request.avoid === undefined ? [] : [request.avoid];
     if (this.#lease !== undefined && !(await this.mayMove()))
       throw new VoiceError('fleet_unavailable', { cause: 'resumed elsewhere' });
@@ -93,19 +100,20 @@ export class WorkerRoute implements Route {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; ) {
       request.signal.throwIfAborted();
       const leftMs = Math.max(0, untilMs - clock.now());
-      const mostMs = others.length > 0 ? 0 : passedOver.length > 0 && PASS_OVER_MS;
+      const [others = []] = nearer;
+      const mostMs = nearer.length > 0 ? 0 : passedOver.length > 0 && PASS_OVER_MS;
       const waitMs = mostMs === false ? leftMs : Math.min(leftMs, mostMs);
       const exclude = [...never, ...passedOver, ...others];
       const lease = await this.#take(exclude, { ...request, waitMs }, attempt > 0).catch(
         (error: unknown) => {
           if (!(error instanceof VoiceError)) throw error;
-          const another = others.length > 0 && request.onlyWished !== true;
+          const another = nearer.length > (request.onlyWished === true ? 1 : 0);
           if (waitMs === leftMs && !another) throw error;
           return undefined;
         },
       );
       if (lease === undefined) {
-        if (others.length > 0) others = [];
+        if (nearer.length > 0) nearer.shift();
         else passedOver = [];
         continue;
       }
@@ -136,10 +144,17 @@ export class WorkerRoute implements Route {
     if (lease !== undefined) await this.#deps.keeper.release(lease);
   }
 
-  /** Workers whose delay is not as near to the one wished as that of others is. */
-  async #others(): Promise<readonly string[]> {
+  /**
+   * Where to look first, one after the other: of each delay, the nearest to the one wished first, the workers to pass over
+   * for it. `only`: of those that are nearer than the present worker's.
+   */
+  async #nearer(only: boolean): Promise<readonly (readonly string[])[]> {
     if (this.#wishMs === undefined) return [];
-    return (await this.#deps.delays.nearest(this.#wishMs))?.others ?? [];
+    const tiers = await this.#deps.delays.nearest(this.#wishMs);
+    const { workerId = '' } = this.#lease ?? {};
+    const present = only ? tiers.findIndex(({ others }) => !others.includes(workerId)) : -1;
+    const nearer = present < 0 ? tiers : tiers.slice(0, present);
+    return nearer.map(({ others }) => others).filter((others) => others.length > 0);
   }
 
   /** A lease on another worker than those excluded; the one held is given up for it in the same step. */
@@ -159,6 +174,7 @@ export class WorkerRoute implements Route {
           tenant: this.#request.tenant,
           minEpoch: held?.epoch ?? 0,
           exclude,
+          model: this.#model,
           ...(replaces === undefined ? {} : { replaces }),
           ...(this.#request.resumes ? { resumes: true } : {}),
         },

@@ -63,11 +63,13 @@ export interface Route {
    * none, `fleet_unavailable` when there is no worker to be had or asked for, or a limit of the tenant.
    */
   connect(request: LinkRequest): Promise<Link>;
+  /** The session was told that it has this model: from now on `connect` looks among the workers that serve it. */
+  keepTo?(model: string): void;
   /** The worker that the slot held is of. */
   readonly workerId?: string | undefined;
   /**
-   * From now on `connect` first looks among the workers whose delay is nearest to this one. Settles with true when the
-   * present worker is none of them.
+   * From now on `connect` first looks among the workers whose delay is nearest to this one, then among the next. Settles with
+   * true when there are nearer ones than the present worker.
    */
   wish?(delayMs: number): Promise<boolean>;
   /** Of the present worker, where it is known. */

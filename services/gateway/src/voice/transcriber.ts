@@ -27,7 +27,7 @@ export interface TranscriberDeps {
 
 /** What a request wishes of its transcription beside the text. */
 export interface TranscribeOptions {
-  /** Name of the model, no alias; absent: whatever is served. */
+  /** Name of the model, or an alias; absent: whatever is served. */
   readonly model?: string | undefined;
   /** Told of words as they settle; joined they are the text. Not called any more when the transcription has failed. */
   readonly onWords?: (words: readonly LinkWord[]) => void;
@@ -75,9 +75,8 @@ export class Transcriber {
     if (signal.aborted) onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
     try {
-      const admitted = await this.#admit(apiKey, recording);
+      const admitted = await this.#admit(apiKey, model, recording);
       log = log.child({ sid: admitted.session.id });
-      expectTranscribes(admitted.info.model, model);
       return await this.#run(admitted, recording, pcm, log);
     } catch (error) {
       const failure = recording.failure ?? error;
@@ -89,7 +88,11 @@ export class Transcriber {
     }
   }
 
-  async #admit(apiKey: string, recording: RecordingSession): Promise<Admitted> {
+  async #admit(
+    apiKey: string,
+    model: string | undefined,
+    recording: RecordingSession,
+  ): Promise<Admitted> {
     const { admission, metrics, clock } = this.#deps;
     let tier: LinePriority | undefined;
     const count = (outcome: AdmissionOutcome): void => {
@@ -99,7 +102,7 @@ export class Transcriber {
     const sinceMs = clock.now();
     try {
       const admitted = await admission.admit(
-        { apiKey, resumable: false, acks: false, waitMs: 0 },
+        { apiKey, resumable: false, acks: false, waitMs: 0, ...(model && { model }) },
         {
           sink: recording,
           onSession: (session, { limits }) => {
@@ -158,13 +161,4 @@ export class Transcriber {
       log.info({ event: 'session_ended', reason, ...code, durationS, ...session.totals });
     }
   }
-}
-
-/** The slot is one of a worker that serves another model: it is not known by model which are free. Throws VoiceError `model_not_found`. */
-function expectTranscribes(served: string, requested = served): void {
-  if (requested === served) return;
-  throw new VoiceError('model_not_found', {
-    message: `There is no such model here. ${served} is served.`,
-    details: { requested: requested.slice(0, 200), served },
-  });
 }

@@ -7,6 +7,7 @@ import type { Clock } from '@voice-fleet/runtime/clock';
 import type { Authenticator } from '../auth/authenticator.ts';
 import type { RevocationWatch } from '../auth/revocation-watch.ts';
 import { sessionLimits, tenantClaim } from '../auth/session-limits.ts';
+import type { ModelNames } from '../catalogue/model-catalogue.ts';
 import type { Handshake } from '../dialects/dialect.ts';
 import type { RouteRequest, WorkerRoute } from '../routing/worker-route.ts';
 import { NO_WORKERS } from '../session/failover.ts';
@@ -20,6 +21,7 @@ export interface AdmissionDeps {
   readonly clock: Clock;
   readonly authenticator: Pick<Authenticator, 'authenticate'>;
   readonly watch: Pick<RevocationWatch, 'watch'>;
+  readonly models: Pick<ModelNames, 'resolve'>;
   readonly route: (request: RouteRequest) => WorkerRoute;
   readonly records: SessionRecords;
   readonly dailyAudio: DailyAudio;
@@ -92,8 +94,9 @@ export class Admission {
     const { clock, limits, records, holdMs, maxWaitMs } = this.#deps;
     await this.#deps.dailyAudio.expectLeft(principal);
     const { idleTimeoutMs } = handshake;
+    const model = await this.#deps.models.resolve(handshake.model, principal.models);
     const id = `sess_${randomBytes(16).toString('hex')}`;
-    const route = this.#deps.route({ sessionId: id, tenant: tenantClaim(principal) });
+    const route = this.#deps.route({ sessionId: id, tenant: tenantClaim(principal), model });
     const session = new Session({
       id,
       clock,

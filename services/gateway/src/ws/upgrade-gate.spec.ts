@@ -48,7 +48,7 @@ describe('UpgradeGate', () => {
   let settled: number;
   let random: number;
   let gone: AbortController;
-  let held: { waitMs: number; signal: AbortSignal }[];
+  let held: { waitMs: number; signal: AbortSignal; model: string | undefined }[];
 
   const step = async (name: string): Promise<void> => {
     const fault = faults[name];
@@ -60,13 +60,13 @@ describe('UpgradeGate', () => {
       dialects: new Dialects([dialect('talk', 'socket'), dialect('sdk', 'upgrade')]),
       limits: { maxPending, maxConnections, holdMs: 60_000 },
       authenticator: { authenticate: () => step('key').then(() => PRINCIPAL) },
-      models: { resolve: () => step('model').then(() => undefined) },
+      models: { resolve: () => step('model').then(() => 'ears') },
       dailyAudio: { expectLeft: () => step('quota') },
       store: { look: () => step('tenant').then(() => ({ sessions: 0 })) },
       hold: {
         size: 0,
-        wait: async (waitMs, signal) => {
-          held.push({ waitMs, signal });
+        wait: async (waitMs, signal, model) => {
+          held.push({ waitMs, signal, model });
           await step('hold');
           return outcome;
         },
@@ -217,7 +217,7 @@ describe('UpgradeGate', () => {
 
   it('holds no longer than five seconds, whatever is configured', async () => {
     await check('/sdk');
-    expect(held[0]?.waitMs).toBe(5_000);
+    expect(held[0]).toMatchObject({ waitMs: 5_000, model: 'ears' });
   });
 
   it('asks no slot for a session that comes back', async () => {

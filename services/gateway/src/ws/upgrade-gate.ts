@@ -36,7 +36,7 @@ export interface UpgradeGateDeps {
   readonly dialects: Pick<Dialects, 'at'>;
   readonly limits: UpgradeLimits;
   readonly authenticator: Pick<Authenticator, 'authenticate'>;
-  readonly models: ModelNames;
+  readonly models: Pick<ModelNames, 'resolve'>;
   readonly dailyAudio: Pick<DailyAudio, 'expectLeft'>;
   readonly store: Pick<LeaseStore, 'look'>;
   readonly hold: Pick<UpgradeHold, 'wait' | 'size'>;
@@ -136,7 +136,7 @@ export class UpgradeGate {
     const { authenticator, models, dailyAudio, store, hold, limits } = this.#deps;
     const { apiKey, resume, model } = dialect.handshake(requestQuery(request), request.headers);
     const principal: Principal = await authenticator.authenticate(apiKey, 'stream');
-    await models.resolve(model);
+    const meant = await models.resolve(model, principal.models);
     await dailyAudio.expectLeft(principal);
     // Whoever comes back has been admitted before.
     if (resume !== undefined) return;
@@ -145,7 +145,7 @@ export class UpgradeGate {
       const { refusal } = await store.look(tenantClaim(principal));
       if (refusal !== undefined) throw refusalError(refusal);
     }
-    const outcome = await hold.wait(Math.min(limits.holdMs, MAX_HOLD_MS), signal);
+    const outcome = await hold.wait(Math.min(limits.holdMs, MAX_HOLD_MS), signal, meant);
     if (outcome.kind === 'full') throw new VoiceError('at_capacity');
     if (outcome.kind === 'no_workers') throw new VoiceError('fleet_unavailable');
     const { socket } = request;
