@@ -124,7 +124,7 @@ export class WebhookDispatcher {
   }
 
   async #tell(id: string, lease: WebhookLease): Promise<void> {
-    const { jobs, store, settings, view, log } = this.#deps;
+    const { jobs, store, settings, view, metrics, log } = this.#deps;
     const job = await jobs.get(id);
     const url = job?.options.webhookUrl;
     if (!job || url === undefined) return await store.drop(id);
@@ -137,6 +137,8 @@ export class WebhookDispatcher {
       case 'lost':
         return;
       case 'exhausted':
+        // Nobody told of the last attempts, so they are in no log.
+        metrics.attempts.labels('given_up').inc();
         log.warn({ event: 'webhook_given_up', job: id, fault: 'unknown' });
         return;
       case 'send':
