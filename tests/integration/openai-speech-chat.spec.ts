@@ -124,6 +124,13 @@ describe('POST /v1/audio/speech', () => {
     expect(Math.abs(length - toneFor('Good morning.').length / 2)).toBeLessThanOrEqual(2);
   });
 
+  it('takes null for what is left out', async () => {
+    const nothing = { voice: null, instructions: null, speed: null, stream_format: null };
+    const answer = await say({ ...nothing, response_format: null });
+    expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'audio/mpeg']);
+    await answer.body?.cancel();
+  });
+
   it('sends what is spoken while the rest is not, and stops when its client goes', async () => {
     speech.calls.length = 0;
     speech.reply = ({ input }) => (input.startsWith('Two') ? { fault: { kind: 'hang' } } : {});

@@ -17,7 +17,8 @@ export const ERRORS = {
   authentication_failed: {
     tier: 'fatal',
     status: 401,
-    message: 'Missing or wrong API key. Pass it as ?api_key= or in the X-API-Key header.',
+    message:
+      'Missing or wrong API key. Pass it as a Bearer token or in the X-API-Key header; sockets may have it as ?api_key=.',
   },
   key_revoked: {
     tier: 'fatal',

@@ -22,6 +22,14 @@ export type ModelList = z.infer<typeof ModelList>;
 
 const name = z.string().min(1).max(200);
 
+/** Some clients write null for what others leave out. */
+function orElse<T extends z.ZodType>(value: z.output<T>, schema: T, description?: string) {
+  return schema
+    .nullish()
+    .transform((given) => given ?? value)
+    .meta({ default: value, ...(description && { description }) });
+}
+
 /** `POST /v1/audio/speech`. Fields that are not known are ignored. */
 export const SpeechRequest = z.object({
   model: name.meta({
@@ -30,16 +38,18 @@ export const SpeechRequest = z.object({
   input: z.string().min(1).max(4096).meta({ description: 'What is said.' }),
   voice: z
     .union([name, z.object({ id: name })])
-    .optional()
+    .nullish()
     .meta({ description: 'A voice of the engine. One that it does not know, or none: its own.' }),
-  instructions: z.string().max(4096).optional().meta({
+  instructions: z.string().max(4096).nullish().meta({
     description: 'How it is said; heard by engines that can be told, ignored by others.',
   }),
-  response_format: z.enum(['mp3', 'opus', 'aac', 'flac', 'wav', 'pcm']).default('mp3').meta({
-    description: 'All are 24 kHz, mono; pcm has no header, opus is in Ogg.',
-  }),
-  speed: z.number().min(0.25).max(4).default(1),
-  stream_format: z.enum(['audio', 'sse']).default('audio'),
+  response_format: orElse(
+    'mp3',
+    z.enum(['mp3', 'opus', 'aac', 'flac', 'wav', 'pcm']),
+    'All are 24 kHz, mono; pcm has no header, opus is in Ogg.',
+  ),
+  speed: orElse(1, z.number().min(0.25).max(4)),
+  stream_format: orElse('audio', z.enum(['audio', 'sse'])),
 });
 export type SpeechRequest = z.infer<typeof SpeechRequest>;
 

@@ -12,6 +12,7 @@ import {
 import { modelEnv } from '@voice-fleet/runtime/model-env';
 import { operatorEnv } from '@voice-fleet/runtime/operator-env';
 import { z } from 'zod';
+import { corsEnv, corsOrigins } from './http/cors-env.ts';
 import { recordingEnv, recordingSettings } from './http/recording-env.ts';
 import { tlsEnv, tlsSettings } from './http/tls-env.ts';
 import { jobsEnv, jobsSettings } from './jobs/jobs-env.ts';
@@ -33,6 +34,7 @@ export const GatewayEnv = z
     ...fleetEnv,
     ...voiceEnv,
     ...recordingEnv,
+    ...corsEnv,
     ...modelEnv,
     ...audioChatEnv,
     ...tlsEnv,
@@ -276,6 +278,7 @@ export const GatewayEnv = z
     },
     voice: voiceSettings(env),
     recordings: recordingSettings(env),
+    corsOrigins: corsOrigins(env),
     jobs: jobsSettings(env),
     modelAliases: env.MODEL_ALIASES,
     audioChatMaxBytes: env.VOXTRAL_CHAT_MAX_BYTES,

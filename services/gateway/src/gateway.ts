@@ -37,6 +37,7 @@ import { realtimeDialect } from './dialects/realtime/dialect.ts';
 import { yapDialect } from './dialects/yap/dialect.ts';
 import { AdminKey } from './http/admin.guard.ts';
 import { useJsonBodies } from './http/admin-bodies.ts';
+import { corsFor } from './http/cors.ts';
 import { ErrorFilter } from './http/error.filter.ts';
 import { FleetHealth } from './http/fleet-health.ts';
 import { LimitedHttp } from './http/limited-http.ts';
@@ -275,6 +276,7 @@ export async function startGateway(
     new LimitedHttp(config, clock),
     { logger: false, abortOnError: false, bodyParser: false },
   );
+  if (config.corsOrigins.length > 0) app.enableCors(corsFor(config.corsOrigins));
   useJsonBodies(app);
   const http = app.getHttpServer() as Server;
   app.useWebSocketAdapter(

@@ -146,6 +146,8 @@ export class ErrorFilter implements ExceptionFilter {
     if (status === 413) return plain(413, 'message_too_large', 'The body is too large.');
     if (status === 415)
       return plain(415, 'invalid_message', 'The body must be JSON in UTF-8, plain or gzip.');
+    if (status === 400 && !canDecode(path))
+      return plain(400, 'invalid_message', 'The path is not valid.');
     if (status === 400) return plain(400, 'invalid_message', 'The body is not valid JSON.');
     if (status >= 400 && status < 500)
       return plain(status, 'invalid_message', 'The request is not valid.');
@@ -168,4 +170,14 @@ function statusOf(thrown: unknown): number {
   if ('getStatus' in thrown && typeof thrown.getStatus === 'function')
     return Number(thrown.getStatus());
   return 'status' in thrown && typeof thrown.status === 'number' ? thrown.status : 500;
+}
+
+/** What is escaped in a path is whole. */
+function canDecode(path: string): boolean {
+  try {
+    decodeURIComponent(path);
+    return true;
+  } catch {
+    return false;
+  }
 }

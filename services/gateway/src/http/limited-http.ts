@@ -2,6 +2,7 @@ import { createServer, type ServerOptions } from 'node:http';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import type { Clock } from '@voice-fleet/runtime/clock';
 import { closeWithConnection } from '@voice-fleet/runtime/pipelined';
+import { continueWhenRead } from './expect-continue.ts';
 import { nameRequest } from './request-id.ts';
 import { boundRequests } from './request-time.ts';
 
@@ -50,6 +51,7 @@ export class LimitedHttp extends ExpressAdapter {
       .prependListener('request', boundRequests(this.#clock, wholeMs))
       .prependListener('request', closeWithConnection)
       .prependListener('request', nameRequest);
+    server.on('checkContinue', continueWhenRead(server));
     server.timeout = SILENT_MS;
     this.httpServer = server;
   }

@@ -52,7 +52,8 @@ export class TlsDoor {
     });
     options.onCertificate?.(endOf(files.cert));
     server.timeout = http.timeout;
-    server.on('request', (request, response) => http.emit('request', request, response));
+    for (const event of ['request', 'checkContinue'] as const)
+      server.on(event, (request, response) => http.emit(event, request, response));
     server.on('upgrade', (request, socket, head) => http.emit('upgrade', request, socket, head));
     // One that does not finish its handshake is nobody's fault here.
     server.on('tlsClientError', (_, socket) => socket.destroy());

@@ -13,8 +13,12 @@ const FILE_PART = 'file';
 const MULTIPART = /^multipart\/form-data\b/i;
 /** Whatever may be a recording. curl calls all that it is not told of a form. */
 const RAW = /^(?:audio\/|video\/|application\/(?:octet-stream|ogg|x-www-form-urlencoded)\b)/i;
-/** For the other parts of a form. A longer value is cut off, what comes behind the last is let go. */
-const FORM_LIMITS = { fields: 64, fieldSize: 4096, parts: 65, headerPairs: 32 };
+/** Each value of a list is a part of its own. */
+const MAX_PARTS = 1_024;
+/** Encodings of a body as it is. */
+const PLAIN = /^(?:identity)?$/i;
+/** For the other parts of a form. A longer value is cut off. */
+const FORM_LIMITS = { fieldSize: 4096, parts: MAX_PARTS, headerPairs: 32 };
 
 /** What a request brings. */
 export interface Upload {
@@ -35,6 +39,10 @@ export async function readUpload(
   const fields = new Map<string, string[]>();
   const type = request.headers['content-type'] ?? '';
   try {
+    if (!PLAIN.test(request.headers['content-encoding'] ?? ''))
+      throw new VoiceError('unsupported_media_type', {
+        message: 'The body is not unpacked here. Send it without Content-Encoding.',
+      });
     const bytes = MULTIPART.test(type)
       ? await readForm(request, maxBytes, fields, signal)
       : await readBody(request, type, maxBytes, signal);
@@ -79,12 +87,18 @@ async function readForm(
   let found = false;
   const { headers } = request;
   const contentType = headers['content-type'] ?? '';
-  const limits = { ...FORM_LIMITS, files: 1, fileSize: maxBytes };
-  const form = openForm({ headers: { ...headers, 'content-type': contentType }, limits });
+  const limits = { ...FORM_LIMITS, fileSize: maxBytes };
+  const form = openForm({
+    headers: { ...headers, 'content-type': contentType },
+    limits,
+    // Some clients give the recording no name.
+    isPartAFile: (name, _type, fileName) => fileName !== undefined || name === FILE_PART,
+  });
   await consume(request, signal, (settle) => {
     form.on('file', (name, file) => {
       file.on('error', () => settle(badForm()));
       if (name !== FILE_PART) return file.resume();
+      if (found) return settle(badForm(`The form has more than one part \`${FILE_PART}\`.`));
       found = true;
       file.on('data', (piece: Buffer) => void pieces.add(piece));
       file.on('limit', () => settle(tooLarge(maxBytes)));
@@ -95,6 +109,8 @@ async function readForm(
       if (values) values.push(value);
       else fields.set(name, [value]);
     });
+    // The form may not come to its end behind what it lets go.
+    form.on('partsLimit', () => settle(badForm(`The form has more than ${MAX_PARTS} parts.`)));
     form.on('error', () => settle(badForm()));
     form.on('finish', () => settle());
     request.pipe(form);
@@ -160,10 +176,8 @@ class Pieces {
   }
 }
 
-function badForm(): VoiceError {
-  return new VoiceError('invalid_message', {
-    message: 'The form is not valid multipart/form-data.',
-  });
+function badForm(message = 'The form is not valid multipart/form-data.'): VoiceError {
+  return new VoiceError('invalid_message', { message });
 }
 
 function tooLarge(maxBytes: number): VoiceError {

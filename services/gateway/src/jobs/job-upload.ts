@@ -45,6 +45,10 @@ export async function streamForm<T>(
       if (valueCut) fail(new VoiceError('invalid_message', { message: `${name}: is too long.` }));
       fields.set(name, value);
     });
+    // The form may not come to its end behind what it lets go.
+    form.on('filesLimit', () => fail(badForm('The form has more than one file.')));
+    for (const limit of ['fieldsLimit', 'partsLimit'] as const)
+      form.on(limit, () => fail(badForm('The form has too many fields.')));
     form.on('error', () => fail(badForm()));
     form.on('finish', resolve);
     request.pipe(form);
@@ -78,8 +82,6 @@ function openForm(headers: IncomingHttpHeaders): InstanceType<typeof Busboy> {
   }
 }
 
-function badForm(): VoiceError {
-  return new VoiceError('invalid_message', {
-    message: 'The form is not valid multipart/form-data.',
-  });
+function badForm(message = 'The form is not valid multipart/form-data.'): VoiceError {
+  return new VoiceError('invalid_message', { message });
 }

@@ -94,8 +94,8 @@ export class SpeechService {
       {
         unit: 'phrases',
         live: false,
-        voice: typeof voice === 'object' ? voice.id : voice,
-        instructions,
+        voice: (typeof voice === 'object' ? voice?.id : voice) ?? undefined,
+        instructions: instructions ?? undefined,
       },
       signal,
     );
