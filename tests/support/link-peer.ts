@@ -19,6 +19,7 @@ import {
 } from '@voice-fleet/protocol/link';
 import { type Clock, systemClock } from '@voice-fleet/runtime/clock';
 import { createLogger } from '@voice-fleet/telemetry/logger';
+import { NO_TRACER } from '@voice-fleet/telemetry/tracing/tracer';
 import { WebSocket } from 'ws';
 import { codedVad } from './coded-vad.ts';
 
@@ -129,7 +130,7 @@ export class LinkWorker implements AsyncDisposable {
     const catchUp = new CatchUp({ clock, permits, stats: metrics.catchUp });
     this.server = new LinkServer(http, {
       clock,
-      session: { engine, vad, clock, settings, metrics, catchUp },
+      session: { engine, vad, clock, settings, metrics, catchUp, tracer: NO_TRACER },
       metrics,
       slots: () => engine.slots,
       engineReady: () => true,

@@ -31,6 +31,7 @@ export const JobSpec = JobRecord.pick({
   audioKey: true,
   weight: true,
   createdAtMs: true,
+  traceparent: true,
 });
 export type JobSpec = z.infer<typeof JobSpec>;
 

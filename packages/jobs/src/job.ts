@@ -44,6 +44,8 @@ export const JobRecord = z.strictObject({
   /** Of its tenant when it was made: of two that wait, twice the weight gets twice the turns. */
   weight: z.number().positive(),
   createdAtMs: z.number(),
+  /** Of the request that asked for it, where that was traced; W3C's `traceparent`. */
+  traceparent: z.string().max(128).optional(),
   startedAtMs: z.number().optional(),
   endedAtMs: z.number().optional(),
   /** Of the recording, known as soon as it was decoded once. */

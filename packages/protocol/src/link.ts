@@ -64,6 +64,8 @@ export const LinkCommand = z.discriminatedUnion('type', [
     resume: LinkResume.optional(),
     /** Whether the worker tells when the speaker begins, and when nothing was said for so long. */
     endpoint: LinkEndpoint.optional(),
+    /** What W3C's header of that name says: the trace of the utterance. Only where the gateway is traced. */
+    traceparent: z.string().max(128).optional(),
   }),
   z.strictObject({ type: z.literal('finish'), utterance: z.int().positive() }),
   z.strictObject({ type: z.literal('cancel'), utterance: z.int().positive() }),

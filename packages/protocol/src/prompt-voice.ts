@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ReplyChunk, ReplyMode } from './chunk.ts';
+import { SessionReport } from './session-report.ts';
 import { SpeechUnit } from './turn.ts';
 
 /** The voice pipeline's protocol: JSON text frames, and PCM16 LE mono 16 kHz in binary ones. */
@@ -24,14 +25,20 @@ export const VoiceClientFrame = z.discriminatedUnion('type', [
     language: z.string().min(1).max(20).optional(),
     /** False: `stop` alone ends the utterance. */
     endpointing: z.boolean().optional(),
+    /** Of the client's own trace, as browsers cannot send it with an upgrade. */
+    traceparent: z.string().max(128).optional().catch(undefined),
+    /** True: `session.report` is the last frame of the session. */
+    report: z.boolean().optional(),
   }),
   z.object({ type: z.literal('stop') }),
   z.object({ type: z.literal('cancel') }),
   z.object({ type: z.literal('ping') }),
+  /** Nothing more comes: the server closes the connection. */
+  z.object({ type: z.literal('end') }),
 ]);
 export type VoiceClientFrame = z.infer<typeof VoiceClientFrame>;
 
-export const VOICE_CLIENT_TYPES: readonly string[] = ['start', 'stop', 'cancel', 'ping'];
+export const VOICE_CLIENT_TYPES: readonly string[] = ['start', 'stop', 'cancel', 'ping', 'end'];
 
 /** The two tiers: after `recoverable: false` the socket is closed. */
 export const VoiceErrorCode = z.enum([
@@ -111,6 +118,7 @@ export const VoiceServerFrame = z.discriminatedUnion('type', [
     }),
   ]),
   z.strictObject({ type: z.literal('pong') }),
+  z.strictObject({ type: z.literal('session.report'), ...SessionReport.shape }),
   z.strictObject({
     type: z.literal('error'),
     code: VoiceErrorCode,

@@ -1,6 +1,7 @@
 import type { ReplyChunk, ReplyOptions } from './chunk.ts';
 import type { VoiceError } from './errors.ts';
 import type { LinkWord } from './link.ts';
+import type { SessionReport } from './session-report.ts';
 import type { TurnRequestInput } from './turn.ts';
 
 /** What every dialect decodes its frames to. `audio` is the hot path: `pcm` is PCM16 LE, mono, 16 kHz. */
@@ -131,6 +132,8 @@ export type SessionEvent =
   | { kind: 'cancelled'; reason: string }
   | { kind: 'pong' }
   | { kind: 'ended' }
+  /** The last, where it was asked for. */
+  | { kind: 'report'; report: SessionReport }
   | { kind: 'error'; error: VoiceError; utteranceId?: string }
   | VoiceEvent
   | ListenEvent

@@ -18,7 +18,12 @@ export const VllmClientEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('session.update'), model: z.string() }),
   z.object({ type: z.literal('input_audio_buffer.append'), audio: z.string() }),
   /** Not final: begins an utterance. Final: ends its audio. */
-  z.object({ type: z.literal('input_audio_buffer.commit'), final: z.boolean().optional() }),
+  z.object({
+    type: z.literal('input_audio_buffer.commit'),
+    final: z.boolean().optional(),
+    /** Ours alone, of a start: the trace of the utterance, as sockets are kept from one to the next. */
+    traceparent: z.string().max(128).optional().catch(undefined),
+  }),
 ]);
 export type VllmClientEvent = z.infer<typeof VllmClientEvent>;
 

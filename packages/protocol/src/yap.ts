@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { SessionReport } from './session-report.ts';
 
 /** The yap dialect (`/api/asr-streaming`): one JSON envelope in both directions. */
 export const YAP_PATH = '/api/asr-streaming';
@@ -149,5 +150,7 @@ export const YapServerFrame = z.discriminatedUnion('type', [
   }),
   z.strictObject({ type: z.literal('pong'), ...ids, payload: empty }),
   z.strictObject({ type: z.literal('session_end'), ...ids, payload: empty }),
+  /** The last frame, of a session whose client asked for it. */
+  z.strictObject({ type: z.literal('session.report'), ...ids, payload: SessionReport }),
 ]);
 export type YapServerFrame = z.infer<typeof YapServerFrame>;

@@ -1,15 +1,17 @@
 import type { z } from 'zod';
 import { enumVar, integerVar, textVar } from './env.ts';
+import { TRACE_ENV } from './trace-env.ts';
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const;
 
 /** Variables that every service reads for its operators. */
-export function operatorEnv(internalPort: number): {
+export function operatorEnv(internalPort: number): typeof TRACE_ENV & {
   INTERNAL_PORT: z.ZodType<number>;
   INTERNAL_BIND_HOST: z.ZodType<string>;
   LOG_LEVEL: z.ZodType<(typeof LOG_LEVELS)[number]>;
 } {
   return {
+    ...TRACE_ENV,
     INTERNAL_PORT: integerVar({
       default: internalPort,
       min: 0,

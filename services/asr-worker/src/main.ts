@@ -1,8 +1,10 @@
 import { systemClock } from '@voice-fleet/runtime/clock';
 import { parseEnv } from '@voice-fleet/runtime/env';
 import { runService } from '@voice-fleet/runtime/lifecycle';
+import { TraceEnv } from '@voice-fleet/runtime/trace-env';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { createLogger } from '@voice-fleet/telemetry/logger';
+import { openTracer } from '@voice-fleet/telemetry/tracing/open-tracer';
 import { capacitySettings } from './capacity/capacity-settings.ts';
 import { WorkerEnv } from './config.ts';
 import { engineFrom, engineRegistry } from './engines/engines.ts';
@@ -47,10 +49,13 @@ await runService({ name: 'asr-worker', env: process.env }, async () => {
     log: (event, fields) => log.warn({ event, ...fields }),
   });
   log.info({ event: 'vad', vad: vad.name });
-  const worker = await startWorker(config, { engine, vad, registry, capacity, metrics, log });
+  const settings = parseEnv(TraceEnv, process.env);
+  const tracer = await openTracer({ service: 'asr-worker', settings, log });
+  const parts = { engine, vad, registry, capacity, metrics, log, tracer };
+  const worker = await startWorker(config, parts);
   const stopGraceMs = config.engines.includes('process') ? config.process.stopGraceMs : 0;
   const closeTimeoutMs = config.drainMs + stopGraceMs + CLOSE_MARGIN_MS;
-  return { close: () => worker.close(), closeTimeoutMs };
+  return { close: () => worker.close().finally(() => tracer.close()), closeTimeoutMs };
 });
 
 /** Runs programs that share so much time. */

@@ -17,6 +17,7 @@ import type { Running } from '@voice-fleet/runtime/lifecycle';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { startInternalServer } from '@voice-fleet/telemetry/internal-server';
 import type { Logger } from '@voice-fleet/telemetry/logger';
+import { NO_TRACER, type Tracer } from '@voice-fleet/telemetry/tracing/tracer';
 import { AppModule } from './app.module.ts';
 import { BatchWorker } from './batch/batch-worker.ts';
 import type { CapacitySettings } from './capacity/capacity-loop.ts';
@@ -47,11 +48,14 @@ export interface WorkerParts {
   readonly capacity: CapacitySettings;
   readonly metrics: WorkerMetrics;
   readonly log: Logger;
+  /** Default: nothing is traced. */
+  readonly tracer?: Tracer;
 }
 
 /** Builds the worker around its engine, registers it, and owns all that it started. Ports are open before the engine is ready. */
 export async function startWorker(config: WorkerConfig, parts: WorkerParts): Promise<AsrWorker> {
   const { engine, registry: engines, capacity: bounds, metrics, log } = parts;
+  const { tracer = NO_TRACER } = parts;
   const vad = parts.vad ?? new EnergyVad();
   const clock = systemClock;
   // New at each start: a restarted worker must not inherit the slots of its predecessor.
@@ -103,7 +107,7 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
   });
   const server = new LinkServer(http, {
     clock,
-    session: { engine, vad, clock, settings, metrics, catchUp },
+    session: { engine, vad, clock, settings, metrics, catchUp, tracer },
     metrics,
     slots: () => capacity.slots,
     engineReady: ready,
@@ -179,6 +183,7 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
       slots: () => capacity.slots,
       links: () => server.leases().length,
       ready: () => ready() && !server.draining,
+      tracer,
       onPiece: (samples) => metrics.batch.audioSeconds.inc(samples / SAMPLE_RATE),
       onBegun: (waitedMs) => metrics.batch.waitSeconds.observe(waitedMs / 1000),
       onEnded: (outcome, tookMs) => metrics.batch.countRun(outcome, tookMs),

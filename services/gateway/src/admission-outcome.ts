@@ -12,6 +12,11 @@ export const ADMISSION_OUTCOMES = [
 ] as const;
 export type AdmissionOutcome = (typeof ADMISSION_OUTCOMES)[number];
 
+/** What is told of a failure, in logs and spans. */
+export function codeOf(error: unknown): string {
+  return error instanceof VoiceError ? error.code : 'internal';
+}
+
 /** How an admission ended that ended with an error. */
 export function admissionOutcome(error: unknown): AdmissionOutcome {
   if (!(error instanceof VoiceError)) return 'error';

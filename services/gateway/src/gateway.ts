@@ -20,6 +20,7 @@ import { systemClock } from '@voice-fleet/runtime/clock';
 import type { Running } from '@voice-fleet/runtime/lifecycle';
 import { startInternalServer } from '@voice-fleet/telemetry/internal-server';
 import type { Logger } from '@voice-fleet/telemetry/logger';
+import { NO_TRACER, type Tracer } from '@voice-fleet/telemetry/tracing/tracer';
 import { AppModule } from './app.module.ts';
 import { Authenticator } from './auth/authenticator.ts';
 import { RevocationWatch } from './auth/revocation-watch.ts';
@@ -88,6 +89,7 @@ export async function startGateway(
   log: Logger,
   extraDialects: readonly Dialect[] = [],
   lean?: LeanSettings,
+  tracer: Tracer = NO_TRACER,
 ): Promise<Gateway> {
   const clock = systemClock;
   const ownDialects = lean
@@ -195,6 +197,7 @@ export async function startGateway(
       new SessionUsage(session.id, principal, owner, { meter, watch }),
     metrics,
     log,
+    tracer,
     gate,
     maxMessageBytes: config.maxMessageBytes,
     maxBytesPerS: config.maxBytesPerS,
@@ -213,6 +216,7 @@ export async function startGateway(
       usage,
       metrics,
       log,
+      tracer,
       // A worker may have to be looked for, and what it heard be heard again.
       patienceMs: failover.timeoutMs + config.voice.asrTimeoutMs,
     }),

@@ -1,5 +1,8 @@
+import { parseEnv } from '@voice-fleet/runtime/env';
 import { runService } from '@voice-fleet/runtime/lifecycle';
+import { TraceEnv } from '@voice-fleet/runtime/trace-env';
 import { createLogger } from '@voice-fleet/telemetry/logger';
+import { openTracer } from '@voice-fleet/telemetry/tracing/open-tracer';
 import { startGateway } from './gateway.ts';
 import { leanConfig } from './lean/lean-config.ts';
 
@@ -7,6 +10,9 @@ import { leanConfig } from './lean/lean-config.ts';
 await runService({ name: 'lean', env: process.env }, async () => {
   const { gateway: config, lean } = leanConfig(process.env);
   const log = createLogger('lean', config.logLevel);
-  const gateway = await startGateway(config, log, [], lean);
-  return { close: () => gateway.close(), closeTimeoutMs: config.shutdownTimeoutMs };
+  const settings = parseEnv(TraceEnv, process.env);
+  const tracer = await openTracer({ service: 'lean', settings, log });
+  const gateway = await startGateway(config, log, [], lean, tracer);
+  const close = (): Promise<void> => gateway.close().finally(() => tracer.close());
+  return { close, closeTimeoutMs: config.shutdownTimeoutMs };
 });

@@ -9,6 +9,7 @@ import { systemClock } from '@voice-fleet/runtime/clock';
 import type { Running } from '@voice-fleet/runtime/lifecycle';
 import { startInternalServer } from '@voice-fleet/telemetry/internal-server';
 import type { Logger } from '@voice-fleet/telemetry/logger';
+import { NO_TRACER, type Tracer } from '@voice-fleet/telemetry/tracing/tracer';
 import { ApiRequests } from './api/api-requests.ts';
 import { ChatService } from './api/chat-service.ts';
 import { SpeechService } from './api/speech-service.ts';
@@ -40,7 +41,11 @@ export interface LlmTts extends Running {
 }
 
 /** Builds the service, starts it, and owns all that it started. */
-export async function startLlmTts(config: LlmTtsConfig, log: Logger): Promise<LlmTts> {
+export async function startLlmTts(
+  config: LlmTtsConfig,
+  log: Logger,
+  tracer: Tracer = NO_TRACER,
+): Promise<LlmTts> {
   const clock = systemClock;
   const metrics = new LlmTtsMetrics();
   const redis = connectRedis(config.redisUrl, {
@@ -90,6 +95,7 @@ export async function startLlmTts(config: LlmTtsConfig, log: Logger): Promise<Ll
     clock,
     metrics,
     log,
+    tracer,
     maxActive: config.maxTurns,
   });
   const audioChat = audioChatFrom(config.chat, { clock, stats: metrics.audioChat, log });

@@ -1,6 +1,11 @@
 import { createInterface } from 'node:readline';
+import { parseEnv } from '@voice-fleet/runtime/env';
 import { runService } from '@voice-fleet/runtime/lifecycle';
+import { TraceEnv } from '@voice-fleet/runtime/trace-env';
+import { createLogger } from '@voice-fleet/telemetry/logger';
+import { openTracer } from '@voice-fleet/telemetry/tracing/open-tracer';
 import { FakeVllm } from '@voice-fleet/testkit/fake-vllm/fake-vllm';
+import { tracedUtterances } from '@voice-fleet/testkit/fake-vllm/traced-utterances';
 
 /**
  * A fake vLLM that does what lines on its standard input say: `hang` (nobody gets an answer, `/health` stays well) and
@@ -9,7 +14,11 @@ import { FakeVllm } from '@voice-fleet/testkit/fake-vllm/fake-vllm';
 const CLOSE_TIMEOUT_MS = 2_000;
 
 await runService({ name: 'vllm', env: process.env }, async () => {
+  const settings = parseEnv(TraceEnv, process.env);
+  const log = createLogger('vllm', 'warn');
+  const tracer = await openTracer({ service: 'vllm', settings, log });
   const fake = await FakeVllm.start({
+    onUtterance: tracedUtterances(tracer),
     port: Number(process.env['VLLM_PORT'] ?? 0),
     baseMs: Number(process.env['VLLM_STEP_MS'] ?? 0),
   });
@@ -18,5 +27,6 @@ await runService({ name: 'vllm', env: process.env }, async () => {
     if (line === 'resume') fake.faults.resume();
   });
   process.stdout.write(`${JSON.stringify({ event: 'listening', port: fake.port })}\n`);
-  return { close: () => fake.close(), closeTimeoutMs: CLOSE_TIMEOUT_MS };
+  const close = (): Promise<void> => fake.close().finally(() => tracer.close());
+  return { close, closeTimeoutMs: CLOSE_TIMEOUT_MS };
 });

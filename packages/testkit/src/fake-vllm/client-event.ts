@@ -6,7 +6,12 @@ export type ClientEvent =
   | { readonly kind: 'audio'; readonly pcm: Buffer }
   | { readonly kind: 'model'; readonly model: unknown }
   /** A `fault` is told only where a commit would be taken at all. */
-  | { readonly kind: 'commit'; readonly final: boolean; readonly fault?: string }
+  | {
+      readonly kind: 'commit';
+      readonly final: boolean;
+      readonly fault?: string;
+      readonly traceparent?: string | undefined;
+    }
   | { readonly kind: 'refused'; readonly code: VllmErrorCode; readonly message: string };
 
 /** How JavaScript's and Python's clients begin an append. */
@@ -43,7 +48,11 @@ export function decodeClientEvent(data: Buffer, maxSamples: number): ClientEvent
     case 'input_audio_buffer.append':
       return audio(decodePcm(event.data.audio), maxSamples);
     case 'input_audio_buffer.commit':
-      return { kind: 'commit', final: event.data.final ?? false };
+      return {
+        kind: 'commit',
+        final: event.data.final ?? false,
+        ...(event.data.traceparent !== undefined && { traceparent: event.data.traceparent }),
+      };
   }
 }
 

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import { VLLM_MAX_FRAME_BYTES, VLLM_REALTIME_PATH } from '@voice-fleet/protocol/vllm-realtime';
 import type { Timer } from '@voice-fleet/runtime/clock';
 import { refuseUpgrade, requestPath } from '@voice-fleet/runtime/upgrade';
+import { traceparentIn } from '@voice-fleet/telemetry/tracing/traceparent';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { Connection } from './connection.ts';
 import { type Counters, newCounters } from './counters.ts';
@@ -248,11 +249,16 @@ export class FakeVllm implements AsyncDisposable {
     faults: readonly ConnectionFault[],
   ): void {
     this.#sockets.handleUpgrade(request, raw, head, (socket) =>
-      this.#onConnection(socket, raw, faults),
+      this.#onConnection(socket, raw, faults, traceparentIn(request.headers)),
     );
   }
 
-  #onConnection(socket: WebSocket, raw: Duplex, faults: readonly ConnectionFault[]): void {
+  #onConnection(
+    socket: WebSocket,
+    raw: Duplex,
+    faults: readonly ConnectionFault[],
+    traceparent: string | undefined,
+  ): void {
     const { clock, pingIntervalMs, pingTimeoutMs } = this.#settings;
     this.counters.connections += 1;
     const connection: Connection = new Connection({
@@ -269,6 +275,7 @@ export class FakeVllm implements AsyncDisposable {
           engine: this.#engine,
           counters: this.counters,
           port,
+          traceparent,
           claimFaults: () => this.faults.claimForUtterance(),
           refusesModels: faults.some(({ kind }) => kind === 'model_not_found'),
         }),

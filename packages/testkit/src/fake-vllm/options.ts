@@ -41,8 +41,13 @@ export interface FakeVllmOptions {
   readonly maxBacklogBytes?: number;
   /** Made anew for each utterance; default: hears coded speech. */
   readonly hear?: () => Hearing;
+  /** Told of each utterance that begins, with the `traceparent` it came with; what it returns is told of its end. */
+  readonly onUtterance?: UtteranceWatch;
   readonly clock?: Clock;
 }
+
+export type UtteranceEnd = 'done' | 'failed' | 'aborted';
+export type UtteranceWatch = (traceparent: string | undefined) => (end: UtteranceEnd) => void;
 
 /** The options with every default filled in. */
 export interface FakeVllmSettings {
@@ -62,6 +67,7 @@ export interface FakeVllmSettings {
   readonly pingTimeoutMs: number;
   readonly maxBacklogBytes: number;
   readonly hear: () => Hearing;
+  readonly onUtterance: UtteranceWatch;
   readonly clock: Clock;
 }
 
@@ -98,6 +104,7 @@ export function settingsOf(options: FakeVllmOptions): FakeVllmSettings {
     pingTimeoutMs: options.pingTimeoutMs ?? 20_000,
     maxBacklogBytes: options.maxBacklogBytes ?? MAX_BACKLOG_BYTES,
     hear: options.hear ?? (() => codedHearing()),
+    onUtterance: options.onUtterance ?? (() => () => undefined),
     clock: options.clock ?? systemClock,
   };
 }

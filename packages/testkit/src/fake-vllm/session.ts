@@ -3,7 +3,7 @@ import { type ClientEvent, decodeClientEvent } from './client-event.ts';
 import type { Counters } from './counters.ts';
 import type { EngineLoop } from './engine.ts';
 import { AT_DONE, type CloseCode, type UtteranceFault } from './faults.ts';
-import type { FakeVllmSettings } from './options.ts';
+import type { FakeVllmSettings, UtteranceEnd } from './options.ts';
 import { createdText, deltaText, doneText, errorText } from './server-event.ts';
 import { Utterance, type UtteranceOwner } from './utterance.ts';
 
@@ -28,6 +28,8 @@ export interface SessionDeps {
   readonly claimFaults: () => UtteranceFault[];
   /** Every model name is wrong. */
   readonly refusesModels: boolean;
+  /** What the upgrade brought, for utterances that bring none of their own. */
+  readonly traceparent: string | undefined;
 }
 
 /**
@@ -44,6 +46,7 @@ export class FakeSession implements UtteranceOwner {
   #utterance: Utterance | undefined;
   #faults: UtteranceFault[] = [];
   #text = '';
+  #onOver: (end: UtteranceEnd) => void = () => undefined;
 
   constructor(deps: SessionDeps) {
     this.#deps = deps;
@@ -102,7 +105,7 @@ export class FakeSession implements UtteranceOwner {
     this.#queuedBytes = 0;
     if (this.#utterance === undefined) return;
     this.#deps.counters.utterancesAborted += 1;
-    this.#leave();
+    this.#leave('aborted');
   }
 
   /** The live utterance gets one more fault. */
@@ -145,7 +148,7 @@ export class FakeSession implements UtteranceOwner {
     const count = this.#fault('double_done') ? 2 : 1;
     for (let sent = 0; sent < count; sent += 1) this.#deps.port.send(done);
     this.#deps.counters.utterancesDone += 1;
-    this.#leave();
+    this.#leave('done');
     // Also what was meant for the next utterance.
     this.#queue = [];
     this.#queuedBytes = 0;
@@ -153,7 +156,7 @@ export class FakeSession implements UtteranceOwner {
 
   onFailure(message: string): void {
     this.#deps.counters.utterancesFailed += 1;
-    this.#leave();
+    this.#leave('failed');
     // The queue stays as it is: its audio comes first in the next utterance.
     this.#refuse('processing_error', message);
   }
@@ -189,7 +192,7 @@ export class FakeSession implements UtteranceOwner {
     return typeof model === 'string' && models.includes(model);
   }
 
-  #onCommit({ final, fault }: Extract<ClientEvent, { kind: 'commit' }>): void {
+  #onCommit({ final, fault, traceparent }: Extract<ClientEvent, { kind: 'commit' }>): void {
     if (!this.#isValidated)
       return this.#refuse(
         'model_not_validated',
@@ -197,7 +200,7 @@ export class FakeSession implements UtteranceOwner {
       );
     if (fault !== undefined) return this.#refuse('processing_error', fault);
     const utterance = this.#utterance;
-    if (!final) return this.#start();
+    if (!final) return this.#start(traceparent);
     if (utterance === undefined || utterance.isComplete) return this.#enqueue(null);
     utterance.complete();
     this.#deps.engine.wake(utterance);
@@ -208,7 +211,7 @@ export class FakeSession implements UtteranceOwner {
     this.#queue.push(item);
   }
 
-  #start(): void {
+  #start(traceparent = this.#deps.traceparent): void {
     const { settings, engine, counters, claimFaults } = this.#deps;
     // vLLM logs a warning and does nothing; the client is not told.
     if (this.#utterance) {
@@ -225,6 +228,7 @@ export class FakeSession implements UtteranceOwner {
     this.#utterance = utterance;
     this.#faults = claimFaults();
     this.#text = '';
+    this.#onOver = settings.onUtterance(traceparent);
     counters.utterancesBegun += 1;
     this.#readQueue(utterance);
     engine.begin(utterance);
@@ -243,9 +247,10 @@ export class FakeSession implements UtteranceOwner {
     }
   }
 
-  #leave(): void {
+  #leave(end: UtteranceEnd): void {
     const utterance = this.#utterance;
     this.#utterance = undefined;
+    this.#onOver(end);
     if (utterance) this.#deps.engine.remove(utterance);
   }
 

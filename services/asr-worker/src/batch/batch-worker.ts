@@ -4,10 +4,14 @@ import type { JobQueue, QueuedJob } from '@voice-fleet/jobs/job-queue';
 import { backoffMs } from '@voice-fleet/runtime/backoff';
 import type { Timer } from '@voice-fleet/runtime/clock';
 import type { Logger } from '@voice-fleet/telemetry/logger';
+import type { Tracer } from '@voice-fleet/telemetry/tracing/tracer';
 import type { Job } from 'bullmq';
 import type { Redis } from 'ioredis';
+import type { AsrEngine } from '../engines/engine.ts';
+import { tracedEngine } from '../engines/traced-engine.ts';
 import { type BatchRunDeps, runJob } from './batch-run.ts';
 import { JobLines } from './job-lines.ts';
+import { JobTrace } from './job-trace.ts';
 import type { RunEnd } from './run-outcome.ts';
 
 /** How often it looks for jobs, and whether those it has are still its own. */
@@ -16,6 +20,7 @@ const RETRY_BASE_MS = 1_000;
 const RETRY_CAP_MS = 60_000;
 
 export interface BatchWorkerDeps extends BatchRunDeps {
+  readonly engine: AsrEngine;
   /** Not closed with this. */
   readonly redis: Redis;
   readonly queue: JobQueue;
@@ -29,6 +34,7 @@ export interface BatchWorkerDeps extends BatchRunDeps {
   /** A job was given back to the line, as its worker was not heard of. */
   readonly onStalled: () => void;
   readonly log: Logger;
+  readonly tracer: Tracer;
 }
 
 interface Running {
@@ -148,26 +154,30 @@ export class BatchWorker {
   }
 
   async #do(job: Job<QueuedJob>, run: string, signal: AbortSignal): Promise<void> {
-    const { store, queue, clock, log, onBegun, onEnded } = this.#deps;
+    const { store, queue, clock, log, onBegun, onEnded, engine, tracer } = this.#deps;
     const id = job.id ?? '';
     const record = await store.get(id);
     if (!record) return await this.#letGo(job, run);
     const sinceMs = clock.now();
+    const trace = new JobTrace(record, clock, tracer);
     if (record.startedAtMs === undefined) onBegun(clock.wallNow() - record.createdAtMs);
     log.info({ event: 'job_begun', job: id });
     try {
       await queue.begun(job.data);
-      const outcome = await runJob(record, run, this.#deps, signal);
+      const traced = { ...this.#deps, engine: tracedEngine(engine, trace.traceparent) };
+      const outcome = await runJob(record, run, traced, signal);
       onEnded(outcome, clock.now() - sinceMs);
-      log.info({ event: 'job_ended', job: id, outcome });
-    } catch (error) {
+      log.info({ event: 'job_ended', job: id, ...trace.end(outcome, await store.get(id)) });
+    } catch (thrown) {
       // Whatever an abort broke off, it says why.
-      const cause: unknown = signal.aborted ? signal.reason : error;
+      const cause: unknown = signal.aborted ? signal.reason : thrown;
       const outcome = outcomeOf(cause);
       onEnded(outcome, clock.now() - sinceMs);
       const name = cause instanceof Error ? cause.name : undefined;
       const level = outcome === 'retried' ? 'warn' : 'info';
-      log[level]({ event: 'job_given_back', job: id, outcome, error: name });
+      const error = outcome === 'retried' ? (name ?? 'unknown') : undefined;
+      const facts = trace.end(outcome, undefined, error);
+      log[level]({ event: 'job_given_back', job: id, ...facts });
       if (outcome !== 'lost' && (await this.#giveBack(job, run, outcome))) return;
     }
     await this.#letGo(job, run);

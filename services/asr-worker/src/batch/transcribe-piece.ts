@@ -1,7 +1,7 @@
 import type { Clock } from '@voice-fleet/runtime/clock';
 import { BYTES_PER_SAMPLE } from '@voice-fleet/speech/pcm';
 import type { Word } from '@voice-fleet/speech/words';
-import type { AsrEngine } from '../engines/engine.ts';
+import type { UtteranceEngine } from '../engines/traced-engine.ts';
 import { type RunnerSettings, UtteranceRunner } from '../transcription/utterance-runner.ts';
 
 export interface Piece {
@@ -12,7 +12,7 @@ export interface Piece {
 }
 
 export interface PieceDeps {
-  readonly engine: AsrEngine;
+  readonly engine: UtteranceEngine;
   readonly clock: Clock;
   readonly settings: RunnerSettings;
 }

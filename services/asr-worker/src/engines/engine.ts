@@ -131,12 +131,14 @@ export interface EngineCapabilities {
   readonly timeErrorSamples?: number;
 }
 
-/** What a stream belongs to, for logs. */
+/** What a stream belongs to, for logs and traces. */
 export interface StreamOrigin {
   readonly sessionId: string;
   readonly utterance: number;
   /** 0, or how many streams failed in a row just before this one. */
   readonly attempt: number;
+  /** Of the span that it is part of, for whoever works for the engine. */
+  readonly traceparent?: string | undefined;
 }
 
 /** What turns audio into words. */

@@ -7,6 +7,8 @@ import { LINK_PATH, type LinkEvent, LinkHello, type LinkRefusal } from '@voice-f
 import { type Clock, sleep } from '@voice-fleet/runtime/clock';
 import { acceptPaths, routeUpgrades } from '@voice-fleet/runtime/upgrade';
 import type { Logger } from '@voice-fleet/telemetry/logger';
+import { traceparentIn } from '@voice-fleet/telemetry/tracing/traceparent';
+import type { Span } from '@voice-fleet/telemetry/tracing/tracer';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 import type { WorkerMetrics } from '../metrics.ts';
 import { LinkSession, type LinkSessionDeps } from './link-session.ts';
@@ -45,6 +47,8 @@ type LinkFault = 'hello_too_large' | 'bad_hello' | 'frame_before_ready' | 'bad_f
 interface Peer {
   readonly lease: ServedLease;
   readonly socket: WebSocket;
+  /** Until it may be used. */
+  readonly span: Span;
   /** Absent while its lease is being verified. */
   session: LinkSession | undefined;
 }
@@ -71,8 +75,8 @@ export class LinkServer {
     this.#sockets = new WebSocketServer(options);
     const onlyLinks = acceptPaths((path) => path === LINK_PATH);
     this.#stopRouting = routeUpgrades(http, this.#sockets, onlyLinks);
-    this.#sockets.on('connection', (socket: WebSocket, { socket: stream }: IncomingMessage) =>
-      this.#accept(socket, stream),
+    this.#sockets.on('connection', (socket: WebSocket, request: IncomingMessage) =>
+      this.#accept(socket, request),
     );
   }
 
@@ -121,8 +125,13 @@ export class LinkServer {
     return Array.from(this.#peers.values()).some((peer) => peer.session !== undefined);
   }
 
-  #accept(socket: WebSocket, stream: Socket): void {
-    const { clock, heartbeatMs, log } = this.#deps;
+  #accept(socket: WebSocket, { socket: stream, headers }: IncomingMessage): void {
+    const { clock, heartbeatMs, log, session } = this.#deps;
+    const span = session.tracer.start('accept', {
+      kind: 'server',
+      parent: traceparentIn(headers),
+      attributes: { protocol: 'link', method: 'GET', path: LINK_PATH },
+    });
     let peer: Peer | undefined;
     let heard = true;
     const helloTimer = clock.after(HELLO_TIMEOUT_MS, () => socket.terminate());
@@ -140,6 +149,7 @@ export class LinkServer {
         reason,
         error: error instanceof Error ? error.name : undefined,
       });
+      span.end(reason);
       if (peer === undefined) this.#refuse(socket, 'bad_hello');
       else this.#end(peer, PROTOCOL_ERROR);
     };
@@ -167,7 +177,7 @@ export class LinkServer {
         const hello = LinkHello.parse(isBinary ? undefined : JSON.parse(data.toString()));
         const { token, epoch, tenant } = hello.lease;
         const lease = { token, epoch, sessionId: hello.session, tenantId: tenant };
-        peer = { lease, socket, session: undefined };
+        peer = { lease, socket, span, session: undefined };
       } catch (error) {
         return fault(peer ? 'bad_frame' : 'bad_hello', error);
       }
@@ -177,19 +187,21 @@ export class LinkServer {
       helloTimer.cancel();
       heartbeat.cancel();
       stopWatching();
+      span.end('gone');
       if (peer) this.#forget(peer);
     });
   }
 
   async #admit(peer: Peer): Promise<void> {
     const { lease, socket } = peer;
+    peer.span.set({ session: lease.sessionId, tenant: lease.tenantId });
     const refusal = this.#refusal(lease);
-    if (refusal !== undefined) return this.#refuse(socket, refusal);
+    if (refusal !== undefined) return this.#refuse(socket, refusal, peer.span);
     const fault = await this.#verified(peer);
     if (this.#peers.get(lease.token) !== peer) return;
     if (fault !== undefined) {
       this.#forget(peer);
-      return this.#refuse(socket, fault);
+      return this.#refuse(socket, fault, peer.span);
     }
     this.#replaceOlder(lease);
     peer.session = new LinkSession(socket, {
@@ -202,6 +214,7 @@ export class LinkServer {
     });
     const { model } = this.#deps.session.engine;
     send(socket, { type: 'ready', epoch: lease.epoch, model });
+    peer.span.end();
   }
 
   /** What speaks against the link without asking Redis. */
@@ -247,7 +260,8 @@ export class LinkServer {
     slotsUsed.labels(pool).set(this.#peers.size);
   }
 
-  #refuse(socket: WebSocket, reason: LinkRefusal): void {
+  #refuse(socket: WebSocket, reason: LinkRefusal, span?: Span): void {
+    span?.end(reason);
     this.#deps.metrics.linksRefused.labels(reason).inc();
     send(socket, { type: 'refused', reason });
     hangUp(socket, NORMAL);

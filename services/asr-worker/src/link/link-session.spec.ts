@@ -7,6 +7,7 @@ import {
   type LinkWord,
 } from '@voice-fleet/protocol/link';
 import { createLogger } from '@voice-fleet/telemetry/logger';
+import { NO_TRACER } from '@voice-fleet/telemetry/tracing/tracer';
 import { frames, range, SLOT_SAMPLES, silence, speak } from '@voice-fleet/testkit/coded-speech';
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
 import type { WebSocket } from 'ws';
@@ -65,6 +66,7 @@ describe('LinkSession', () => {
       settings,
       metrics,
       catchUp: new CatchUp({ clock, permits: () => 2, stats: metrics.catchUp }),
+      tracer: NO_TRACER,
       log,
       onIdle: () => onIdle(),
     });

@@ -8,8 +8,10 @@ import type { Clock, Timer } from '@voice-fleet/runtime/clock';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import type { Word } from '@voice-fleet/speech/words';
 import type { Logger } from '@voice-fleet/telemetry/logger';
+import type { Span, Tracer } from '@voice-fleet/telemetry/tracing/tracer';
 import type { WebSocket } from 'ws';
 import type { AsrEngine, VoiceState } from '../engines/engine.ts';
+import { tracedEngine } from '../engines/traced-engine.ts';
 import type { WorkerMetrics } from '../metrics.ts';
 import type { CatchUp } from '../transcription/catch-up.ts';
 import type { RunnerFault, RunnerListener, RunnerUsage } from '../transcription/runner-listener.ts';
@@ -25,6 +27,7 @@ export interface LinkSessionDeps {
   readonly metrics: WorkerMetrics;
   /** Of the whole worker. */
   readonly catchUp: CatchUp;
+  readonly tracer: Tracer;
   readonly sessionId: string;
   /** Names the session in each line. */
   readonly log: Logger;
@@ -45,6 +48,7 @@ interface Current {
   heardText: boolean;
   /** Another worker has begun it. */
   readonly resumed: boolean;
+  readonly span: Span;
 }
 
 /** A verified link: turns its frames into calls of one runner at a time, and the runner's words into events. */
@@ -127,13 +131,19 @@ export class LinkSession {
 
   #start(command: Extract<LinkCommand, { type: 'start' }>): void {
     const { utterance, fromSample, resume } = command;
-    const { engine, sessionId, clock, settings, metrics, catchUp, log } = this.#deps;
+    const { engine, sessionId, clock, settings, metrics, catchUp, log, tracer } = this.#deps;
+    const span = tracer.start('speech_to_text', {
+      kind: 'server',
+      parent: command.traceparent,
+      attributes: { session: sessionId, utterance, model: engine.model, engine: engine.name },
+    });
     this.#receivedSample = fromSample;
     this.#liveSample = resume?.liveSample ?? fromSample;
     this.#settledSample = resume?.heardSample ?? fromSample;
     if (resume) {
       const replayMs = Math.round(((resume.liveSample - fromSample) / SAMPLE_RATE) * 1000);
       log.info({ event: 'utterance_resumed', utterance, replayMs });
+      span.event('resume', { tookMs: replayMs });
     }
     const is = (): Current | undefined =>
       this.#current?.utterance === utterance ? this.#current : undefined;
@@ -157,8 +167,14 @@ export class LinkSession {
       onSettled: (untilSample) => {
         if (is()) this.#onSettled(untilSample);
       },
-      onSegmentRolled: () => metrics.segmentRolls.inc(),
-      onFault: (fault) => this.#onFault(utterance, fault),
+      onSegmentRolled: () => {
+        metrics.segmentRolls.inc();
+        span.event('roll');
+      },
+      onFault: (fault) => {
+        span.event('failover', { cause: fault.cause, attempt: fault.attempt });
+        this.#onFault(utterance, fault);
+      },
       onRecovered: (latencyMs) => {
         metrics.recoverySeconds.observe(latencyMs / 1000);
         metrics.recoveries.labels('recovered').inc();
@@ -168,7 +184,7 @@ export class LinkSession {
     const runner = new UtteranceRunner(
       fromSample,
       {
-        engine,
+        engine: tracedEngine(engine, span.traceparent ?? command.traceparent),
         voice: this.#voice,
         sessionId,
         utterance,
@@ -190,6 +206,7 @@ export class LinkSession {
       // Its first text was another worker's.
       heardText: resume !== undefined,
       resumed: resume !== undefined,
+      span,
     };
   }
 
@@ -212,7 +229,8 @@ export class LinkSession {
     if (current === undefined) return;
     if (!current.heardText) {
       current.heardText = true;
-      this.#record('firstPartialSeconds', current.firstAudioMs);
+      current.span.event('first_partial');
+      this.#record('firstPartialSeconds', current, current.firstAudioMs);
     }
     this.#send({ type: 'partial', utterance: current.utterance, words: words.map(linkWord), tail });
   }
@@ -220,7 +238,7 @@ export class LinkSession {
   #onFinal(current: Current | undefined, words: readonly Word[], usage: RunnerUsage): void {
     if (current === undefined) return;
     this.#forget(current, 'final');
-    this.#record('finalLatencySeconds', current.finishedMs);
+    this.#record('finalLatencySeconds', current, current.finishedMs);
     this.#send({
       type: 'final',
       utterance: current.utterance,
@@ -233,12 +251,13 @@ export class LinkSession {
 
   #record(
     latency: 'firstPartialSeconds' | 'finalLatencySeconds',
+    { span }: Current,
     sinceMs: number | undefined,
   ): void {
     const { clock, metrics, engine } = this.#deps;
     const nowMs = clock.now();
     const labels = { pool: metrics.pool, model: engine.model };
-    metrics[latency].record((nowMs - (sinceMs ?? nowMs)) / 1000, labels);
+    metrics[latency].record((nowMs - (sinceMs ?? nowMs)) / 1000, labels, span.traceId);
   }
 
   #onFault(utterance: number, fault: RunnerFault): void {
@@ -267,9 +286,13 @@ export class LinkSession {
     if (!this.#closed) this.#deps.onIdle();
   }
 
-  #forget({ resumed, watch }: Current, outcome: 'final' | 'failed' | 'cancelled'): void {
+  #forget(current: Current, outcome: 'final' | 'failed' | 'cancelled'): void {
     const { metrics } = this.#deps;
+    const { resumed, watch, span, fromSample, workMs } = current;
     watch?.close();
+    const audioMs = Math.round(((this.#receivedSample - fromSample) / SAMPLE_RATE) * 1000);
+    span.set({ outcome, audioMs, tookMs: Math.round(workMs) });
+    span.end(outcome === 'failed' ? 'engine_failed' : undefined);
     this.#current = undefined;
     this.#untaken.length = 0;
     metrics.utterances.labels(outcome).inc();

@@ -2,12 +2,8 @@ import { type Clock, sleep } from '@voice-fleet/runtime/clock';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { TranscriptJoiner } from '@voice-fleet/speech/transcript-joiner';
 import type { Word } from '@voice-fleet/speech/words';
-import {
-  type AsrEngine,
-  type EngineEvent,
-  StreamFault,
-  type VoiceState,
-} from '../engines/engine.ts';
+import { type EngineEvent, StreamFault, type VoiceState } from '../engines/engine.ts';
+import type { UtteranceEngine } from '../engines/traced-engine.ts';
 import { asFault } from './as-fault.ts';
 import { AudioSource } from './audio-source.ts';
 import type { CatchUp } from './catch-up.ts';
@@ -42,7 +38,7 @@ export interface RunnerSettings {
 }
 
 export interface RunnerDeps {
-  readonly engine: AsrEngine;
+  readonly engine: UtteranceEngine;
   readonly voice: VoiceState;
   readonly sessionId: string;
   readonly utterance: number;

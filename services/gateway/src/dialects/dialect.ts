@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { ErrorCode, VoiceError } from '@voice-fleet/protocol/errors';
 import type { ClientCommand, CloseReason, SessionEvent } from '@voice-fleet/protocol/session';
+import type { ClientWishes } from './client-wishes.ts';
 
 /** What a client says of itself before its first frame. */
 export interface Handshake {
@@ -62,6 +63,8 @@ export interface DialectCodec {
   bind?(session: string): void;
   /** What the client has asked for with its request, done as soon as it was greeted. */
   readonly opening?: ClientCommand;
+  /** Only of dialects whose clients may say so in a frame. */
+  readonly wishes?: ClientWishes;
   /** Throws VoiceError for a frame that the protocol does not allow. */
   decode(data: Buffer, isBinary: boolean): ClientCommand;
   /** Text frames in order; none when the dialect has no such event. */

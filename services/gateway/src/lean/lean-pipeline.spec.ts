@@ -4,6 +4,7 @@ import type { ClientCommand, SessionEvent } from '@voice-fleet/protocol/session'
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { createLogger } from '@voice-fleet/telemetry/logger';
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
+import { owner } from '../chronicle/chronicle.fixture.ts';
 import { FakeSink } from '../session/session.fixture.ts';
 import type { Session } from '../session/session.ts';
 import { type LeanDeps, LeanPipeline } from './lean-pipeline.ts';
@@ -48,7 +49,7 @@ describe('a lean utterance', () => {
       debug: false,
       ...deps,
     });
-    pipeline.attach(session as unknown as Session, { tenantId: 't', log });
+    pipeline.attach(session as unknown as Session, owner(clock, log));
   }
 
   const start = (): void => pipeline.apply({ kind: 'start', utteranceId: '' });

@@ -49,6 +49,7 @@ export class Agent {
   language: string | undefined;
   readonly #listener: AgentListener;
   readonly #books: VoiceBooks;
+  readonly #chronicle: PipelineOwner['chronicle'];
   readonly #replies: Replies;
   readonly #items = new ConversationItems();
   /** Utterances whose words are waited for. */
@@ -59,20 +60,27 @@ export class Agent {
 
   constructor(
     sessionId: string,
-    { tenantId, log }: PipelineOwner,
+    { tenantId, log, chronicle }: PipelineOwner,
     options: AgentOptions,
     deps: VoiceDeps,
     listener: AgentListener,
   ) {
     this.options = options;
     this.#listener = listener;
-    this.#books = new VoiceBooks(deps.metrics.voice, log, false);
-    this.#replies = new Replies(sessionId, tenantId, deps, {
-      relief: () => listener.relief(),
-      onEvent: (event) => this.#onEvent(event),
-      onStarted: (model, tts) => this.#books.turnStarted(this.#reply?.replyId ?? '', model, tts),
-      onEnd: (end) => this.#onEnd(end),
-    });
+    this.#books = new VoiceBooks(deps.metrics.voice, log, false, chronicle);
+    this.#chronicle = chronicle;
+    const turns = chronicle.turns(deps.turns);
+    this.#replies = new Replies(
+      sessionId,
+      tenantId,
+      { ...deps, turns },
+      {
+        relief: () => listener.relief(),
+        onEvent: (event) => this.#onEvent(event),
+        onStarted: (model, tts) => this.#books.turnStarted(this.#reply?.replyId ?? '', model, tts),
+        onEnd: (end) => this.#onEnd(end),
+      },
+    );
   }
 
   /** A reply is under way, or comes as soon as it can. */
@@ -221,6 +229,7 @@ export class Agent {
     this.#items.settle(itemId, text, outcome === 'completed', spokenMs);
     this.#books.turn(replyId, BOOKED[outcome]);
     if (error) this.#books.error(replyId, error);
+    this.#chronicle.answered();
     const failure = outcome === 'failed' ? (error ?? new VoiceError('llm_failed')) : undefined;
     this.#listener.event({
       kind: 'reply-ended',

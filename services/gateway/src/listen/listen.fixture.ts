@@ -1,7 +1,7 @@
 import type { LinkWord } from '@voice-fleet/protocol/link';
 import type { ListenOptions, SessionEvent } from '@voice-fleet/protocol/session';
 import type { TurnEvent, TurnRequestInput } from '@voice-fleet/protocol/turn';
-import { createLogger } from '@voice-fleet/telemetry/logger';
+import { owner } from '../chronicle/chronicle.fixture.ts';
 import { GatewayMetrics } from '../metrics.ts';
 import type { LinkListener } from '../session/link.ts';
 import { FakeLink, FakeRoute, FakeSink } from '../session/session.fixture.ts';
@@ -65,8 +65,7 @@ export class Rig {
     });
     this.pipeline = pipeline;
     this.session = new Session({ id: 'sess_1', clock, limits: LIMITS, sink: pipeline, route });
-    const log = createLogger('gateway', 'error', { write: () => undefined });
-    pipeline.attach(this.session, { tenantId: 't', log });
+    pipeline.attach(this.session, owner(clock));
   }
 
   static async open(clock: TurnedClock): Promise<Rig> {

@@ -32,6 +32,7 @@ export interface LinkTarget {
   readonly epoch: number;
   readonly tenantId: string;
   readonly sessionId: string;
+  readonly traceparent?: string | undefined;
 }
 
 /** The worker was not reached or would not take the session; another may. */
@@ -235,6 +236,7 @@ export function dialWorker(
     const socket = new WebSocket(`ws://${target.address}${LINK_PATH}`, {
       perMessageDeflate: false,
       maxPayload: MAX_EVENT_BYTES,
+      headers: target.traceparent === undefined ? {} : { traceparent: target.traceparent },
       // An all-zero mask keeps the frames valid and saves masking every audio byte; masks guard against proxies, and
       // no proxy stands between gateway and worker.
       generateMask: () => undefined,

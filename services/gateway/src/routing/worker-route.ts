@@ -41,6 +41,8 @@ export interface RouteRequest {
   readonly resumes?: boolean;
   /** The lease that it may still hold then. */
   readonly leaseToken?: string | undefined;
+  /** Of what is being done for the session now; for workers. */
+  readonly traceparent?: () => string | undefined;
 }
 
 /** A session's one lease, through all its moves, and the way to the worker it is for. */
@@ -89,7 +91,7 @@ export class WorkerRoute implements Route {
   }
 
   async connect(request: LinkRequest): Promise<Link> {
-    const { sessionId, tenant } = this.#request;
+    const { sessionId, tenant, traceparent } = this.#request;
     const { clock, metrics, log, link: settings } = this.#deps;
     const never = request.leave === undefined ? [] : [request.leave];
     const nearer = [...(await this.#nearer(request.onlyWished === true))];
@@ -118,7 +120,8 @@ export class WorkerRoute implements Route {
         continue;
       }
       const { token, epoch, address, workerId } = lease;
-      const target = { workerId, address, token, epoch, sessionId, tenantId: tenant.id };
+      const lent = { workerId, address, token, epoch, sessionId, tenantId: tenant.id };
+      const target = { ...lent, traceparent: traceparent?.() };
       try {
         const link = await dialWorker(target, request.listener, settings, clock, request.signal);
         if (this.#lease === lease) {

@@ -9,6 +9,8 @@ export interface LinkStart {
   readonly resume?: LinkResume;
   /** Its beginning and its end are to be told. */
   readonly endpoint?: LinkEndpoint;
+  /** Of its trace. */
+  readonly traceparent?: string;
 }
 
 /** A session's way to the worker that serves it. Utterances are numbered from 1 within the session. */

@@ -20,6 +20,11 @@ export interface SessionSink {
    * the time that the open utterance took it so far, where known.
    */
   onTaken?(sample: number, workMs: number | undefined): void;
+  /**
+   * An utterance begins, or with `resumed` goes on that another gateway has begun. Returns the `traceparent` of the trace that it
+   * belongs to; of a resumed one `traceparent` is what that gateway had.
+   */
+  began?(utterance: BegunUtterance): string | undefined;
   /** Words that are told with the next `partial`, for those that must know when each was said. */
   heard?(utteranceId: string, words: readonly LinkWord[]): void;
   /** For log and metrics: this session left its worker, and went on with another after `tookMs`. */
@@ -27,6 +32,13 @@ export interface SessionSink {
   moved(cause: MoveCause, tookMs: number): void;
   /** Of utterances begun with `silenceMs`: the speaker began, or was silent for so long since `sample` of the session. */
   speech?(moment: 'started' | 'ended', utteranceId: string, sample: number): void;
+}
+
+export interface BegunUtterance {
+  readonly id: string;
+  readonly number: number;
+  readonly traceparent?: string | undefined;
+  readonly resumed: boolean;
 }
 
 /** Facts for the log line and the metrics at the end of a session. */

@@ -247,7 +247,8 @@ export class Session implements HolderListener {
 
   #restore({ snapshot, ...begun }: NonNullable<SessionDeps['restored']>): void {
     this.totals.utterances = snapshot.utterances;
-    if (snapshot.utterance) this.#slot.put(new Utterance(snapshot.utterance, begun));
+    const { sink } = this.#deps;
+    if (snapshot.utterance) this.#slot.put(new Utterance(snapshot.utterance, begun), sink, true);
     this.totals.acceptedSamples = this.#slot.any?.keepSample ?? begun.acceptedSamples;
   }
 
@@ -277,9 +278,8 @@ export class Session implements HolderListener {
     this.totals.acceptedSamples = this.recordedSamples;
     const number = this.totals.utterances;
     const utterance = Utterance.begin(utteranceId, number, this.recordedSamples, silenceMs);
-    this.#slot.put(utterance);
-    const { link } = this.#links;
-    if (link !== undefined) return utterance.beginOn(link);
+    this.#slot.put(utterance, this.#deps.sink);
+    if (this.#links.link !== undefined) return utterance.beginOn(this.#links.link);
     this.#failover.wait('worker_unavailable');
     this.#links.hurry();
   }

@@ -1,6 +1,7 @@
 import { VoiceError } from '@voice-fleet/protocol/errors';
 import type { ResumedUtterance } from '@voice-fleet/protocol/session';
 import type { Link } from './link.ts';
+import type { SessionSink } from './session-deps.ts';
 import type { Utterance } from './utterance.ts';
 
 /** The one utterance that a session may have. */
@@ -27,7 +28,10 @@ export class UtteranceSlot {
     return this.busy?.keep;
   }
 
-  put(utterance: Utterance): void {
+  /** `resumed`: another gateway has begun it. */
+  put(utterance: Utterance, sink: Pick<SessionSink, 'began'>, resumed = false): void {
+    const { id, number, traceparent } = utterance;
+    utterance.traceparent = sink.began?.({ id, number, traceparent, resumed });
     this.#utterance = utterance;
   }
 

@@ -4,7 +4,7 @@ import type { ResumedUtterance } from '@voice-fleet/protocol/session';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { ReplayBuffer } from '@voice-fleet/speech/replay-buffer';
 import { z } from 'zod';
-import type { Link } from './link.ts';
+import type { Link, LinkStart } from './link.ts';
 
 /** Audio before the last settled word that another worker hears again, to find its place. As an engine's own recovery. */
 const OVERLAP_SAMPLES = 2 * SAMPLE_RATE;
@@ -33,6 +33,7 @@ export const UtteranceSnapshot = z.object({
   startSample: z.int(),
   settledSample: z.int(),
   words: z.array(Word),
+  traceparent: z.string().optional(),
 });
 export type UtteranceSnapshot = z.infer<typeof UtteranceSnapshot>;
 
@@ -47,6 +48,8 @@ export class Utterance {
   phase: UtterancePhase = 'open';
   /** Why it failed: its end is answered with the same error. */
   failure?: ErrorCode;
+  /** Of its trace, wherever that is known. */
+  traceparent: string | undefined;
   /** All text told to the client so far. */
   text: string;
   readonly #replay: ReplayBuffer;
@@ -60,8 +63,9 @@ export class Utterance {
 
   /** With `begun`, one that another gateway has begun: its audio from `keepSample` on comes again, from the client. */
   constructor(origin: UtteranceSnapshot, begun?: { text: string; acceptedSamples: number }) {
-    const { id, number, startSample, settledSample, words } = origin;
+    const { id, number, startSample, settledSample, words, traceparent } = origin;
     this.id = id;
+    this.traceparent = traceparent;
     this.number = number;
     this.startSample = startSample;
     this.text = begun?.text ?? '';
@@ -94,8 +98,15 @@ export class Utterance {
   }
 
   snapshot(): UtteranceSnapshot {
-    const { id, number, startSample } = this;
-    return { id, number, startSample, settledSample: this.#settledSample, words: this.#words };
+    const { id, number, startSample, traceparent } = this;
+    return {
+      id,
+      number,
+      startSample,
+      settledSample: this.#settledSample,
+      words: this.#words,
+      ...(traceparent !== undefined && { traceparent }),
+    };
   }
 
   append(pcm: Buffer): void {
@@ -129,7 +140,13 @@ export class Utterance {
 
   /** Begins it on a link, where all of its audio is to come. */
   beginOn(link: Link): void {
-    link.start(this.number, this.startSample, this.#endpoint && { endpoint: this.#endpoint });
+    link.start(this.number, this.startSample, this.#how);
+  }
+
+  get #how(): Pick<LinkStart, 'endpoint' | 'traceparent'> {
+    const { traceparent } = this;
+    const endpoint = this.#endpoint;
+    return { ...(endpoint && { endpoint }), ...(traceparent !== undefined && { traceparent }) };
   }
 
   /**
@@ -144,8 +161,7 @@ export class Utterance {
       liveSample: Math.max(this.#liveSample, endSample),
       words: this.#words,
     };
-    const endpoint = this.#endpoint;
-    link.start(this.number, fromSample, { resume, ...(endpoint && { endpoint }) });
+    link.start(this.number, fromSample, { resume, ...this.#how });
     for (const piece of this.#replay.pieces(fromSample)) link.audio(piece);
     if (this.phase === 'finishing') link.finish(this.number);
     const missing = heardSample - this.#settledSample;

@@ -4,6 +4,7 @@ import type { ClientCommand, SessionEvent, VoiceStart } from '@voice-fleet/proto
 import type { TurnEvent } from '@voice-fleet/protocol/turn';
 import type { Clock } from '@voice-fleet/runtime/clock';
 import { createLogger } from '@voice-fleet/telemetry/logger';
+import { owner } from '../chronicle/chronicle.fixture.ts';
 import { GatewayMetrics } from '../metrics.ts';
 import { FakeSink } from '../session/session.fixture.ts';
 import { newTotals } from '../session/session-deps.ts';
@@ -98,7 +99,7 @@ export class Rig {
     const log = createLogger('gateway', 'debug', {
       write: (line: string) => void this.logged.push(JSON.parse(line) as Record<string, unknown>),
     });
-    this.conversation = new Conversation(session, { tenantId: 't', log }, this.sink, {
+    this.conversation = new Conversation(session, owner(clock, log), this.sink, {
       clock,
       metrics: this.metrics,
       settings: { ...SETTINGS, ...settings },

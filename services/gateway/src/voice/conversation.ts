@@ -50,14 +50,14 @@ export class Conversation {
 
   constructor(
     session: VoiceSession,
-    { tenantId, log }: PipelineOwner,
+    { tenantId, log, chronicle }: PipelineOwner,
     sink: Pick<SessionSink, 'event'>,
     deps: VoiceDeps,
   ) {
     const { clock, metrics, settings } = deps;
     this.#session = session;
     this.#deps = deps;
-    this.#books = new VoiceBooks(metrics.voice, log, settings.logLatency);
+    this.#books = new VoiceBooks(metrics.voice, log, settings.logLatency, chronicle);
     this.#teller = new VoiceTeller(sink, this.#books, deps);
     this.#phase = new PhaseMachine((from, to) => this.#books.phase(from, to, this.#capture?.id));
     this.#stray = new StrayAudio(clock);

@@ -20,7 +20,9 @@ export class VoicePipeline extends SinkFilter implements Pipeline {
   }
 
   attach(session: VoiceSession, owner: PipelineOwner): void {
-    this.#conversation = new Conversation(session, owner, this.#sink, this.#deps);
+    const turns = owner.chronicle.turns(this.#deps.turns);
+    const deps = { ...this.#deps, turns };
+    this.#conversation = new Conversation(session, owner, this.#sink, deps);
   }
 
   get busy(): boolean {

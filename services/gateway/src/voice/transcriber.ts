@@ -4,7 +4,9 @@ import type { LinkWord } from '@voice-fleet/protocol/link';
 import type { Clock } from '@voice-fleet/runtime/clock';
 import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import type { Logger } from '@voice-fleet/telemetry/logger';
-import { type AdmissionOutcome, admissionOutcome } from '../admission-outcome.ts';
+import type { Tracer } from '@voice-fleet/telemetry/tracing/tracer';
+import { type AdmissionOutcome, admissionOutcome, codeOf } from '../admission-outcome.ts';
+import { SessionChronicle } from '../chronicle/session-chronicle.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { SessionUsage, UsageOwner } from '../usage/session-usage.ts';
 import type { Admission, Admitted } from '../ws/admission.ts';
@@ -21,6 +23,7 @@ export interface TranscriberDeps {
   readonly usage: (admitted: Admitted, owner: UsageOwner) => SessionUsage;
   readonly metrics: GatewayMetrics;
   readonly log: Logger;
+  readonly tracer: Tracer;
   /** A recording that gets on in no way for so long has failed. */
   readonly patienceMs: number;
 }
@@ -31,6 +34,14 @@ export interface TranscribeOptions {
   readonly model?: string | undefined;
   /** Told of words as they settle; joined they are the text. Not called any more when the transcription has failed. */
   readonly onWords?: (words: readonly LinkWord[]) => void;
+  /** Of the request. */
+  readonly trace?: RequestTrace | undefined;
+}
+
+/** Where a request stands among others. */
+export interface RequestTrace {
+  readonly path: string;
+  readonly traceparent: string | undefined;
 }
 
 export interface Transcription extends RecordedSpeech {
@@ -60,10 +71,19 @@ export class Transcriber {
     apiKey: string,
     pcm: Buffer,
     signal: AbortSignal,
-    { model, onWords }: TranscribeOptions = {},
+    { model, onWords, trace }: TranscribeOptions = {},
   ): Promise<Transcription> {
-    const { clock, patienceMs, metrics } = this.#deps;
+    const { clock, patienceMs, metrics, tracer } = this.#deps;
     let log = this.#deps.log.child({ protocol: HTTP_PROTOCOL });
+    const chronicle = new SessionChronicle(
+      {
+        protocol: HTTP_PROTOCOL,
+        method: 'POST',
+        path: trace?.path ?? '',
+        traceparent: trace?.traceparent,
+      },
+      { clock, tracer, log },
+    );
     const recording = new RecordingSession({
       clock,
       patienceMs,
@@ -75,9 +95,11 @@ export class Transcriber {
     if (signal.aborted) onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
     try {
-      const admitted = await this.#admit(apiKey, model, recording);
-      log = log.child({ sid: admitted.session.id });
-      return await this.#run(admitted, recording, pcm, log);
+      const admitted = await this.#admit(apiKey, model, recording, chronicle);
+      const { traceId: trace_id } = chronicle;
+      log = log.child({ sid: admitted.session.id, ...(trace_id && { trace_id }) });
+      chronicle.named(admitted.session, log);
+      return await this.#run(admitted, recording, pcm, { chronicle, log });
     } catch (error) {
       const failure = recording.failure ?? error;
       metrics.countError(failure instanceof VoiceError ? failure.code : 'internal');
@@ -92,10 +114,12 @@ export class Transcriber {
     apiKey: string,
     model: string | undefined,
     recording: RecordingSession,
+    chronicle: SessionChronicle,
   ): Promise<Admitted> {
     const { admission, metrics, clock } = this.#deps;
     let tier: LinePriority | undefined;
-    const count = (outcome: AdmissionOutcome): void => {
+    const count = (outcome: AdmissionOutcome, error?: unknown): void => {
+      chronicle.admitted(outcome, error === undefined ? undefined : codeOf(error));
       metrics.countAdmission(HTTP_PROTOCOL, outcome);
       if (tier) metrics.tierAdmissions.labels(tier, outcome).inc();
     };
@@ -105,7 +129,9 @@ export class Transcriber {
         { apiKey, resumable: false, acks: false, waitMs: 0, ...(model && { model }) },
         {
           sink: recording,
+          chronicle,
           onSession: (session, { limits }) => {
+            chronicle.named(session, this.#deps.log);
             tier = limits.priority;
             recording.hold(session);
           },
@@ -118,7 +144,8 @@ export class Transcriber {
       return admitted;
     } catch (error) {
       const { failure } = recording;
-      count(failure?.code === 'cancelled' ? 'abandoned' : admissionOutcome(failure ?? error));
+      const cause = failure ?? error;
+      count(failure?.code === 'cancelled' ? 'abandoned' : admissionOutcome(cause), cause);
       throw error;
     }
   }
@@ -127,7 +154,7 @@ export class Transcriber {
     admitted: Admitted,
     recording: RecordingSession,
     pcm: Buffer,
-    log: Logger,
+    { chronicle, log }: { readonly chronicle: SessionChronicle; readonly log: Logger },
   ): Promise<Transcription> {
     const { clock, metrics } = this.#deps;
     const { session, info, principal } = admitted;
@@ -158,7 +185,15 @@ export class Transcriber {
       const heard = metrics.tierAudioSeconds.labels(principal.limits.priority);
       heard.inc(session.recordedSamples / SAMPLE_RATE);
       const code = failure && { code: failure.code };
-      log.info({ event: 'session_ended', reason, ...code, durationS, ...session.totals });
+      const { turns: _turns, ...report } = chronicle.close(reason);
+      log.info({
+        event: 'session_ended',
+        reason,
+        ...code,
+        durationS,
+        ...session.totals,
+        ...report,
+      });
     }
   }
 }

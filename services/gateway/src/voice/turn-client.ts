@@ -9,9 +9,13 @@ const MAX_EVENT_CHARS = 4 * 1024 * 1024;
 export interface Turns {
   /**
    * The events of one turn as they come. Throws VoiceError `llm_failed` when the service is not reached, refuses, or breaks
-   * off; after an abort, whatever comes first. Events are read no faster than they are taken.
+   * off; after an abort, whatever comes first. Events are read no faster than they are taken. `traceparent`: of what it is for.
    */
-  open(request: TurnRequestInput, signal: AbortSignal): AsyncIterable<TurnEvent>;
+  open(
+    request: TurnRequestInput,
+    signal: AbortSignal,
+    traceparent?: string,
+  ): AsyncIterable<TurnEvent>;
 }
 
 /** Turns over HTTP. Closing a response ends everything that is done for it. */
@@ -23,12 +27,20 @@ export class TurnClient implements Turns {
     this.#url = new URL(TURNS_PATH, baseUrl).href;
   }
 
-  async *open(request: TurnRequestInput, signal: AbortSignal): AsyncGenerator<TurnEvent> {
+  async *open(
+    request: TurnRequestInput,
+    signal: AbortSignal,
+    traceparent?: string,
+  ): AsyncGenerator<TurnEvent> {
     let complete = false;
     try {
       const response = await fetch(this.#url, {
         method: 'POST',
-        headers: { 'content-type': 'application/json', accept: NDJSON },
+        headers: {
+          'content-type': 'application/json',
+          accept: NDJSON,
+          ...(traceparent !== undefined && { traceparent }),
+        },
         body: JSON.stringify(request),
         redirect: 'error',
         signal,

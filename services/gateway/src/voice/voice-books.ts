@@ -1,6 +1,7 @@
 import type { VoiceError } from '@voice-fleet/protocol/errors';
 import type { FinalizeReason, LatencyMarks } from '@voice-fleet/protocol/session';
 import type { Logger } from '@voice-fleet/telemetry/logger';
+import type { SessionChronicle } from '../chronicle/session-chronicle.ts';
 import type { VoiceMetrics } from '../metrics.ts';
 import { type Delta, deltas } from './latency.ts';
 import type { Phase } from './phase.ts';
@@ -12,8 +13,16 @@ export class VoiceBooks {
   readonly #metrics: VoiceMetrics;
   readonly #log: Logger;
   readonly #logLatency: boolean;
+  readonly #chronicle: SessionChronicle;
 
-  constructor(metrics: VoiceMetrics, log: Logger, logLatency: boolean) {
+  constructor(
+    metrics: VoiceMetrics,
+    log: Logger,
+    logLatency: boolean,
+    chronicle: SessionChronicle,
+  ) {
+    this.#chronicle = chronicle;
+    chronicle.expectAnswers();
     this.#metrics = metrics;
     this.#log = log;
     this.#logLatency = logLatency;
@@ -45,11 +54,13 @@ export class VoiceBooks {
 
   turn(utterance: string, outcome: TurnOutcome): void {
     this.#metrics.turns.labels(outcome).inc();
+    this.#chronicle.turnEnded(outcome);
     if (outcome === 'barged_in') this.#metrics.bargeIns.inc();
     this.#log.info({ event: 'turn_ended', utterance, outcome });
   }
 
   latency(utterance: string, marks: LatencyMarks): void {
+    this.#chronicle.over(utterance, marks);
     const found = deltas(marks);
     for (const [name, ms] of Object.entries(found) as [Delta, number][])
       this.#metrics.latencySeconds.record(ms / 1000, { delta: name });
@@ -57,6 +68,7 @@ export class VoiceBooks {
   }
 
   error(utterance: string | undefined, { code, cause }: VoiceError): void {
+    this.#chronicle.failed(utterance, code);
     this.#log.warn({ event: 'error', utterance, code, err: cause });
   }
 

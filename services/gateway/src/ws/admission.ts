@@ -8,6 +8,7 @@ import type { Authenticator } from '../auth/authenticator.ts';
 import type { RevocationWatch } from '../auth/revocation-watch.ts';
 import { sessionLimits, tenantClaim } from '../auth/session-limits.ts';
 import type { ModelNames } from '../catalogue/model-catalogue.ts';
+import type { SessionChronicle } from '../chronicle/session-chronicle.ts';
 import type { Handshake } from '../dialects/dialect.ts';
 import type { RouteRequest, WorkerRoute } from '../routing/worker-route.ts';
 import { NO_WORKERS } from '../session/failover.ts';
@@ -38,6 +39,7 @@ export interface AdmissionDeps {
 /** The connection that asks. */
 export interface Guest {
   readonly sink: SessionSink;
+  readonly chronicle: SessionChronicle;
   /** The session exists and may be closed; it is not admitted yet. */
   onSession(session: Session, principal: Principal): void;
   /** Turns it away, whatever it is waiting for. */
@@ -67,6 +69,7 @@ export class Admission {
 
   async admit(handshake: Handshake, guest: Guest): Promise<Admitted> {
     const { authenticator, watch } = this.#deps;
+    guest.chronicle.admitting();
     const principal = await authenticator.authenticate(handshake.apiKey, 'stream');
     // It may wait long, and its key be revoked meanwhile.
     const unwatch = watch.watch(principal, ({ kind }) => {
@@ -96,7 +99,10 @@ export class Admission {
     const { idleTimeoutMs } = handshake;
     const model = await this.#deps.models.resolve(handshake.model, principal.models);
     const id = `sess_${randomBytes(16).toString('hex')}`;
-    const route = this.#deps.route({ sessionId: id, tenant: tenantClaim(principal), model });
+    const { chronicle } = guest;
+    const traceparent = (): string | undefined => chronicle.traceparent;
+    const tenant = tenantClaim(principal);
+    const route = this.#deps.route({ sessionId: id, tenant, model, traceparent });
     const session = new Session({
       id,
       clock,
@@ -105,9 +111,10 @@ export class Admission {
         ...(idleTimeoutMs && { idleTimeoutMs }),
       },
       route,
-      sink: guest.sink,
+      sink: chronicle.sink(guest.sink),
     });
     guest.onSession(session, principal);
+    const sinceMs = clock.now();
     const waits = handshake.waitMs > 0;
     const info = await session.open({
       waitMs: waits ? Math.min(handshake.waitMs, maxWaitMs) : holdMs,
@@ -116,6 +123,7 @@ export class Admission {
           guest.sink.event({ kind: 'queued', position, estimateMs }),
       }),
     });
+    chronicle.queued(clock.now() - sinceMs);
     const record = handshake.resumable ? await records.open(id, principal, route) : undefined;
     const crowd = await this.#crowd(principal);
     return { session, info, principal, record, ...(crowd && { crowd }) };
@@ -139,13 +147,16 @@ export class Admission {
     const found = await records.resume(token, principal, lastSeq);
     const { sessionId: id, leaseToken, snapshot, text, acceptedSamples } = found;
     const tenant = tenantClaim(principal);
-    const route = this.#deps.route({ sessionId: id, tenant, resumes: true, leaseToken });
+    const { chronicle } = guest;
+    const traceparent = (): string | undefined => chronicle.traceparent;
+    const from = { sessionId: id, tenant, resumes: true, leaseToken, traceparent };
+    const route = this.#deps.route(from);
     const session = new Session({
       id,
       clock,
       limits: sessionLimits(limits, principal.limits),
       route,
-      sink: guest.sink,
+      sink: chronicle.sink(guest.sink),
       restored: { snapshot, text, acceptedSamples },
     });
     guest.onSession(session, principal);

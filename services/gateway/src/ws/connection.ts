@@ -10,8 +10,9 @@ import type {
 import type { Clock, Timer } from '@voice-fleet/runtime/clock';
 import { requestQuery } from '@voice-fleet/runtime/upgrade';
 import type { Logger } from '@voice-fleet/telemetry/logger';
+import type { Tracer } from '@voice-fleet/telemetry/tracing/tracer';
 import type { WebSocket } from 'ws';
-import { type AdmissionOutcome, admissionOutcome } from '../admission-outcome.ts';
+import { type AdmissionOutcome, admissionOutcome, codeOf } from '../admission-outcome.ts';
 import type { Dialect, DialectCodec, PipelineKind } from '../dialects/dialect.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { MoveCause } from '../session/link-holder.ts';
@@ -40,6 +41,7 @@ export interface ConnectionDeps {
   readonly usage: (admitted: Admitted, owner: UsageOwner) => SessionUsage;
   readonly metrics: GatewayMetrics;
   readonly log: Logger;
+  readonly tracer: Tracer;
   readonly gate: Pick<UpgradeGate, 'admitted'>;
   readonly maxMessageBytes: number;
   /** What a client may send on average; 0 for any amount. */
@@ -79,7 +81,7 @@ export class Connection implements SessionSink, UsageOwner {
     this.#request = request;
     this.#deps = deps;
     this.#codec = dialect.codec(requestQuery(request), request.headers);
-    this.#books = new ConnectionBooks(dialect.name, deps);
+    this.#books = new ConnectionBooks(dialect.name, deps, request, this.#codec.wishes);
     this.#inflow = new Inflow(socket, {
       clock: deps.clock,
       bytesPerS: deps.maxBytesPerS,
@@ -139,6 +141,7 @@ export class Connection implements SessionSink, UsageOwner {
         { ...handshake, waitMs },
         {
           sink: this.#pipeline ?? this,
+          chronicle: this.#books.chronicle,
           onSession: (session, principal) => this.#hold(session, principal),
           fail: (error) => this.fail(error),
         },
@@ -151,7 +154,7 @@ export class Connection implements SessionSink, UsageOwner {
       this.#begin(admitted);
     } catch (error) {
       if (this.#ended) return count('abandoned');
-      count(admissionOutcome(error));
+      this.#books.admission(admissionOutcome(error), codeOf(error));
       this.fail(error);
     }
   }
@@ -228,9 +231,8 @@ export class Connection implements SessionSink, UsageOwner {
 
   #hold(session: Session, principal: Principal): void {
     this.#session = session;
-    this.#books.named(session.id, principal);
-    const { tenantId } = principal;
-    this.#pipeline?.attach(session, { tenantId, log: this.#books.log });
+    this.#books.named(session, principal);
+    this.#pipeline?.attach(session, this.#books.owner(principal.tenantId));
     // Its client has gone while its key was looked up.
     if (this.#ended) this.#sessionClosed = session.close();
   }
@@ -331,6 +333,8 @@ export class Connection implements SessionSink, UsageOwner {
     // What could not be saved, or was heard since the last frame, is booked all the same, unless it goes on elsewhere.
     if (own && this.#session) this.#usage?.accepted(this.#session.recordedSamples);
     this.#outbox.flushAll();
+    const report = this.#books.over(reason.kind, own && !isResumable(reason));
+    if (report) this.#sendEvent(report);
     const { code, reason: text } = this.#codec.close(reason);
     this.#socket.close(code, clipReason(text));
     this.#inflow.stop();

@@ -1,5 +1,6 @@
 import type { ClientCommand } from '@voice-fleet/protocol/session';
 import type { Logger } from '@voice-fleet/telemetry/logger';
+import type { SessionChronicle } from '../chronicle/session-chronicle.ts';
 import type { Session } from '../session/session.ts';
 import type { SessionSink } from '../session/session-deps.ts';
 import type { OutboxLoad } from './outbox.ts';
@@ -8,6 +9,7 @@ import type { OutboxLoad } from './outbox.ts';
 export interface PipelineOwner {
   readonly tenantId: string;
   readonly log: Logger;
+  readonly chronicle: SessionChronicle;
 }
 
 /**

@@ -14,6 +14,7 @@ export abstract class ConnectionServices implements ConnectionDeps {
   abstract readonly usage: ConnectionDeps['usage'];
   abstract readonly metrics: ConnectionDeps['metrics'];
   abstract readonly log: ConnectionDeps['log'];
+  abstract readonly tracer: ConnectionDeps['tracer'];
   abstract readonly gate: ConnectionDeps['gate'];
   abstract readonly maxMessageBytes: number;
   abstract readonly maxBytesPerS: number;

@@ -1,8 +1,9 @@
-import type { ServerResponse } from 'node:http';
-import { Body, Controller, Inject, Post, Res } from '@nestjs/common';
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
+import { Body, Controller, Headers, Inject, Post, Res } from '@nestjs/common';
 import { VoiceError } from '@voice-fleet/protocol/errors';
 import { NDJSON, TURNS_PATH, TurnRequest } from '@voice-fleet/protocol/turn';
 import { systemClock } from '@voice-fleet/runtime/clock';
+import { traceparentIn } from '@voice-fleet/telemetry/tracing/traceparent';
 import { ResponseStream } from '../http/response-stream.ts';
 import { Turns } from './turns.ts';
 
@@ -19,10 +20,14 @@ export class TurnsController {
 
   /** Answers a turn with one event a line. Closing the request ends all that is done for it. */
   @Post(TURNS_PATH)
-  async turn(@Body() body: unknown, @Res() response: ServerResponse): Promise<void> {
+  async turn(
+    @Body() body: unknown,
+    @Headers() headers: IncomingHttpHeaders,
+    @Res() response: ServerResponse,
+  ): Promise<void> {
     const request = requestOf(body);
     const stream = new ResponseStream(response, { clock: systemClock, stallMs: STALL_MS });
-    const events = this.#turns.open(request, stream.signal);
+    const events = this.#turns.open(request, stream.signal, traceparentIn(headers));
     stream.begin(NDJSON);
     try {
       let isWhole = false;

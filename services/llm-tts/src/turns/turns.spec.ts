@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { TurnRequest } from '@voice-fleet/protocol/turn';
 import { createLogger } from '@voice-fleet/telemetry/logger';
+import { NO_TRACER } from '@voice-fleet/telemetry/tracing/tracer';
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
 import { LlmTtsMetrics } from '../metrics.ts';
 import { ScriptedTokens } from './scripted-tokens.fixture.ts';
@@ -26,6 +27,7 @@ function setUp(maxActive = 2) {
     clock,
     metrics,
     log,
+    tracer: NO_TRACER,
     maxActive,
     engines: {
       clock,

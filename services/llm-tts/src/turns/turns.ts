@@ -2,15 +2,18 @@ import { VoiceError } from '@voice-fleet/protocol/errors';
 import type { TurnEvent, TurnRequest } from '@voice-fleet/protocol/turn';
 import type { Clock } from '@voice-fleet/runtime/clock';
 import type { Logger } from '@voice-fleet/telemetry/logger';
+import type { Tracer } from '@voice-fleet/telemetry/tracing/tracer';
 import type { LlmModel } from '../llm/engine.ts';
 import type { LlmTtsMetrics, TurnOutcome } from '../metrics.ts';
 import { runTurn, type TurnEngines, type TurnWatch } from './run-turn.ts';
+import { TurnTrace } from './turn-trace.ts';
 
 export interface TurnsDeps {
   readonly engines: TurnEngines;
   readonly clock: Clock;
   readonly metrics: LlmTtsMetrics;
   readonly log: Logger;
+  readonly tracer: Tracer;
   /** Turns at once; more are refused. */
   readonly maxActive: number;
 }
@@ -34,8 +37,12 @@ export class Turns {
     return this.#active.size;
   }
 
-  /** The events of a new turn, which counts while they are read. Throws `at_capacity`. */
-  open(request: TurnRequest, signal: AbortSignal): AsyncGenerator<TurnEvent, void> {
+  /** The events of a new turn, which counts while they are read; `traceparent`: of what it is for. Throws `at_capacity`. */
+  open(
+    request: TurnRequest,
+    signal: AbortSignal,
+    traceparent?: string,
+  ): AsyncGenerator<TurnEvent, void> {
     const { metrics, maxActive } = this.#deps;
     if (this.#isDraining || this.#active.size >= maxActive) {
       metrics.turnsRefused.inc();
@@ -44,7 +51,7 @@ export class Turns {
         details: { retry_after_s: RETRY_AFTER_S },
       });
     }
-    return this.#run(request, signal);
+    return this.#run(request, signal, traceparent);
   }
 
   /**
@@ -66,12 +73,16 @@ export class Turns {
     timer.cancel();
   }
 
-  async *#run(request: TurnRequest, signal: AbortSignal): AsyncGenerator<TurnEvent, void> {
+  async *#run(
+    request: TurnRequest,
+    signal: AbortSignal,
+    traceparent: string | undefined,
+  ): AsyncGenerator<TurnEvent, void> {
     const { engines, metrics } = this.#deps;
     const controller = new AbortController();
     this.#active.add(controller);
     metrics.turnsActive.set(this.#active.size);
-    const record = new TurnRecord(request, this.#deps);
+    const record = new TurnRecord(request, this.#deps, traceparent);
     const either = AbortSignal.any([signal, controller.signal]);
     try {
       for await (const event of runTurn(request, engines, record, either)) {
@@ -95,6 +106,7 @@ class TurnRecord implements TurnWatch {
   readonly #request: TurnRequest;
   readonly #deps: TurnsDeps;
   readonly #beganMs: number;
+  readonly #trace: TurnTrace;
   #model: LlmModel;
   #outcome: TurnOutcome = 'cancelled';
   #error: string | undefined;
@@ -107,7 +119,8 @@ class TurnRecord implements TurnWatch {
   #phrases = 0;
   #phrasesLost = 0;
 
-  constructor(request: TurnRequest, deps: TurnsDeps) {
+  constructor(request: TurnRequest, deps: TurnsDeps, traceparent: string | undefined) {
+    this.#trace = new TurnTrace(deps.tracer, request, traceparent);
     this.#request = request;
     this.#deps = deps;
     this.#beganMs = deps.clock.now();
@@ -130,6 +143,7 @@ class TurnRecord implements TurnWatch {
   }
 
   onEvent(event: TurnEvent): void {
+    this.#trace.onEvent(event);
     switch (event.type) {
       case 'started':
         break;
@@ -174,12 +188,16 @@ class TurnRecord implements TurnWatch {
     metrics.turns.labels(this.#outcome, label).inc();
     metrics.turnSeconds.labels(this.#outcome).observe(durationMs / 1000);
     metrics.tokens.labels(label).inc(this.#tokens);
+    const { traceId: trace_id } = this.#trace;
+    const labels = { model: label };
     if (this.#firstTokenMs !== undefined)
-      metrics.firstTokenSeconds.record(this.#firstTokenMs / 1000, { model: label });
+      metrics.firstTokenSeconds.record(this.#firstTokenMs / 1000, labels, trace_id);
     if (this.#firstSpeechMs !== undefined)
-      metrics.firstSpeechSeconds.record(this.#firstSpeechMs / 1000, { model: label });
+      metrics.firstSpeechSeconds.record(this.#firstSpeechMs / 1000, labels, trace_id);
+    this.#trace.close(this.#outcome, this.#error);
     log.info({
       event: 'turn_ended',
+      trace_id,
       sid: this.#request.conversation,
       tenant: this.#request.tenant,
       outcome: this.#outcome,

@@ -11,6 +11,7 @@ import type {
   EngineState,
   EngineStream,
   EngineWork,
+  StreamOrigin,
   VoiceState,
 } from '../engine.ts';
 import { VOXTRAL_LANGUAGES } from '../voxtral.ts';
@@ -160,8 +161,9 @@ export class VllmEngine implements AsrEngine {
     };
   }
 
-  open(voice: VoiceState): EngineStream {
-    return this.#open(voice, this.#deps.watch ?? WATCH_DEFAULTS);
+  open(voice: VoiceState, { traceparent }: Partial<StreamOrigin> = {}): EngineStream {
+    const { watch = WATCH_DEFAULTS } = this.#deps;
+    return this.#open(voice, watch, this.#meter, traceparent);
   }
 
   async stop(): Promise<void> {
@@ -174,7 +176,12 @@ export class VllmEngine implements AsrEngine {
     await this.#running;
   }
 
-  #open(voice: VoiceState, watch: WatchSettings, meter = this.#meter): VllmStream {
+  #open(
+    voice: VoiceState,
+    watch: WatchSettings,
+    meter: FrameMeter,
+    traceparent?: string,
+  ): VllmStream {
     const stream: VllmStream = new VllmStream({
       pool: this.#pool,
       timing: this.#timing,
@@ -182,6 +189,7 @@ export class VllmEngine implements AsrEngine {
       clock: this.#deps.clock,
       voice,
       meter,
+      traceparent,
       onFault: () => this.#doubt(),
       onClosed: () => this.#streams.delete(stream),
     });

@@ -35,6 +35,7 @@ export interface StreamDeps {
   readonly clock: Clock;
   readonly voice: VoiceState;
   readonly meter: FrameMeter;
+  readonly traceparent?: string | undefined;
   readonly onFault: (fault: StreamFault) => void;
   readonly onClosed: () => void;
 }
@@ -127,17 +128,21 @@ export class VllmStream implements EngineStream {
   /** Settles with nothing when the stream was closed meanwhile. */
   async #connected(): Promise<Upstream | undefined> {
     if (this.#upstream) return this.#upstream;
+    const { traceparent } = this.#deps;
     try {
-      const upstream = await this.#deps.pool.take(this.#aborted.signal);
+      const upstream = await this.#deps.pool.take(this.#aborted.signal, traceparent);
       if (this.#closed) {
         this.#deps.pool.give(upstream);
         return undefined;
       }
-      upstream.begin({
-        onDelta: (delta) => this.#onDelta(delta),
-        onDone: (usage) => this.#onDone(upstream, usage),
-        onFault: (fault) => this.#fail(fault),
-      });
+      upstream.begin(
+        {
+          onDelta: (delta) => this.#onDelta(delta),
+          onDone: (usage) => this.#onDone(upstream, usage),
+          onFault: (fault) => this.#fail(fault),
+        },
+        traceparent,
+      );
       this.#upstream = upstream;
       return upstream;
     } catch (error) {

@@ -46,8 +46,11 @@ export class UpstreamPool {
     this.#fill();
   }
 
-  /** Settles with a connection for one utterance; rejects with a StreamFault. */
-  async take(signal: AbortSignal): Promise<Upstream> {
+  /**
+   * Settles with a connection for one utterance; rejects with a StreamFault. `traceparent` is for one that must be dialled: a
+   * spare was there before the utterance.
+   */
+  async take(signal: AbortSignal, traceparent?: string): Promise<Upstream> {
     const spare = this.#spares.findLast((upstream) => upstream.idle);
     if (spare) {
       this.#spares = this.#spares.filter((upstream) => upstream !== spare && upstream.idle);
@@ -56,7 +59,7 @@ export class UpstreamPool {
       return spare;
     }
     this.#deps.stats.onTake('dial');
-    return this.#dial(signal);
+    return this.#dial(signal, traceparent);
   }
 
   /** Takes back a connection whose utterance is over. */
@@ -79,7 +82,7 @@ export class UpstreamPool {
     this.#deps.stats.onSpares(0);
   }
 
-  async #dial(signal: AbortSignal): Promise<Upstream> {
+  async #dial(signal: AbortSignal, traceparent?: string): Promise<Upstream> {
     const { stats, clock } = this.#deps;
     let connectedAtMs = Number.NEGATIVE_INFINITY;
     try {
@@ -87,6 +90,7 @@ export class UpstreamPool {
       const upstream = await Upstream.dial(
         {
           ...this.#deps,
+          traceparent,
           onClosed: (code) => {
             stats.onClosed(code);
             if (clock.now() - connectedAtMs < SHORT_LIFE_MS) this.#shortLived += 1;

@@ -20,6 +20,8 @@ export interface UpstreamOptions {
   readonly baseUrl: string;
   readonly model: string;
   readonly apiKey: string | undefined;
+  /** Of the utterance that it is dialled for. */
+  readonly traceparent?: string | undefined;
   readonly dialTimeoutMs: number;
   /** When vLLM or the network closed an open connection, or it was closed for a fault. */
   readonly onClosed?: (code: number) => void;
@@ -50,7 +52,10 @@ export class Upstream {
     const url = new URL(VLLM_REALTIME_PATH, options.baseUrl);
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
     this.#socket = new WebSocket(url, {
-      headers: options.apiKey ? { authorization: `Bearer ${options.apiKey}` } : {},
+      headers: {
+        ...(options.apiKey && { authorization: `Bearer ${options.apiKey}` }),
+        ...(options.traceparent !== undefined && { traceparent: options.traceparent }),
+      },
       perMessageDeflate: false,
       maxPayload: MAX_MESSAGE_BYTES,
       handshakeTimeout: options.dialTimeoutMs,
@@ -101,12 +106,14 @@ export class Upstream {
     return this.#state === 'idle';
   }
 
-  begin(listener: UpstreamListener): void {
+  /** `traceparent`: of the utterance. vLLM itself ignores fields that it does not know. */
+  begin(listener: UpstreamListener, traceparent?: string): void {
     if (this.#state !== 'idle')
       throw new Error(`an utterance begins when idle, not ${this.#state}`);
     this.#state = 'started';
     this.#listener = listener;
-    this.#send({ type: 'input_audio_buffer.commit', final: false });
+    const trace = traceparent === undefined ? {} : { traceparent };
+    this.#send({ type: 'input_audio_buffer.commit', final: false, ...trace });
   }
 
   /** PCM16 LE mono 16 kHz: at least a sample, and no half ones. */

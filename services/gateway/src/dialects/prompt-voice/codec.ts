@@ -15,6 +15,7 @@ import type {
 } from '@voice-fleet/protocol/session';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { deltas } from '../../voice/latency.ts';
+import { ClientWishes } from '../client-wishes.ts';
 import type { DialectCodec } from '../dialect.ts';
 import { parseFlat } from '../flat-json.ts';
 
@@ -60,15 +61,21 @@ const NOTICE_CODES: Record<NoticeCode, string> = {
   complete: 'COMPLETE',
 };
 
-/** JSON text frames and binary audio on `/ws`. It remembers nothing. */
+/** JSON text frames and binary audio on `/ws`. It remembers nothing but what its client wants to be known. */
 export class PromptVoiceCodec implements DialectCodec {
+  readonly wishes = new ClientWishes();
+
   decode(data: Buffer, isBinary: boolean): ClientCommand {
     if (data.length > MAX_VOICE_FRAME_BYTES) {
       throw new VoiceError('protocol_violation', {
         message: `A frame may have ${MAX_VOICE_FRAME_BYTES} bytes at the most.`,
       });
     }
-    if (!isBinary) return command(parse(data));
+    if (!isBinary) {
+      const frame = parse(data);
+      if (frame.type === 'start') this.wishes.utterance(frame);
+      return command(frame);
+    }
     if (data.length % 2 !== 0) {
       throw new VoiceError('invalid_audio', {
         message: 'Audio must be PCM16: an even number of bytes.',
@@ -166,6 +173,8 @@ function command(frame: VoiceClientFrame): ClientCommand {
       return { kind: 'cancel', reason: 'client_request' };
     case 'ping':
       return { kind: 'ping' };
+    case 'end':
+      return { kind: 'end' };
   }
 }
 
@@ -198,6 +207,8 @@ function frameOf(event: SessionEvent): VoiceServerFrame | undefined {
       return { type: 'metrics', event: 'decode', runs: event.runs, ms: event.ms };
     case 'pong':
       return { type: 'pong' };
+    case 'report':
+      return { type: 'session.report', ...event.report };
     case 'error':
       return told(event.error);
     default:

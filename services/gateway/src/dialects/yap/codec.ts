@@ -14,6 +14,7 @@ import {
 } from '@voice-fleet/protocol/yap';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { z } from 'zod';
+import { ClientWishes } from '../client-wishes.ts';
 import type { DialectCodec } from '../dialect.ts';
 import { parseFlat } from '../flat-json.ts';
 import { decodePcm } from '../pcm-base64.ts';
@@ -65,6 +66,7 @@ const MAX_REASON_CHARS = 200;
  * others carry those of the last message seen.
  */
 export class YapCodec implements DialectCodec {
+  readonly wishes = new ClientWishes();
   readonly #settings: YapSettings;
   #seen: Ids = { session_id: 'unknown', request_id: 'unknown' };
   #utterance: Ids | undefined;
@@ -108,8 +110,10 @@ export class YapCodec implements DialectCodec {
       case 'input_audio_buffer.commit':
         if (payload['final']) return { kind: 'finalize', utteranceId: envelope.request_id };
         this.#utterance = this.#seen;
+        this.wishes.utterance(payload);
         return { kind: 'start', utteranceId: envelope.request_id };
       case 'session.update':
+        this.wishes.session(payload);
         return { kind: 'configure', model: text(payload['model']) };
       case 'cancel':
         return {
@@ -206,6 +210,10 @@ export class YapCodec implements DialectCodec {
         return [frame({ type: 'cancelled', ...this.#ids(), payload: { reason: event.reason } })];
       case 'pong':
         return [frame({ type: 'pong', ...this.#ids(), payload: {} })];
+      case 'report': {
+        const payload = event.report;
+        return [frame({ type: 'session.report', ...this.#ids(), payload })];
+      }
       case 'ended':
         return [frame({ type: 'session_end', ...this.#ids(), payload: {} })];
       default:
