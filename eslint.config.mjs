@@ -6,7 +6,14 @@ const forbid = (...patterns) => ({
   'no-restricted-imports': ['error', { patterns: patterns.map((group) => ({ group: [group] })) }],
 });
 
-const GATEWAY = ['@voice-fleet/asr-worker/*', '@voice-fleet/llm-tts/*', '@voice-fleet/testkit/*'];
+/** Only packages/telemetry knows it: where tracing is off it is not loaded. */
+const OTEL = '@opentelemetry/*';
+const GATEWAY = [
+  '@voice-fleet/asr-worker/*',
+  '@voice-fleet/llm-tts/*',
+  '@voice-fleet/testkit/*',
+  OTEL,
+];
 
 export default [
   { ignores: ['**/dist/**', '**/node_modules/**', '**/*.mjs', '**/*.js', '.cache/**'] },
@@ -32,7 +39,7 @@ export default [
   { files: ['**/*.spec.ts'], rules: { 'max-lines': ['error', { max: 500 }] } },
   {
     files: ['packages/{protocol,speech}/src/**/*.ts'],
-    rules: forbid('@voice-fleet/*', '@nestjs/*', 'ioredis', 'ws'),
+    rules: forbid('@voice-fleet/*', '@nestjs/*', 'ioredis', 'ws', OTEL),
   },
   {
     files: ['packages/{runtime,telemetry}/src/**/*.ts'],
@@ -45,6 +52,7 @@ export default [
       '@voice-fleet/gateway/*',
       '@voice-fleet/asr-worker/*',
       '@voice-fleet/llm-tts/*',
+      OTEL,
     ),
   },
   {
@@ -55,12 +63,22 @@ export default [
   {
     files: ['services/asr-worker/src/**/*.ts'],
     ignores: ['**/*.spec.ts'],
-    rules: forbid('@voice-fleet/gateway/*', '@voice-fleet/llm-tts/*', '@voice-fleet/testkit/*'),
+    rules: forbid(
+      '@voice-fleet/gateway/*',
+      '@voice-fleet/llm-tts/*',
+      '@voice-fleet/testkit/*',
+      OTEL,
+    ),
   },
   {
     files: ['services/llm-tts/src/**/*.ts'],
     ignores: ['**/*.spec.ts'],
-    rules: forbid('@voice-fleet/gateway/*', '@voice-fleet/asr-worker/*', '@voice-fleet/testkit/*'),
+    rules: forbid(
+      '@voice-fleet/gateway/*',
+      '@voice-fleet/asr-worker/*',
+      '@voice-fleet/testkit/*',
+      OTEL,
+    ),
   },
   {
     files: ['services/gateway/src/dialects/**/*.ts'],

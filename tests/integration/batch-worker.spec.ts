@@ -14,6 +14,7 @@ import { JobStore } from '@voice-fleet/jobs/job-store';
 import { QUEUE_PREFIX, queueName } from '@voice-fleet/jobs/keys';
 import { writeWav } from '@voice-fleet/speech/wav';
 import { createLogger } from '@voice-fleet/telemetry/logger';
+import { NO_TRACER } from '@voice-fleet/telemetry/tracing/tracer';
 import { range, SLOT_SAMPLES, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
 import { startRedis, type TestRedis } from '@voice-fleet/testkit/redis';
@@ -82,6 +83,7 @@ function bench(slots: number, settings: Partial<BatchSettings> = {}, books = led
   const ended: RunEnd[] = [];
   const state = { links: 0 };
   const worker = new BatchWorker({
+    tracer: NO_TRACER,
     ...{ engine, clock, store, queue, blobs, redis, ledger: books },
     settings: {
       plan: { segmentSamples: 30 * 16_000, pauseFromSamples: 15 * 16_000, overlapSamples: 12_800 },

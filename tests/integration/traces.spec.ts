@@ -2,15 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { LocalBlobs } from '@voice-fleet/jobs/blobs/local-blobs';
-import { JobOptions } from '@voice-fleet/jobs/job';
-import { JobQueue } from '@voice-fleet/jobs/job-queue';
-import { JobStore } from '@voice-fleet/jobs/job-store';
 import { writeWav } from '@voice-fleet/speech/wav';
 import { range, speak } from '@voice-fleet/testkit/coded-speech';
 import { DEFAULT_MODEL } from '@voice-fleet/testkit/fake-vllm/options';
 import { startRedis, type TestRedis } from '@voice-fleet/testkit/redis';
-import { Redis } from 'ioredis';
 import { OtlpReceiver, type SeenSpan } from '../support/otlp-receiver.ts';
 import { ServiceProcess } from '../support/service-process.ts';
 import { until } from '../support/until.ts';
@@ -56,6 +51,7 @@ beforeAll(async () => {
   const { port: ttsPort } = await llmTts.logged('listening');
   const gateway = start('gateway', {
     VOXTRAL_API_KEY: KEY,
+    JOBS_DIR: folder,
     LLM_TTS_URL: `http://127.0.0.1:${String(ttsPort)}`,
   });
   const { port } = await gateway.logged('listening');
@@ -114,36 +110,26 @@ describe('the traces of a fleet', () => {
   }, 60_000);
 
   it('link a batch job to the request that asked for it, and hold what is done for it', async () => {
-    const connection = new Redis(redis.url);
-    const queue = new JobQueue(connection);
-    try {
-      const { signal } = new AbortController();
-      const recording = writeWav(speak(range(1, 6)), 16_000);
-      const bytes = async function* (): AsyncGenerator<Uint8Array> {
-        yield recording;
-      };
-      await new LocalBlobs(folder).put('jobs/traced', bytes(), { maxBytes: 1e9, signal });
-      const job = {
-        id: 'traced',
-        tenantId: 'acme',
-        keyId: 'key',
-        options: JobOptions.parse({}),
-        audioKey: 'jobs/traced',
-        createdAtMs: Date.now(),
-        traceparent: `00-${TRACE}-${CLIENT_SPAN}-01`,
-      };
-      expect(await new JobStore(connection).create(job, 0)).toBe('created');
-      await queue.add({ id: 'traced', tenantId: 'acme', priority: 'normal', weight: 1 });
-      const found = await span('asr-worker', 'job');
-      expect(found.links).toMatchObject([{ traceId: TRACE, spanId: CLIENT_SPAN }]);
-      expect(found.parentId).toBe('');
-      expect(found.traceId).not.toBe(TRACE);
-      expect(found.attributes).toMatchObject({ 'voice.outcome': 'completed', 'voice.attempt': 1 });
-      const inferred = await span('vllm', 'speech_to_text', ({ traceId }) => traceId !== TRACE);
-      expect(inferred).toMatchObject({ traceId: found.traceId, parentId: found.spanId });
-    } finally {
-      await queue.close();
-      connection.disconnect();
-    }
+    const form = new FormData();
+    const recording = new Blob([new Uint8Array(writeWav(speak(range(1, 6)), 16_000))]);
+    form.append('file', recording, 'six.wav');
+    const headers = { 'x-api-key': KEY, traceparent: `00-${TRACE}-${CLIENT_SPAN}-01` };
+    const url = `http://${origin}/v1/jobs`;
+    const asked = await fetch(url, { method: 'POST', headers, body: form });
+    expect(asked.status).toBe(202);
+
+    const accept = await span(
+      'gateway',
+      'accept',
+      ({ attributes }) => 'voice.job.id' in attributes,
+    );
+    expect(accept).toMatchObject({ traceId: TRACE, parentId: CLIENT_SPAN });
+    const job = await span('asr-worker', 'job');
+    expect(job.links).toMatchObject([{ traceId: TRACE, spanId: accept.spanId }]);
+    expect(job.parentId).toBe('');
+    expect(job.traceId).not.toBe(TRACE);
+    expect(job.attributes).toMatchObject({ 'voice.outcome': 'completed', 'voice.attempt': 1 });
+    const inferred = await span('vllm', 'speech_to_text', ({ traceId }) => traceId !== TRACE);
+    expect(inferred).toMatchObject({ traceId: job.traceId, parentId: job.spanId });
   }, 60_000);
 });

@@ -166,6 +166,8 @@ class FakeSession {
         return this.#send({ type: 'metrics', event: 'latency', t0: 1 });
       case 'ping':
         return this.#send({ type: 'pong' });
+      case 'end':
+        return this.#socket.close(1000);
     }
   }
 

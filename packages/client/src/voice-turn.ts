@@ -218,6 +218,7 @@ export class VoiceTurn implements AsyncIterable<VoiceServerFrame> {
       case 'protocol':
       case 'tts_phrase_done':
       case 'pong':
+      case 'session.report':
         return;
     }
   }

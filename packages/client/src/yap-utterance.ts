@@ -144,6 +144,7 @@ export class YapUtterance {
       case 'cancelled':
       case 'pong':
       case 'session_end':
+      case 'session.report':
         return;
     }
   }

@@ -2,6 +2,7 @@ import { LinkRefusal } from '@voice-fleet/protocol/link';
 import { showBuild } from '@voice-fleet/telemetry/build-info';
 import { type CurrentTraceId, LatencyHistogram } from '@voice-fleet/telemetry/latency-histogram';
 import { collectNodeMetrics } from '@voice-fleet/telemetry/metrics-page';
+import { SpanMetric } from '@voice-fleet/telemetry/tracing/span-metric';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { BatchMetrics } from './batch/batch-metrics.ts';
 import { DEGRADE_LEVELS } from './capacity/degrade-ladder.ts';
@@ -27,6 +28,7 @@ export interface WorkerMetricsOptions {
 /** Every metric of the worker. Labels are bounded: never a session, key or address. */
 export class WorkerMetrics {
   readonly registry = new Registry();
+  readonly spans = new SpanMetric(this.registry);
   readonly pool: string;
   readonly #registers = [this.registry];
   #traceId: CurrentTraceId = () => undefined;

@@ -56,6 +56,7 @@ export interface WorkerParts {
 export async function startWorker(config: WorkerConfig, parts: WorkerParts): Promise<AsrWorker> {
   const { engine, registry: engines, capacity: bounds, metrics, log } = parts;
   const { tracer = NO_TRACER } = parts;
+  metrics.spans.watch(tracer);
   const vad = parts.vad ?? new EnergyVad();
   const clock = systemClock;
   // New at each start: a restarted worker must not inherit the slots of its predecessor.

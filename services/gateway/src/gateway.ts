@@ -135,6 +135,7 @@ export async function startGateway(
   const registry = new WorkerRegistry(redis, { pool, leaseTtlMs });
   const keeper = new LeaseKeeper({ store, clock, onError: onError('lease_fault') });
   const line = new WaitingLine({ store, subscriber, clock, onError: onError('line_fault') });
+  metrics.spans.watch(tracer);
   const health = new FleetHealth(() => registry.capacity(), maxSessions);
   metrics.waitingNow = () => line.waiting;
 
@@ -232,7 +233,8 @@ export async function startGateway(
     maxBodyBytes,
   });
   const jobs = await JobService.open({
-    ...{ redis, clock, models, dailyAudio, log, settings: config.jobs, metrics: metrics.jobs },
+    ...{ redis, clock, models, dailyAudio, log, tracer, settings: config.jobs },
+    metrics: metrics.jobs,
     authenticate: authenticator.authenticate.bind(authenticator),
   });
   const page = new PageFiles();

@@ -5,6 +5,7 @@ import type { FinalizeReason } from '@voice-fleet/protocol/session';
 import { showBuild } from '@voice-fleet/telemetry/build-info';
 import { type CurrentTraceId, LatencyHistogram } from '@voice-fleet/telemetry/latency-histogram';
 import { collectNodeMetrics } from '@voice-fleet/telemetry/metrics-page';
+import { SpanMetric } from '@voice-fleet/telemetry/tracing/span-metric';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { ADMISSION_OUTCOMES, type AdmissionOutcome } from './admission-outcome.ts';
 import { JobMetrics } from './jobs/job-metrics.ts';
@@ -101,6 +102,7 @@ export interface GatewayMetricsOptions {
 /** Every metric of the gateway. Labels are bounded: never a session, key, tenant or address. */
 export class GatewayMetrics {
   readonly registry = new Registry();
+  readonly spans = new SpanMetric(this.registry);
   readonly pool: string;
   readonly #registers = [this.registry];
   #traceId: CurrentTraceId = () => undefined;

@@ -48,6 +48,7 @@ export async function startLlmTts(
 ): Promise<LlmTts> {
   const clock = systemClock;
   const metrics = new LlmTtsMetrics();
+  metrics.spans.watch(tracer);
   const redis = connectRedis(config.redisUrl, {
     onError: (error) => log.error({ event: 'redis_lost', err: error }),
     onRecovered: () => log.info({ event: 'redis_back' }),

@@ -1,6 +1,7 @@
 import { showBuild } from '@voice-fleet/telemetry/build-info';
 import { type CurrentTraceId, LatencyHistogram } from '@voice-fleet/telemetry/latency-histogram';
 import { collectNodeMetrics } from '@voice-fleet/telemetry/metrics-page';
+import { SpanMetric } from '@voice-fleet/telemetry/tracing/span-metric';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { API_OUTCOMES, API_ROUTES, type ApiStats } from './api/api-requests.ts';
 import type { SpeechStats } from './api/speech-service.ts';
@@ -21,6 +22,7 @@ const GEN_AI_BUCKETS_S = [
 /** Every metric of llm-tts. Labels are bounded: never a conversation, voice or text. */
 export class LlmTtsMetrics {
   readonly registry = new Registry();
+  readonly spans = new SpanMetric(this.registry);
   readonly #registers = [this.registry];
   #traceId: CurrentTraceId = () => undefined;
   readonly #currentTraceId: CurrentTraceId = () => this.#traceId();

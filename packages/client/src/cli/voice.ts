@@ -196,6 +196,7 @@ function watcher(
       case 'tts_complete':
       case 'metrics':
       case 'pong':
+      case 'session.report':
         return;
     }
   };

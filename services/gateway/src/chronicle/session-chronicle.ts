@@ -227,7 +227,9 @@ export class SessionChronicle implements SessionWitness {
     const record = this.#find(utteranceId);
     if (record === undefined) return;
     record.replaceMarks(marks);
-    this.#end(record, record.outcome ?? (record.error ? 'failed' : 'cancelled'));
+    const { outcome = record.error ? 'failed' : 'cancelled' } = record;
+    // Marks of a reply that did not end are those of one whose place is taken.
+    this.#end(record, outcome === 'final' && marks.t3 !== undefined ? 'replaced' : outcome);
   }
 
   /** The reply to the last utterance is over, and so is that. */

@@ -7,6 +7,7 @@ import { tenantSecret } from '@voice-fleet/jobs/webhooks/signature';
 import { WebhookStore } from '@voice-fleet/jobs/webhooks/webhook-store';
 import type { Clock } from '@voice-fleet/runtime/clock';
 import type { Logger } from '@voice-fleet/telemetry/logger';
+import type { Tracer } from '@voice-fleet/telemetry/tracing/tracer';
 import type { Redis } from 'ioredis';
 import type { ModelNames } from '../catalogue/model-catalogue.ts';
 import { RequestSlots } from '../http/request-slots.ts';
@@ -32,6 +33,7 @@ export interface JobServiceDeps {
   readonly dailyAudio: DailyAudio;
   readonly metrics: JobMetrics;
   readonly log: Logger;
+  readonly tracer: Tracer;
 }
 
 /** All that a gateway does about batch jobs, and its owner. */
@@ -48,7 +50,7 @@ export class JobService implements JobsSource, WebhooksSource {
   readonly #sweeper: JobSweeper;
 
   private constructor(deps: JobServiceDeps, blobs: BlobStore) {
-    const { redis, clock, settings, models, dailyAudio, metrics, log } = deps;
+    const { redis, clock, settings, models, dailyAudio, metrics, log, tracer } = deps;
     this.#deps = deps;
     this.authenticate = deps.authenticate;
     this.#slots = new RequestSlots(settings.uploadsMax);
@@ -60,7 +62,7 @@ export class JobService implements JobsSource, WebhooksSource {
     const urls = new UrlGuard({ allow: settings.urlAllow });
     const webhooks = new UrlGuard({ allow: settings.webhooks.allow });
     this.jobs = new Jobs({
-      ...{ clock, store, queue, blobs, models, dailyAudio, maxOfTenant, maxOfAll, log },
+      ...{ clock, store, queue, blobs, models, dailyAudio, maxOfTenant, maxOfAll, log, tracer },
       slots: this.#slots,
       intake: new RecordingIntake({ clock, blobs, maxBytes, urlTimeoutMs, urls, webhooks }),
       onSubmitted: (outcome) => metrics.submitted.labels(outcome).inc(),

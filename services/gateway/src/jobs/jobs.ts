@@ -5,13 +5,17 @@ import { newJobId } from '@voice-fleet/jobs/job-id';
 import type { JobQueue } from '@voice-fleet/jobs/job-queue';
 import type { JobPage, JobSpec, JobStore } from '@voice-fleet/jobs/job-store';
 import { VoiceError } from '@voice-fleet/protocol/errors';
-import { JOB_IS_OVER, type JobState } from '@voice-fleet/protocol/jobs';
+import { JOB_IS_OVER, JOBS_PATH, type JobState } from '@voice-fleet/protocol/jobs';
 import type { Clock } from '@voice-fleet/runtime/clock';
 import type { Transcript } from '@voice-fleet/speech/transcript-formats';
 import type { Logger } from '@voice-fleet/telemetry/logger';
+import { traceparentIn } from '@voice-fleet/telemetry/tracing/traceparent';
+import type { Tracer } from '@voice-fleet/telemetry/tracing/tracer';
+import { codeOf } from '../admission-outcome.ts';
 import type { ModelNames } from '../catalogue/model-catalogue.ts';
 import type { RequestSlots } from '../http/request-slots.ts';
 import type { DailyAudio } from '../usage/daily-audio.ts';
+import { HTTP_PROTOCOL } from '../voice/transcriber.ts';
 import type { JobUploadRequest } from './job-upload.ts';
 import { badField, type RecordingIntake, type Wish } from './recording-intake.ts';
 
@@ -28,6 +32,7 @@ export interface JobsDeps {
   readonly maxOfAll: number;
   readonly onSubmitted: (outcome: 'created' | 'same' | 'refused') => void;
   readonly log: Logger;
+  readonly tracer: Tracer;
 }
 
 export interface Submission {
@@ -66,13 +71,29 @@ export class Jobs {
       throw badField('Idempotency-Key', 'use 1 to 255 visible ASCII characters');
     await dailyAudio.expectLeft(principal);
     const slot = slots.enter(principal.tenantId);
+    const span = this.#deps.tracer.start('accept', {
+      kind: 'server',
+      parent: traceparentIn(submission.request.headers),
+      stranger: true,
+      attributes: {
+        protocol: HTTP_PROTOCOL,
+        method: 'POST',
+        path: JOBS_PATH,
+        tenant: principal.tenantId,
+      },
+    });
     try {
       const signal = AbortSignal.any([submission.signal, slot.signal]);
-      const submitted = await this.#submit(principal, submission, signal);
-      onSubmitted(submitted.made ? 'created' : 'same');
+      const submitted = await this.#submit(principal, submission, signal, span.traceparent);
+      const outcome = submitted.made ? 'created' : 'same';
+      onSubmitted(outcome);
+      span.set({ job: submitted.job.id, outcome });
+      span.end();
       return submitted;
     } catch (error) {
       onSubmitted('refused');
+      span.set({ outcome: 'refused' });
+      span.end(codeOf(error));
       throw error;
     } finally {
       slot.leave();
@@ -133,6 +154,7 @@ export class Jobs {
     principal: Principal,
     { request, body, idempotencyKey: name }: Submission,
     signal: AbortSignal,
+    traceparent: string | undefined,
   ): Promise<Submitted> {
     const { intake, store, models, clock } = this.#deps;
     const { tenantId } = principal;
@@ -149,7 +171,18 @@ export class Jobs {
       const { options } = wish;
       const { weight } = limits;
       const served = model === undefined ? {} : { model };
-      const spec = { id, tenantId, keyId, options, ...served, audioKey, weight, createdAtMs };
+      const trace = traceparent === undefined ? {} : { traceparent };
+      const spec = {
+        id,
+        tenantId,
+        keyId,
+        options,
+        ...served,
+        audioKey,
+        weight,
+        createdAtMs,
+        ...trace,
+      };
       return await this.#create(spec, wish, name);
     } catch (error) {
       // Where it is not known whether there is a job, the recording stays; without one it is swept up later.

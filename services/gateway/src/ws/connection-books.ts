@@ -95,6 +95,13 @@ export class ConnectionBooks {
     return forGood && this.#wishes?.report ? { kind: 'report', report } : undefined;
   }
 
+  /** It has a slot, `tookMs` after its upgrade. */
+  letIn(tookMs: number, resumed: boolean): void {
+    const { admissionSeconds, pool } = this.#deps.metrics;
+    admissionSeconds.record(tookMs / 1000, { pool }, this.chronicle.traceId);
+    this.admission(resumed ? 'resumed' : 'accepted');
+  }
+
   /** `error`: a code, where it was refused. */
   admission(outcome: AdmissionOutcome, error?: string): void {
     this.chronicle.admitted(outcome, error);

@@ -12,7 +12,7 @@ import { requestQuery } from '@voice-fleet/runtime/upgrade';
 import type { Logger } from '@voice-fleet/telemetry/logger';
 import type { Tracer } from '@voice-fleet/telemetry/tracing/tracer';
 import type { WebSocket } from 'ws';
-import { type AdmissionOutcome, admissionOutcome, codeOf } from '../admission-outcome.ts';
+import { admissionOutcome, codeOf } from '../admission-outcome.ts';
 import type { Dialect, DialectCodec, PipelineKind } from '../dialects/dialect.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { MoveCause } from '../session/link-holder.ts';
@@ -126,10 +126,9 @@ export class Connection implements SessionSink, UsageOwner {
   /** Key, limits, slot, worker, greeting; then frames flow. Settles when admitted or refused; never rejects. */
   async admit(): Promise<void> {
     const request = this.#request;
-    const { admission, clock, metrics, gate } = this.#deps;
+    const { admission, clock, gate } = this.#deps;
     const startedMs = clock.now();
     this.#inflow.watch(request.socket);
-    const count = (outcome: AdmissionOutcome): void => this.#books.admission(outcome);
     try {
       if (this.#dialect.refuses) throw new VoiceError(this.#dialect.refuses);
       const handshake = this.#dialect.handshake(requestQuery(request), request.headers);
@@ -146,14 +145,13 @@ export class Connection implements SessionSink, UsageOwner {
           fail: (error) => this.fail(error),
         },
       );
-      if (this.#ended) return count('abandoned');
+      if (this.#ended) return this.#books.admission('abandoned');
       gate.admitted(request);
-      metrics.admissionSeconds.record((clock.now() - startedMs) / 1000, { pool: metrics.pool });
-      count(admitted.record?.resumed ? 'resumed' : 'accepted');
+      this.#books.letIn(clock.now() - startedMs, admitted.record?.resumed !== undefined);
       this.#acks = handshake.acks;
       this.#begin(admitted);
     } catch (error) {
-      if (this.#ended) return count('abandoned');
+      if (this.#ended) return this.#books.admission('abandoned');
       this.#books.admission(admissionOutcome(error), codeOf(error));
       this.fail(error);
     }
