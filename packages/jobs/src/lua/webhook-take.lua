@@ -3,7 +3,7 @@
 -- KEYS    1 jobs to tell of, by when they are due · 2 tenants with due ones, in turn · 3 jobs under way, by when their leases end
 -- ARGV    1..3 beginnings of the keys of records, of events, of due jobs of a tenant · 4 token of the lease · 5 its length in ms
 --         6 how many · 7 how many of one tenant may be under way · 8 JSON, tenant → how many this gateway has under way
--- result  {how many wait in all, job, tenant, job, tenant, ...}
+-- result  {how many wait in all, 1 when more are due than were looked at, job, tenant, job, tenant, ...}
 local RECORD, EVENT, DUE = ARGV[1], ARGV[2], ARGV[3]
 local token, lease, limit, share = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local under_way = cjson.decode(ARGV[8])
@@ -12,8 +12,11 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- Of one call, so that none is long.
 local AT_ONCE = 200
 
+local more = 0
 local function line_up(source)
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', source, '-inf', now, 'LIMIT', 0, AT_ONCE)) do
+  local due = redis.call('ZRANGEBYSCORE', source, '-inf', now, 'LIMIT', 0, AT_ONCE)
+  if #due == AT_ONCE then more = 1 end
+  for _, id in ipairs(due) do
     redis.call('ZREM', source, id)
     -- Whoever had it has lost it.
     redis.call('HDEL', EVENT .. id, 'by')
@@ -36,7 +39,7 @@ end
 
 line_up(KEYS[3])
 line_up(KEYS[1])
-local taken = { 0 }
+local taken = {}
 local looked, passed_over = 0, 0
 while #taken < 2 * limit and looked < AT_ONCE do
   -- All that are left have their share.
@@ -58,9 +61,9 @@ while #taken < 2 * limit and looked < AT_ONCE do
     end
   end
 end
+if looked == AT_ONCE then more = 1 end
 local waiting = redis.call('ZCARD', KEYS[1]) + redis.call('ZCARD', KEYS[3])
 for _, tenant in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
   waiting = waiting + redis.call('LLEN', DUE .. tenant)
 end
-taken[1] = waiting
-return taken
+return { waiting, more, unpack(taken) }

@@ -35,6 +35,8 @@ export interface Taken {
   readonly jobs: readonly { readonly id: string; readonly tenantId: string }[];
   /** Webhooks of the whole fleet that are not sent yet, those under way included. */
   readonly waiting: number;
+  /** More are due than were looked at in this step, which has a bound. */
+  readonly more: boolean;
 }
 
 /** `lost`: the lease ended; `exhausted`: it was tried as often as it may, and is given up now. */
@@ -66,7 +68,7 @@ export interface WebhookState {
   readonly deliveries: readonly (Delivery & { readonly outcome: DeliveryOutcome })[];
 }
 
-const TakeReply = z.tuple([z.int()]).rest(z.string());
+const TakeReply = z.tuple([z.int(), z.int()]).rest(z.string());
 const BeginReply = z.union([
   z.tuple([z.literal('send'), z.string(), z.int()]),
   z.tuple([z.enum(['gone', 'acknowledged', 'lost', 'exhausted'])]),
@@ -93,13 +95,12 @@ export class WebhookStore {
     const busy = JSON.stringify(Object.fromEntries(underWay));
     const names = [recordKey(''), eventKey(''), dueKey('')];
     const args = [...names, token, leaseMs, limit, share, busy];
-    const [waiting, ...pairs] = TakeReply.parse(
-      await this.#scripts.run('webhook-take', keys, args),
-    );
+    const reply = await this.#scripts.run('webhook-take', keys, args);
+    const [waiting, more, ...pairs] = TakeReply.parse(reply);
     const jobs: { id: string; tenantId: string }[] = [];
     for (let at = 0; at + 1 < pairs.length; at += 2)
       jobs.push({ id: pairs[at] as string, tenantId: pairs[at + 1] as string });
-    return { jobs, waiting };
+    return { jobs, waiting, more: more === 1 };
   }
 
   /** Right before each attempt. What is to be sent is the body of the first one; `body` if this is it. */

@@ -36,6 +36,9 @@ export interface JobServiceDeps {
   readonly tracer: Tracer;
 }
 
+/** What is being swept when the gateway stops may take so long. */
+const CLOSE_MS = 2_000;
+
 /** All that a gateway does about batch jobs, and its owner. */
 export class JobService implements JobsSource, WebhooksSource {
   readonly authenticate: Authenticate;
@@ -107,7 +110,10 @@ export class JobService implements JobsSource, WebhooksSource {
   }
 
   async close(): Promise<void> {
+    // A store that hangs lets go of what is asked of it when it is closed.
+    const late = this.#deps.clock.after(CLOSE_MS, () => this.#blobs.close());
     await Promise.all([this.#requeue.stop(), this.#sweeper.stop()]);
+    late.cancel();
     await this.#queue.close();
     this.#blobs.close();
   }

@@ -104,7 +104,7 @@ export class WebhookDispatcher {
       const underWay = this.#underWay;
       const taken = await store.take({ ...lease, limit, share: this.#share, underWay });
       metrics.waiting.set(taken.waiting);
-      if (taken.jobs.length === 0) return;
+      if (taken.jobs.length === 0 && !taken.more) return;
       for (const { id, tenantId } of taken.jobs) this.#start(id, tenantId, lease);
     }
   }
@@ -197,7 +197,7 @@ export class WebhookDispatcher {
       } catch (error) {
         // Without its lease, another gateway sends it once more.
         if (this.#closed || clock.now() > untilMs) throw error;
-        await sleep(clock, SETTLE_AGAIN_MS);
+        await sleep(clock, SETTLE_AGAIN_MS, this.#stop.signal);
       }
     }
   }
