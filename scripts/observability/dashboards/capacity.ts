@@ -1,0 +1,150 @@
+import type { Dashboard } from '../dashboard.ts';
+import { by, ofPool, one, own, perSecond, quantile, sum } from '../query.ts';
+
+const HPA = 'horizontalpodautoscaler=~".*(asr-worker|gateway|llm-tts).*"';
+const SCALED = 'scaledObject=~".*(asr-worker|gateway|llm-tts).*"';
+
+export const CAPACITY: Dashboard = {
+  uid: 'voice-fleet-capacity',
+  title: 'Voice fleet / Capacity and autoscaling',
+  description: 'Slots that are offered, taken and wished for, and what autoscalers make of it.',
+  pool: true,
+  rows: [
+    {
+      title: 'Slots',
+      panels: [
+        {
+          title: 'Slots offered and taken',
+          description: 'Offered shrinks when cards slow down.',
+          unit: 'short',
+          queries: [
+            one('offered {{pool}}', sum(ofPool('voice_worker_slots'), 'pool')),
+            one('taken {{pool}}', sum(ofPool('voice_worker_slots_used'), 'pool')),
+          ],
+        },
+        {
+          title: 'Slots of each worker',
+          description: 'Sessions are packed: the last worker empties first.',
+          unit: 'short',
+          queries: by('instance', sum(ofPool('voice_worker_slots_used'), 'instance')),
+        },
+        {
+          title: 'Demand by slots',
+          description: 'Sessions and those who wait, by slots offered: what a pool is scaled by.',
+          unit: 'percentunit',
+          queries: [
+            one(
+              'all pools',
+              `(${sum(ofPool('voice_worker_slots_used'))} + ${sum(own('voice_gateway_sessions_waiting'))}) / (${sum(ofPool('voice_worker_slots'))} > 0)`,
+            ),
+          ],
+        },
+        {
+          title: 'Workers',
+          description: 'Ready ones, and those that were told to stop and still hold their card.',
+          unit: 'short',
+          queries: [
+            one('ready {{pool}}', sum(ofPool('voice_worker_ready'), 'pool')),
+            one('draining {{pool}}', sum(ofPool('voice_worker_draining'), 'pool')),
+          ],
+        },
+        {
+          title: 'Waiting in line',
+          description: 'Clients without a slot.',
+          unit: 'short',
+          queries: [one('waiting', sum(own('voice_gateway_sessions_waiting')))],
+        },
+        {
+          title: 'Refused for want of a slot',
+          description: 'Counts against the budget.',
+          unit: 'reqps',
+          queries: by(
+            'pool',
+            perSecond(
+              ofPool('voice_gateway_admissions_total', 'outcome="rejected_capacity"'),
+              'pool',
+            ),
+          ),
+        },
+        {
+          title: 'Wait for a slot, p95',
+          description: 'Of those who got one, and of those who did not.',
+          unit: 's',
+          queries: [
+            one('p95', quantile(0.95, own('voice_lease_operation_duration_seconds_bucket'))),
+          ],
+        },
+      ],
+    },
+    {
+      title: 'Autoscalers',
+      panels: [
+        {
+          title: 'Pods',
+          description: 'That there are, and that there may be.',
+          unit: 'short',
+          queries: [
+            one(
+              '{{horizontalpodautoscaler}}',
+              `kube_horizontalpodautoscaler_status_current_replicas{${HPA}}`,
+            ),
+            one(
+              'wished {{horizontalpodautoscaler}}',
+              `kube_horizontalpodautoscaler_status_desired_replicas{${HPA}}`,
+            ),
+            one(
+              'at most {{horizontalpodautoscaler}}',
+              `kube_horizontalpodautoscaler_spec_max_replicas{${HPA}}`,
+            ),
+          ],
+          external: 'kube',
+        },
+        {
+          title: 'What KEDA reads',
+          description: 'The value of each trigger.',
+          unit: 'short',
+          queries: [
+            one(
+              '{{scaledObject}} {{scaler}}',
+              `max by (scaledObject, scaler) (keda_scaler_metrics_value{${SCALED}})`,
+            ),
+          ],
+          external: 'keda',
+        },
+        {
+          title: 'Errors of KEDA',
+          description: 'While it cannot read, a pool does not follow its load.',
+          unit: 'ops',
+          queries: by(
+            'scaledObject',
+            perSecond(`keda_scaler_detail_errors_total{${SCALED}}`, 'scaledObject'),
+          ),
+          external: 'keda',
+        },
+      ],
+    },
+    {
+      title: 'Redis',
+      panels: [
+        {
+          title: 'Memory of Redis',
+          description: 'In use, and the most it may use (0: all there is).',
+          unit: 'bytes',
+          queries: [
+            one('in use {{instance}}', 'redis_memory_used_bytes'),
+            one('at most {{instance}}', 'redis_memory_max_bytes'),
+          ],
+          external: 'redis',
+        },
+        {
+          title: 'Policy of Redis',
+          description: 'Must be noeviction: anything else loses leases and keys.',
+          unit: 'short',
+          kind: 'stat',
+          queries: [one('{{instance}} {{maxmemory_policy}}', 'redis_instance_info')],
+          external: 'redis',
+        },
+      ],
+    },
+  ],
+};

@@ -1,0 +1,342 @@
+import type { Dashboard } from '../dashboard.ts';
+import { by, ofPool, one, own, perSecond, quantile, quantiles, sum } from '../query.ts';
+import { BURNS, eventsOf, ratioOf, SLOS } from '../slo.ts';
+
+export const TENANTS: Dashboard = {
+  uid: 'voice-fleet-tenants',
+  title: 'Voice fleet / Tenants',
+  description: 'By the priority of tenants. Single tenants are not in metrics: ask /v1/usage.',
+  pool: false,
+  rows: [
+    {
+      title: 'Tiers',
+      panels: [
+        {
+          title: 'Sessions by tier',
+          description: 'Admitted sessions that are not over.',
+          unit: 'short',
+          queries: by('tenant_tier', sum(own('voice_gateway_tier_sessions_active'), 'tenant_tier')),
+        },
+        {
+          title: 'Audio by tier',
+          description: 'Seconds of audio that come in a second.',
+          unit: 'short',
+          queries: by(
+            'tenant_tier',
+            perSecond(own('voice_gateway_tier_audio_seconds_total'), 'tenant_tier'),
+          ),
+        },
+        {
+          title: 'Admissions by tier',
+          description: 'Of tenants that are known: how their sessions start.',
+          unit: 'reqps',
+          queries: [
+            one(
+              '{{tenant_tier}} {{outcome}}',
+              perSecond(own('voice_gateway_tier_admissions_total'), 'tenant_tier, outcome'),
+            ),
+          ],
+        },
+        {
+          title: 'Accepted, of all by tier',
+          description:
+            'Of starts that no limit of the tenant refused. A low tier waits first, and is refused first.',
+          unit: 'percentunit',
+          queries: by(
+            'tenant_tier',
+            `${perSecond(own('voice_gateway_tier_admissions_total', 'outcome=~"accepted|resumed"'), 'tenant_tier')} / ${perSecond(own('voice_gateway_tier_admissions_total', 'outcome=~"accepted|resumed|rejected_capacity|error"'), 'tenant_tier')}`,
+          ),
+        },
+      ],
+    },
+    {
+      title: 'Limits',
+      panels: [
+        {
+          title: 'Refused by limits of tenants',
+          description: 'Sessions at once, new ones in a second, audio of the day.',
+          unit: 'reqps',
+          queries: [
+            one(
+              'limits',
+              perSecond(own('voice_gateway_admissions_total', 'outcome="rejected_limit"')),
+            ),
+            one(
+              'before the upgrade',
+              perSecond(own('voice_gateway_upgrades_refused_total', 'reason="tenant_limit"')),
+            ),
+          ],
+        },
+        {
+          title: 'Refused leases',
+          description: 'What Redis said no to.',
+          unit: 'ops',
+          queries: by(
+            'outcome',
+            perSecond(
+              own(
+                'voice_lease_operations_total',
+                'op="acquire",outcome=~"tenant_.+|line_full|limit"',
+              ),
+              'outcome',
+            ),
+          ),
+        },
+        {
+          title: 'Wrong keys',
+          description: 'A step up may be a guess, or a key that was replaced too early.',
+          unit: 'reqps',
+          queries: [
+            one(
+              'refused',
+              perSecond(own('voice_gateway_admissions_total', 'outcome="rejected_auth"')),
+            ),
+          ],
+        },
+      ],
+    },
+  ],
+};
+
+export const BATCH: Dashboard = {
+  uid: 'voice-fleet-batch',
+  title: 'Voice fleet / Batch',
+  description: 'Jobs from their making to their end.',
+  pool: false,
+  rows: [
+    {
+      title: 'Jobs',
+      panels: [
+        {
+          title: 'Jobs by state',
+          description: 'Of the whole fleet. delayed: to be tried again.',
+          unit: 'short',
+          queries: by('state', `max by (state) (${own('voice_batch_jobs')})`),
+        },
+        {
+          title: 'Made',
+          description: 'same: a request that was sent twice.',
+          unit: 'reqps',
+          queries: by('outcome', perSecond(own('voice_gateway_jobs_submitted_total'), 'outcome')),
+        },
+        {
+          title: 'Runs by outcome',
+          description: 'gave_way: a session needed the slot. quarantined: given up.',
+          unit: 'ops',
+          queries: by('outcome', perSecond(own('voice_worker_batch_jobs_total'), 'outcome')),
+        },
+        {
+          title: 'Wait of jobs',
+          description: 'From the making of a job until it is first begun.',
+          unit: 's',
+          queries: quantiles(own('voice_batch_job_wait_seconds_bucket')),
+        },
+        {
+          title: 'Length of runs, p95',
+          description: 'By how they ended.',
+          unit: 's',
+          queries: by(
+            'outcome',
+            quantile(0.95, own('voice_batch_job_duration_seconds_bucket'), 'outcome'),
+          ),
+        },
+        {
+          title: 'Audio of jobs',
+          description: 'Seconds transcribed in a second.',
+          unit: 'short',
+          queries: [one('audio', perSecond(own('voice_worker_batch_audio_seconds_total')))],
+        },
+        {
+          title: 'Stalled',
+          description: 'Jobs given back, as their worker was not heard of.',
+          unit: 'ops',
+          queries: [one('stalled', perSecond(own('voice_batch_stalled_total')))],
+        },
+        {
+          title: 'Webhooks',
+          description:
+            'Attempts to tell of jobs that are over, by how they ended, and those that wait.',
+          unit: 'ops',
+          queries: [
+            ...by('outcome', perSecond(own('voice_gateway_webhook_attempts_total'), 'outcome')),
+            one('waiting', `max (${own('voice_gateway_webhooks_waiting')})`),
+          ],
+        },
+        {
+          title: 'Attempts of webhooks, p95',
+          description: 'How long those who are told take to answer.',
+          unit: 's',
+          queries: [
+            one(
+              'p95',
+              quantile(0.95, own('voice_gateway_webhook_attempt_duration_seconds_bucket')),
+            ),
+          ],
+        },
+        {
+          title: 'Waiting, as gateways see it',
+          description: 'Differs from the above only while Redis is away.',
+          unit: 'short',
+          queries: [one('waiting', `max (${own('voice_gateway_jobs_waiting')})`)],
+        },
+      ],
+    },
+  ],
+};
+
+export const SLO: Dashboard = {
+  uid: 'voice-fleet-slo',
+  title: 'Voice fleet / SLO and error budget',
+  description:
+    'What was promised, and how much of what may go wrong has gone wrong: docs/operations/slo.md.',
+  pool: true,
+  rows: [
+    {
+      title: 'Now',
+      panels: [
+        {
+          title: 'Sessions now',
+          description: 'Without sessions there is nothing to measure, and ratios have gaps.',
+          unit: 'short',
+          queries: by('pool', sum(ofPool('voice_gateway_sessions_active'), 'pool')),
+        },
+        {
+          title: 'Burning',
+          description: 'Alerts on budgets that fire now.',
+          unit: 'short',
+          queries: [
+            one(
+              '{{alertname}}',
+              'sum by (alertname) (ALERTS{alertstate="firing",alertname=~".+Burn.+"}) or vector(0)',
+            ),
+          ],
+        },
+      ],
+    },
+    ...SLOS.map((slo) => ({
+      title: slo.title,
+      panels: [
+        {
+          title: `Budget left: ${slo.name}`,
+          description: 'Of 30 days. Below zero the promise is broken.',
+          unit: 'percentunit',
+          kind: 'stat' as const,
+          queries: by('pool', `1 - ${ratioOf(slo, '30d')}{pool=~"$pool"} / ${slo.budget}`),
+        },
+        {
+          title: `Burn rate: ${slo.name}`,
+          description: `How many times too fast the budget is spent. Alerts: ${BURNS.map(({ factor, long, short }) => `${factor} over ${long} and ${short}`).join(', ')}.`,
+          unit: 'short' as const,
+          queries: ['5m', '30m', '1h', '6h', '3d'].map((window) =>
+            one(`{{pool}} ${window}`, `${ratioOf(slo, window)}{pool=~"$pool"} / ${slo.budget}`),
+          ),
+        },
+        {
+          title: `Events: ${slo.name}`,
+          description: 'In a second, over an hour. Few events make ratios jump.',
+          unit: 'ops' as const,
+          queries: by('pool', `${eventsOf(slo, '1h')}{pool=~"$pool"}`),
+        },
+      ],
+    })),
+  ],
+};
+
+export const LOAD_TEST: Dashboard = {
+  uid: 'voice-fleet-load-test',
+  title: 'Voice fleet / Load test',
+  description:
+    'One screen to watch while load is put on: what comes in, what it costs, what breaks first.',
+  pool: true,
+  rows: [
+    {
+      title: 'Load',
+      panels: [
+        {
+          title: 'Starts of sessions',
+          description: 'By how they end.',
+          unit: 'reqps',
+          queries: by('outcome', perSecond(ofPool('voice_gateway_admissions_total'), 'outcome')),
+        },
+        {
+          title: 'Sessions and slots',
+          description: 'Where the lines meet, refusals begin.',
+          unit: 'short',
+          queries: [
+            one('sessions', sum(ofPool('voice_gateway_sessions_active'))),
+            one('slots', sum(ofPool('voice_worker_slots'))),
+            one('waiting', sum(own('voice_gateway_sessions_waiting'))),
+          ],
+        },
+        {
+          title: 'Talkers',
+          description:
+            'Seconds of audio in a second, as gateways and as workers count them. They differ by what is under way.',
+          unit: 'short',
+          queries: [
+            one('gateways', perSecond(own('voice_gateway_audio_seconds_total'))),
+            one('workers', perSecond(ofPool('voice_worker_audio_seconds_total'))),
+          ],
+        },
+      ],
+    },
+    {
+      title: 'Latency',
+      panels: [
+        {
+          title: 'Admission under load',
+          description: 'From accepted socket to a ready worker.',
+          unit: 's',
+          queries: quantiles(ofPool('voice_gateway_admission_duration_seconds_bucket')),
+          exemplars: true,
+        },
+        {
+          title: 'First text under load',
+          description: 'The first to grow on a full card.',
+          unit: 's',
+          queries: quantiles(ofPool('voice_worker_asr_first_partial_seconds_bucket')),
+          exemplars: true,
+        },
+        {
+          title: 'Final under load',
+          description: 'From the end of an utterance.',
+          unit: 's',
+          queries: quantiles(ofPool('voice_worker_asr_final_latency_seconds_bucket')),
+          exemplars: true,
+        },
+      ],
+    },
+    {
+      title: 'Cost',
+      panels: [
+        {
+          title: 'Processor of each instance',
+          description: 'Cores.',
+          unit: 'short',
+          queries: by('instance', perSecond(own('process_cpu_seconds_total'), 'instance')),
+        },
+        {
+          title: 'Event loop lag of each instance, p99',
+          description: 'Above 0.1 s the test measures this process and not the fleet.',
+          unit: 's',
+          queries: by('instance', own('nodejs_eventloop_lag_p99_seconds')),
+        },
+        {
+          title: 'What breaks first',
+          description: 'Dropped audio, back-pressure, lost links and faults, in a second.',
+          unit: 'ops',
+          queries: [
+            one('dropped seconds', perSecond(own('voice_gateway_dropped_audio_seconds_total'))),
+            one('held', perSecond(own('voice_gateway_input_holds_total'))),
+            one('links lost', perSecond(own('voice_gateway_workers_lost_total'))),
+            one('stream faults', perSecond(own('voice_worker_stream_faults_total'))),
+            one(
+              'first token p95 in s',
+              quantile(0.95, own('voice_llm_tts_first_token_seconds_bucket')),
+            ),
+          ],
+        },
+      ],
+    },
+  ],
+};
