@@ -4,6 +4,7 @@ const ALONE = [
   'tests/chaos/',
   'tests/e2e/',
   'tests/integration/backlog.spec.ts',
+  'tests/integration/observability.spec.ts',
   'tests/integration/turns-abort.spec.ts',
   'tests/integration/turns-timeouts.spec.ts',
 ];

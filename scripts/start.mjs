@@ -1,4 +1,5 @@
 import { env } from 'node:process';
+import { announceFleet } from './lib/fleet-file.mjs';
 import { FROM_SOURCE, LocalFleet, reachable } from './lib/local-fleet.mjs';
 import { ensureNodeModules } from './lib/node-modules.mjs';
 import { condense, paint, say, tell } from './lib/output.mjs';
@@ -71,6 +72,7 @@ async function startFleet(fleet, options, address) {
     SERVER_PORT: String(options.port),
     VOXTRAL_API_KEY: options.apiKey,
   });
+  announceFleet([...parts, llmTts, { name: 'gateway', job: 'gateway', internalPort }]);
   await fleet.ready('gateway', `http://${address}/readyz`);
   for (const { name, readyUrl } of [...parts, llmTts]) await fleet.ready(name, readyUrl);
 }

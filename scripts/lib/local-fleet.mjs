@@ -66,7 +66,8 @@ export class LocalFleet {
       WORKER_HOST: '127.0.0.1',
       WORKER_PORT: String(port),
     });
-    return { name, readyUrl: `http://127.0.0.1:${internalPort}/readyz` };
+    const readyUrl = `http://127.0.0.1:${internalPort}/readyz`;
+    return { name, job: 'asr-worker', internalPort, readyUrl };
   }
 
   /** What makes replies, on `url`; it is ready when its `readyUrl` says so. */
@@ -82,7 +83,7 @@ export class LocalFleet {
       REDIS_URL: redisUrl,
     });
     const readyUrl = `http://127.0.0.1:${internalPort}/readyz`;
-    return { name, url: `http://127.0.0.1:${port}`, readyUrl };
+    return { name, job: name, internalPort, url: `http://127.0.0.1:${port}`, readyUrl };
   }
 
   /** Resolves when `probe` says yes; rejects when it never does, or a part has ended meanwhile. */

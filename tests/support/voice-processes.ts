@@ -10,6 +10,8 @@ export class VoiceProcesses implements AsyncDisposable {
   readonly origin: string;
   /** With TLS; undefined where the environment names no certificate. */
   readonly tlsOrigin: string | undefined;
+  /** Where each service serves its metrics, by its name. */
+  readonly internalPorts: Readonly<Record<string, number>>;
   readonly #services: readonly ServiceProcess[];
   readonly #redis: TestRedis;
 
@@ -17,7 +19,9 @@ export class VoiceProcesses implements AsyncDisposable {
     { port, tlsPort }: Record<string, unknown>,
     services: readonly ServiceProcess[],
     redis: TestRedis,
+    internalPorts: Readonly<Record<string, number>>,
   ) {
+    this.internalPorts = internalPorts;
     this.origin = `http://127.0.0.1:${String(port)}`;
     this.tlsOrigin = tlsPort === undefined ? undefined : `https://127.0.0.1:${String(tlsPort)}`;
     this.#services = services;
@@ -42,7 +46,14 @@ export class VoiceProcesses implements AsyncDisposable {
         LLM_TTS_URL: `http://127.0.0.1:${String(ttsPort)}`,
       });
       services.push(gateway);
-      const fleet = new VoiceProcesses(await gateway.logged('listening'), services, redis);
+      const ports: Record<string, number> = {};
+      for (const [name, service] of Object.entries({
+        gateway,
+        'asr-worker': worker,
+        'llm-tts': llmTts,
+      }))
+        ports[name] = Number((await service.logged('listening'))['internalPort']);
+      const fleet = new VoiceProcesses(await gateway.logged('listening'), services, redis, ports);
       const ready = async (): Promise<boolean> => (await fetch(`${fleet.origin}/readyz`)).ok;
       await until(ready, 'the fleet is ready', PATIENCE_MS);
       return fleet;

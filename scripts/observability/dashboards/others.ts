@@ -1,6 +1,6 @@
-import type { Dashboard } from '../dashboard.ts';
+import type { Dashboard, Row } from '../dashboard.ts';
 import { by, ofPool, one, own, perSecond, quantile, quantiles, sum } from '../query.ts';
-import { BURNS, eventsOf, ratioOf, SLOS } from '../slo.ts';
+import { BURNS, eventsOf, ratioOf, SLOS, type Slo } from '../slo.ts';
 
 export const TENANTS: Dashboard = {
   uid: 'voice-fleet-tenants',
@@ -184,6 +184,36 @@ export const BATCH: Dashboard = {
   ],
 };
 
+function budgetRow(slo: Slo): Row {
+  const burns = BURNS.map(({ factor, long, short }) => `${factor} over ${long} and ${short}`);
+  return {
+    title: slo.title,
+    panels: [
+      {
+        title: `Budget left: ${slo.name}`,
+        description: 'Of 30 days. Below zero the promise is broken.',
+        unit: 'percentunit',
+        kind: 'stat',
+        queries: by('pool', `1 - ${ratioOf(slo, '30d')}{pool=~"$pool"} / ${slo.budget}`),
+      },
+      {
+        title: `Burn rate: ${slo.name}`,
+        description: `How many times too fast the budget is spent. Alerts: ${burns.join(', ')}.`,
+        unit: 'short',
+        queries: ['5m', '30m', '1h', '6h', '3d'].map((window) =>
+          one(`{{pool}} ${window}`, `${ratioOf(slo, window)}{pool=~"$pool"} / ${slo.budget}`),
+        ),
+      },
+      {
+        title: `Events: ${slo.name}`,
+        description: 'In a second, over an hour. Few events make ratios jump.',
+        unit: 'ops',
+        queries: by('pool', `${eventsOf(slo, '1h')}{pool=~"$pool"}`),
+      },
+    ],
+  };
+}
+
 export const SLO: Dashboard = {
   uid: 'voice-fleet-slo',
   title: 'Voice fleet / SLO and error budget',
@@ -213,32 +243,7 @@ export const SLO: Dashboard = {
         },
       ],
     },
-    ...SLOS.map((slo) => ({
-      title: slo.title,
-      panels: [
-        {
-          title: `Budget left: ${slo.name}`,
-          description: 'Of 30 days. Below zero the promise is broken.',
-          unit: 'percentunit',
-          kind: 'stat' as const,
-          queries: by('pool', `1 - ${ratioOf(slo, '30d')}{pool=~"$pool"} / ${slo.budget}`),
-        },
-        {
-          title: `Burn rate: ${slo.name}`,
-          description: `How many times too fast the budget is spent. Alerts: ${BURNS.map(({ factor, long, short }) => `${factor} over ${long} and ${short}`).join(', ')}.`,
-          unit: 'short' as const,
-          queries: ['5m', '30m', '1h', '6h', '3d'].map((window) =>
-            one(`{{pool}} ${window}`, `${ratioOf(slo, window)}{pool=~"$pool"} / ${slo.budget}`),
-          ),
-        },
-        {
-          title: `Events: ${slo.name}`,
-          description: 'In a second, over an hour. Few events make ratios jump.',
-          unit: 'ops' as const,
-          queries: by('pool', `${eventsOf(slo, '1h')}{pool=~"$pool"}`),
-        },
-      ],
-    })),
+    ...SLOS.map(budgetRow),
   ],
 };
 

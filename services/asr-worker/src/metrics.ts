@@ -259,6 +259,7 @@ export class WorkerMetrics {
     this.audioSeconds.labels(pool).inc(0);
     this.decodeSeconds.labels(pool).inc(0);
     for (const reason of LinkRefusal.options) this.linksRefused.labels(reason).inc(0);
+    for (const by of ['model', 'gate', 'late']) this.vadFrames.labels(by).inc(0);
     for (const from of ['spare', 'dial']) this.upstreamTakes.labels(from).inc(0);
     for (const outcome of ['connected', 'failed']) this.upstreamDials.labels(outcome).inc(0);
     for (const code of [...CLOSE_CODES, 'other']) this.upstreamCloses.labels(code).inc(0);
