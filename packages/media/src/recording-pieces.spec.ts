@@ -7,7 +7,8 @@ import { lacedBlock, simpleBlock, webmOf } from '@voice-fleet/testkit/recordings
 import decode from 'audio-decode';
 import fc from 'fast-check';
 import { Damaged } from './damaged.ts';
-import { oggSum } from './encode/ogg-page.ts';
+import { oggPage, oggSum } from './encode/ogg-page.ts';
+import { mp4Fragments } from './mp4-fragments.ts';
 import { recordingPieces } from './recording-pieces.ts';
 import { type RecordingKind, sniffRecording } from './sniff.ts';
 
@@ -88,6 +89,28 @@ describe('a recording in pieces', () => {
     expect(first.samples).toBeGreaterThan(98 * 1_024);
     expect([last.samples, last.first.equals(first.first)]).toEqual([first.samples, true]);
     expect(last.largest).toBeLessThanOrEqual(8 * 1_024);
+  });
+
+  it('is the same when an MP4 is written in fragments, as browsers do', async () => {
+    const whole = await pieces(mp4Of(aac(100)));
+    const fragments = await pieces(Buffer.concat([...mp4Fragments(mp4Of(aac(100)))]), 'm4a');
+    expect([fragments.samples, fragments.first.equals(whole.first)]).toEqual([whole.samples, true]);
+  });
+
+  it.each([
+    ['an edit list', { edts: box('edts', box('elst', words(0, 1, 90_000, 2_112, 0x1_0000))) }],
+    ['a tag of iTunes', { udta: itunes('00000000 00000840 00000100 000000000000FA00') }],
+  ])('leaves out what %s says is no sound', async (_, options) => {
+    const file = mp4Of(aac(100), options);
+    const whole = await decode(file);
+    expect(whole.channelData[0]?.length).toBeLessThan(98 * 1_024);
+    expect((await pieces(file)).samples).toBe(whole.channelData[0]?.length);
+  });
+
+  it('is the same when FLAC is in Ogg', async () => {
+    const flac = await pieces(fixture('.flac'));
+    const ogg = await pieces(oggFlac());
+    expect([ogg.samples, ogg.first.equals(flac.first)]).toEqual([8_000, true]);
   });
 
   it('stays small when it is silence of Opus: two bytes for 120 ms', async () => {
@@ -193,36 +216,81 @@ describe('a recording in pieces', () => {
     );
   });
 
-  it.each(FIXTURES)('%s with any damage ends in sound or in an error', async (name) => {
-    const whole = fixture(name);
-    const others = FIXTURES.map(fixture);
-    const place = fc.nat(whole.length - 1);
-    const damage = fc.record({
-      bytes: fc.array(fc.tuple(fc.oneof(place, fc.nat(200)), fc.nat(255)), { maxLength: 8 }),
-      end: fc.option(place, { nil: undefined }),
-      splice: fc.option(fc.tuple(fc.constantFrom(...others), fc.nat(4_000), place), {
-        nil: undefined,
-      }),
-      mendSums: fc.boolean(),
-    });
-    await fc.assert(
-      fc.asyncProperty(damage, async ({ bytes, end, splice, mendSums }) => {
-        let file = Buffer.from(whole);
-        for (const [at, byte] of bytes) file[Math.min(at, file.length - 1)] = byte;
-        if (splice) {
-          const [other, from, at] = splice;
-          file = Buffer.concat([file.subarray(0, at), other.subarray(from), file.subarray(at)]);
-        }
-        file = file.subarray(0, end);
-        if (mendSums) mend(file);
-        const outcome = await pieces(file, sniffRecording(whole)).catch((error: unknown) => error);
-        if (outcome instanceof Error) return;
-        expect((outcome as { largest: number }).largest).toBeLessThan(MOST_VALUES);
-      }),
-      { numRuns: 40 },
-    );
-  });
+  it.each([...FIXTURES, 'FLAC in Ogg'])(
+    '%s with any damage ends in sound or in an error',
+    async (name) => {
+      const whole = name.startsWith('FLAC') ? oggFlac() : fixture(name);
+      const others = FIXTURES.map(fixture);
+      const place = fc.nat(whole.length - 1);
+      const damage = fc.record({
+        bytes: fc.array(fc.tuple(fc.oneof(place, fc.nat(200)), fc.nat(255)), { maxLength: 8 }),
+        end: fc.option(place, { nil: undefined }),
+        splice: fc.option(fc.tuple(fc.constantFrom(...others), fc.nat(4_000), place), {
+          nil: undefined,
+        }),
+        mendSums: fc.boolean(),
+      });
+      await fc.assert(
+        fc.asyncProperty(damage, async ({ bytes, end, splice, mendSums }) => {
+          let file = Buffer.from(whole);
+          for (const [at, byte] of bytes) file[Math.min(at, file.length - 1)] = byte;
+          if (splice) {
+            const [other, from, at] = splice;
+            file = Buffer.concat([file.subarray(0, at), other.subarray(from), file.subarray(at)]);
+          }
+          file = file.subarray(0, end);
+          if (mendSums) mend(file);
+          const outcome = await pieces(file, sniffRecording(whole)).catch(
+            (error: unknown) => error,
+          );
+          if (outcome instanceof Error) return;
+          expect((outcome as { largest: number }).largest).toBeLessThan(MOST_VALUES);
+        }),
+        { numRuns: 40 },
+      );
+    },
+  );
 });
+
+/** What iTunes writes about the silence of its encoder. */
+function itunes(text: string): Buffer {
+  const name = box('name', words(0), Buffer.from('iTunSMPB'));
+  const mean = box('mean', words(0), Buffer.from('com.apple.iTunes'));
+  const data = box('data', words(1, 0), Buffer.from(` ${text}`));
+  const picture = box('covr', box('data', words(13, 0), Buffer.alloc(5_000, 0xff)));
+  return box('udta', box('meta', words(0), box('ilst', picture, box('----', mean, name, data))));
+}
+
+/** The frames of the fixture, each in a packet. */
+function oggFlac(): Buffer {
+  const flac = fixture('.flac');
+  const info = flac.subarray(4, 42);
+  info[0] = (info[0] ?? 0) & 0x7f;
+  const head = Buffer.concat([
+    Buffer.of(0x7f),
+    Buffer.from('FLAC\x01\0\0\x01fLaC', 'latin1'),
+    info,
+  ]);
+  const comment = Buffer.concat([Buffer.of(0x84, 0, 0, 8), Buffer.alloc(8)]);
+  const starts: number[] = [];
+  for (let at = flac.indexOf('fff8', 42, 'hex'); at >= 0; at = flac.indexOf('fff8', at + 2, 'hex'))
+    if ((flac[at + 4] ?? 0) === starts.length) starts.push(at);
+  const page = (packet: Buffer, sequence: number, isLast = false): Buffer =>
+    oggPage({
+      serial: 7,
+      sequence,
+      granule: 0,
+      packets: [packet],
+      isFirst: sequence === 0,
+      isLast,
+    });
+  const frames = starts.map((at, nth) => flac.subarray(at, starts[nth + 1]));
+  return Buffer.concat([
+    page(head, 0),
+    page(comment, 1),
+    ...frames.map((frame, nth) => page(frame, nth + 2, nth + 1 === frames.length)),
+  ]);
+}
 
 /** So that decoders see what is in a damaged page. */
 function mend(ogg: Buffer): void {

@@ -40,8 +40,10 @@ export interface Mp4Options {
   readonly stsz?: Buffer;
   readonly stco?: Buffer;
   readonly stsc?: Buffer;
-  /** More boxes of the track, such as an edit list. */
+  /** An edit list of the track. */
   readonly edts?: Buffer;
+  /** Tags, such as iTunes writes them. */
+  readonly udta?: Buffer;
 }
 
 /** A file with one track of AAC, all of its frames in one chunk. */
@@ -79,6 +81,7 @@ function moovOf(track: AacTrack, dataAt: number, options: Mp4Options): Buffer {
     stco = words(0, 1, dataAt),
     stsc = words(0, 1, 1, sizes.length, 1),
     edts = Buffer.alloc(0),
+    udta = Buffer.alloc(0),
   } = options;
   const samples = aacSamples(frames.length);
   const stbl = box(
@@ -97,7 +100,7 @@ function moovOf(track: AacTrack, dataAt: number, options: Mp4Options): Buffer {
   );
   const tkhd = box('tkhd', words(7, 0, 0, 1, 0, samples), Buffer.alloc(60));
   const mvhd = box('mvhd', words(0, 0, 0, sampleRate, samples), Buffer.alloc(80));
-  return box('moov', mvhd, box('trak', tkhd, edts, mdia));
+  return box('moov', mvhd, box('trak', tkhd, edts, mdia), udta);
 }
 
 function sampleEntry({ config, sampleRate }: AacTrack): Buffer {
