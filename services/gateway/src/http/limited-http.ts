@@ -43,6 +43,7 @@ export class LimitedHttp extends ExpressAdapter {
     super();
     this.#times = times;
     this.#clock = clock;
+    this.disable('x-powered-by');
   }
 
   override initHttpServer(): void {

@@ -1,10 +1,10 @@
 import type { ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Principal } from '@voice-fleet/fleet/tenant';
 import { decodeRecording } from '@voice-fleet/media/decode-recording';
 import { credentialOf } from '../auth/credentials.ts';
 import type { ModelNames } from '../catalogue/model-catalogue.ts';
 import type { TranscribeOptions, Transcriber, Transcription } from '../voice/transcriber.ts';
+import { keepQuiet, type TimedSocket } from './quiet-socket.ts';
 import type { RateHeaders } from './rate-headers.ts';
 import type { RecordingSettings } from './recording-env.ts';
 import type { RequestSlots } from './request-slots.ts';
@@ -13,7 +13,7 @@ import type { Authenticate } from './usage.controller.ts';
 
 /** The request, as far as it is used here. */
 export interface RecordingRequest extends UploadRequest {
-  readonly socket: Pick<Socket, 'setTimeout' | 'timeout'>;
+  readonly socket: TimedSocket;
 }
 /** The response, as far as it is used here. */
 export type RecordingResponse = Pick<ServerResponse, 'once' | 'destroyed' | 'setHeader'>;
@@ -72,12 +72,11 @@ export class Recordings {
     // Not before: while this process stops, the answer is waited for too.
     gone.signal.addEventListener('abort', () => slot.leave(), { once: true });
     // Nothing moves on the connection while an engine works. All that it waits for has a limit of its own.
-    const { socket } = request;
-    const idleMs = socket.timeout ?? 0;
+    let moveAgain: (() => void) | undefined;
     try {
       const signal = AbortSignal.any([gone.signal, slot.signal]);
       const upload = await readUpload(request, settings.maxBytes, signal);
-      socket.setTimeout(0);
+      moveAgain = keepQuiet(request.socket);
       const wishes = await readWishes(upload, principal);
       // Before anything is done with it; what it means is found again when its slot is taken.
       await models.resolve(wishes.model, principal.models);
@@ -85,7 +84,7 @@ export class Recordings {
       const transcription = await transcriber.transcribe(credential, pcm, signal, wishes);
       return await work(transcription, signal);
     } finally {
-      socket.setTimeout(idleMs);
+      moveAgain?.();
     }
   }
 }
