@@ -1,4 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -20,11 +22,26 @@ let redis: Redis;
 let store: JobStore;
 let queue: JobQueue;
 let blobs: LocalBlobs;
+let receiver: Server;
+/** Webhooks by the id of their event, each with how often it came. */
+const told = new Map<string, number>();
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'vf-jobs-'));
   blobs = new LocalBlobs(folder);
-  fleet = await Fleet.start([]);
+  receiver = createServer((request, response) => {
+    const id = String(request.headers['webhook-id']);
+    told.set(id, (told.get(id) ?? 0) + 1);
+    response.writeHead(204).end();
+  });
+  await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve));
+  const env = {
+    ...{ JOBS_DIR: folder, JOBS_AUDIO_KEPT_H: '1' },
+    JOBS_WEBHOOK_SECRET: 'a-secret-of-the-fleet',
+    JOBS_WEBHOOK_ALLOW: `!127.0.0.1:${(receiver.address() as AddressInfo).port}`,
+  };
+  fleet = await Fleet.start([], env);
+  await fleet.addGateway(env);
   redis = new Redis(fleet.redis.url);
   store = new JobStore(redis);
   queue = new JobQueue(redis);
@@ -33,6 +50,7 @@ afterAll(async () => {
   await queue.close();
   redis.disconnect();
   await fleet[Symbol.asyncDispose]();
+  receiver.close();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -45,7 +63,8 @@ async function submit(id: string, recording: Buffer): Promise<JobSpec> {
   const audioKey = `jobs/${id}`;
   const { signal } = new AbortController();
   await blobs.put(audioKey, toStream(recording), { maxBytes: 1e9, signal });
-  const options = JobOptions.parse({});
+  const webhookUrl = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/`;
+  const options = JobOptions.parse({ webhookUrl });
   const own = { id, tenantId: 'acme', keyId: 'key', weight: 1 };
   const job = { ...own, options, audioKey, createdAtMs: Date.now() };
   expect(await store.create(job, { ofTenant: 0, ofAll: 0 })).toEqual({ kind: 'created' });
@@ -130,5 +149,16 @@ describe('batch jobs', () => {
       expect(await textOf(`many-${n}`)).toBe(transcript(spokenBy(n)));
     }
     await last.close();
+  });
+
+  it('are told of once each, by whichever gateway, however they ended', async () => {
+    const { jobs } = await store.list('acme', { limit: 100 });
+    const ids = jobs.filter(({ endedAtMs }) => endedAtMs !== undefined).map(({ id }) => id);
+    expect(new Set(jobs.map(({ state }) => state))).toEqual(
+      new Set(['completed', 'cancelled', 'failed', 'quarantined']),
+    );
+    expect(ids.length).toBeGreaterThan(40);
+    await until(() => told.size === ids.length, 'all are told of');
+    expect(told).toEqual(new Map(ids.map((id) => [`evt_${id}`, 1])));
   });
 });
