@@ -7,6 +7,7 @@ import { JobSweeper } from '@voice-fleet/gateway/jobs/job-sweeper';
 import { LocalBlobs } from '@voice-fleet/jobs/blobs/local-blobs';
 import { JobOptions } from '@voice-fleet/jobs/job';
 import { JobStore } from '@voice-fleet/jobs/job-store';
+import { turnKey } from '@voice-fleet/jobs/keys';
 import { WebhookStore } from '@voice-fleet/jobs/webhooks/webhook-store';
 import { createLogger } from '@voice-fleet/telemetry/logger';
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
@@ -126,6 +127,8 @@ describe('what is left of jobs', () => {
     await Promise.all([sweeper(0, DAY_MS), sweeper(0, DAY_MS)].map((one) => one.sweep()));
     expect(swept).toEqual(['recording']);
     await job('j2');
+    // However long this test takes, the turn is not over.
+    await redis.persist(turnKey('sweep'));
     await sweeper(0, DAY_MS).sweep();
     expect(await recordings()).toEqual(['j2']);
   });
