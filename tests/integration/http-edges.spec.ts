@@ -23,8 +23,10 @@ describe('the HTTP API', () => {
     readFileSync(new URL(`../../packages/media/fixtures/tone${name}`, import.meta.url));
 
   /** Sends a body only when it is told to go on. */
-  async function asking(key: string): Promise<{ status: number | undefined; went: boolean }> {
-    const body = wav([1, 2]);
+  async function asking(
+    key: string,
+    body = wav([1, 2]),
+  ): Promise<{ status: number | undefined; went: boolean }> {
     const headers = {
       Authorization: `Bearer ${key}`,
       'Content-Type': 'audio/wav',
@@ -47,6 +49,7 @@ describe('the HTTP API', () => {
   it('lets a client go on with its body only when that is read', async () => {
     expect(await asking(KEY)).toEqual({ status: 200, went: true });
     expect(await asking('wrong')).toEqual({ status: 401, went: false });
+    expect(await asking(KEY, Buffer.alloc(30_000_000))).toEqual({ status: 413, went: false });
   });
 
   it('answers a form with two recordings at once', async () => {

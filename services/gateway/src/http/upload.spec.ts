@@ -1,10 +1,24 @@
 import { Readable } from 'node:stream';
 import { describe, expect, it } from '@jest/globals';
 import { VoiceError } from '@voice-fleet/protocol/errors';
+import fc from 'fast-check';
 import { readUpload, type Upload } from './upload.ts';
 
 const MAX_BYTES = 1_000;
 const WAV = 'RIFF and so on';
+
+/** What parsers of forms look for. */
+const FRAGMENTS = [
+  '--edge',
+  '--edge--',
+  '\r\n',
+  '\r\n\r\n',
+  '--',
+  '\0',
+  'Content-Disposition: form-data; name="file"; filename="c"\r\n\r\n',
+  'Content-Type: multipart/mixed; boundary=in\r\n',
+  "filename*=utf-8''%ff",
+];
 
 /** A part of a form; `fileName` is left out for a field. */
 function part(name: string, value: string, fileName?: string): string {
@@ -14,9 +28,12 @@ function part(name: string, value: string, fileName?: string): string {
 
 /** Reads a form, which comes in pieces of a few bytes. */
 function read(parts: readonly string[], end = '--edge--\r\n'): Promise<Upload> {
-  const bytes = Buffer.from(parts.join('') + end);
-  const pieces = Array.from({ length: Math.ceil(bytes.length / 700) }, (_, at) =>
-    bytes.subarray(700 * at, 700 * (at + 1)),
+  return readBytes(Buffer.from(parts.join('') + end), 700);
+}
+
+function readBytes(bytes: Buffer, pieceBytes: number): Promise<Upload> {
+  const pieces = Array.from({ length: Math.ceil(bytes.length / pieceBytes) }, (_, at) =>
+    bytes.subarray(pieceBytes * at, pieceBytes * (at + 1)),
   );
   const request = Object.assign(Readable.from(pieces, { objectMode: false }), {
     headers: { 'content-type': 'multipart/form-data; boundary=edge' },
@@ -75,5 +92,45 @@ describe('a form', () => {
     expect((await refusal([part('model', 'x')]))[0]).toBe('missing_audio');
     expect((await refusal([part('file', '', 'a.wav')]))[0]).toBe('missing_audio');
     expect((await refusal([part('file', 'x'.repeat(1_001))]))[0]).toBe('message_too_large');
+  });
+
+  it('that says that it is too large is refused before it is read', async () => {
+    const request = Object.assign(new Readable({ read: () => undefined }), {
+      headers: {
+        'content-type': 'multipart/form-data; boundary=edge',
+        'content-length': '10000000',
+      },
+    });
+    await expect(
+      readUpload(request, MAX_BYTES, new AbortController().signal),
+    ).rejects.toMatchObject({ code: 'message_too_large' });
+    request.destroy();
+  });
+
+  it('with any damage comes to its end, in a recording or an error that says why', async () => {
+    const whole = Buffer.from(
+      `${part('a', '1')}${part('file', WAV, 'a.wav')}${part('b', 'x'.repeat(5_000))}${part('cover', 'y', 'b.png')}--edge--\r\n`,
+    );
+    const place = fc.nat(whole.length);
+    const damage = fc.record({
+      pieceBytes: fc.integer({ min: 1, max: 6_000 }),
+      cuts: fc.array(fc.tuple(place, fc.nat(60)), { maxLength: 3 }),
+      pastes: fc.array(fc.tuple(place, fc.constantFrom(...FRAGMENTS)), { maxLength: 4 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(damage, async ({ pieceBytes, cuts, pastes }) => {
+        let bytes = whole;
+        for (const [at, length] of cuts)
+          bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + length)]);
+        for (const [at, text] of pastes)
+          bytes = Buffer.concat([bytes.subarray(0, at), Buffer.from(text), bytes.subarray(at)]);
+        const outcome: unknown = await readBytes(bytes, pieceBytes).catch(
+          (error: unknown) => error,
+        );
+        if (!(outcome instanceof VoiceError))
+          expect((outcome as Upload).bytes.length).toBeGreaterThan(0);
+      }),
+      { numRuns: 300 },
+    );
   });
 });

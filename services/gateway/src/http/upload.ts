@@ -15,6 +15,8 @@ const MULTIPART = /^multipart\/form-data\b/i;
 const RAW = /^(?:audio\/|video\/|application\/(?:octet-stream|ogg|x-www-form-urlencoded)\b)/i;
 /** Each value of a list is a part of its own. */
 const MAX_PARTS = 1_024;
+/** Of a part, with its boundary. */
+const PART_HEAD_BYTES = 1_024;
 /** Encodings of a body as it is. */
 const PLAIN = /^(?:identity)?$/i;
 /** For the other parts of a form. A longer value is cut off. */
@@ -50,8 +52,8 @@ export async function readUpload(
       throw new VoiceError('missing_audio', { message: 'The recording is empty.' });
     return { bytes, fields };
   } finally {
-    // What is left is let go, so that the client gets to read its answer.
-    request.resume();
+    // What is left is let go, so that the client gets to read its answer. What nobody began to read, Node lets go behind that.
+    if (request.readableFlowing !== null) request.resume();
   }
 }
 
@@ -83,6 +85,9 @@ async function readForm(
   fields: Map<string, string[]>,
   signal: AbortSignal,
 ): Promise<Buffer> {
+  // Not even when all its fields are as long as they may be.
+  const formBytes = maxBytes + MAX_PARTS * (FORM_LIMITS.fieldSize + PART_HEAD_BYTES);
+  if (Number(request.headers['content-length'] ?? 0) > formBytes) throw tooLarge(maxBytes);
   const pieces = new Pieces(maxBytes);
   let found = false;
   const { headers } = request;
