@@ -10,13 +10,12 @@ export const SLOT_SAMPLES = WORD_SAMPLES + GAP_SAMPLES;
  * every sample of every word can be accounted for on its way through the fleet.
  */
 export function speak(words: readonly number[]): Buffer {
-  const pcm = Buffer.alloc(words.length * SLOT_SAMPLES * BYTES_PER_SAMPLE);
+  const samples = new Int16Array(words.length * SLOT_SAMPLES);
   for (const [index, word] of words.entries()) {
     const from = index * SLOT_SAMPLES;
-    for (let sample = from; sample < from + WORD_SAMPLES; sample += 1)
-      pcm.writeInt16LE(word, sample * BYTES_PER_SAMPLE);
+    samples.fill(word, from, from + WORD_SAMPLES);
   }
-  return pcm;
+  return Buffer.from(samples.buffer);
 }
 
 /** All whole numbers from `from` to `to`, both included. */
