@@ -188,10 +188,10 @@ describe('Speaker', () => {
     ['bars', `a${' '.repeat(65_000)}|`],
   ])('takes a flood of %s in words of its own time', (_what, text) => {
     const { speaker } = rig({ unit: 'words' });
-    const began = performance.now();
+    const began = process.cpuUsage();
     speaker.push(`${text} c`);
     speaker.finish();
-    expect(performance.now() - began).toBeLessThan(1_500);
+    expect(process.cpuUsage(began).user).toBeLessThan(1_500_000);
   });
 
   it('P31: of more than five that wait drops the oldest, never one that runs', async () => {

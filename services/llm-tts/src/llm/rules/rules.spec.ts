@@ -57,9 +57,9 @@ describe('the built-in rules', () => {
     ['a word to spell', `spell ${'a'.repeat(32_000)}`],
     ['a word to sum up', `${'1 + '.repeat(8_000)}1`],
   ])('answer a flood of %s soon, and at no length', (_what, text) => {
-    const began = performance.now();
+    const began = process.cpuUsage();
     expect(answer(text).length).toBeLessThan(8_000);
-    expect(performance.now() - began).toBeLessThan(1_000);
+    expect(process.cpuUsage(began).user).toBeLessThan(1_000_000);
   });
 
   it('do not work with numbers that are none any more', () => {
