@@ -1,12 +1,9 @@
-/** Specs that start whole fleets of processes, or judge time and memory: nothing may run beside them. */
+/** Specs that judge how long faults are felt, or hear and play sound in real time: nothing may run beside them. */
 const ALONE = [
-  'tests/browser/',
-  'tests/chaos/',
-  'tests/e2e/',
-  'tests/integration/backlog.spec.ts',
+  'tests/chaos/chaos.spec.ts',
+  'tests/browser/page.spec.ts',
+  'tests/e2e/recording.spec.ts',
   'tests/integration/observability.spec.ts',
-  'tests/integration/turns-abort.spec.ts',
-  'tests/integration/turns-timeouts.spec.ts',
 ];
 
 const shared = {
@@ -35,6 +32,7 @@ const shared = {
 export default {
   // How long a test takes tells of the machine: this only ends one that hangs.
   testTimeout: 120_000,
+  testSequencer: './scripts/lib/slow-first.mjs',
   projects: [
     {
       ...shared,
@@ -48,15 +46,13 @@ export default {
     {
       ...shared,
       displayName: 'integration',
-      testMatch: ['<rootDir>/tests/{integration,e2e,chaos}/**/*.spec.ts'],
+      testMatch: ['<rootDir>/tests/{integration,e2e,chaos,browser}/**/*.spec.ts'],
       testPathIgnorePatterns: ALONE.map((path) => `<rootDir>/${path}`),
     },
     {
       ...shared,
       displayName: 'alone',
-      testMatch: ALONE.map(
-        (path) => `<rootDir>/${path}${path.endsWith('/') ? '**/*.spec.ts' : ''}`,
-      ),
+      testMatch: ALONE.map((path) => `<rootDir>/${path}`),
     },
     {
       ...shared,

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { env } from 'node:process';
 import { parseArgs } from 'node:util';
@@ -25,16 +26,27 @@ typecheck, build and docs as one each.`;
 
 const bin = (name) => join(repoRoot, 'node_modules/.bin', name);
 
-/** In the order they run: the fast ones that fail most first. */
+/** In the order they are told: the fast ones that fail most first. */
 const CHECKS = {
-  lint: () => commands([bin('biome'), 'check', '.'], [bin('eslint'), '.']),
-  typecheck: () => commands([bin('tsc'), '-p', 'tsconfig.json']),
-  build: () => commands(['npm', 'run', '--silent', 'build', '--', '--output-logs=errors-only']),
-  docs: () => commands(['npm', 'run', '--silent', 'docs:check']),
-  unit: (config) => jest('unit', config),
-  integration: (config) => jest('integration', config),
-  alone: (config) => jest('alone', config),
+  lint: (output) => commands(output, [bin('biome'), 'check', '.'], [bin('eslint'), '.']),
+  typecheck: (output) => commands(output, [bin('tsc'), '-p', 'tsconfig.json']),
+  build: (output) =>
+    commands(output, ['npm', 'run', '--silent', 'build', '--', '--output-logs=errors-only']),
+  docs: (output) => commands(output, ['npm', 'run', '--silent', 'docs:check']),
+  unit: (_output, config) => jest('unit', config),
+  integration: (_output, config) => jest('integration', config),
+  alone: (_output, config) => jest('alone', config),
 };
+
+/** What has one thread each: side by side, while Jest gets the machine for itself. */
+const LANES = [['lint'], ['typecheck', 'build', 'docs']];
+
+/**
+ * Files at once, by cores. Specs share nothing; those of integration wait for sockets, timers and processes half of the
+ * time, and those of alone measure. Jest takes more than 100 % for a number.
+ */
+const CORES = availableParallelism();
+const WORKERS = { unit: CORES, integration: Math.ceil(1.5 * CORES), alone: 1 };
 
 /** They start processes and wait for sockets on whatever machine this is; the other checks have no such excuse. */
 const RUN_AGAIN = ['integration', 'alone'];
@@ -50,22 +62,24 @@ async function main() {
   }
   const { only, config } = options;
   await ensureNodeModules();
-  const needBrowser = only.length === 0 || only.includes('alone');
-  const needPrometheus = needBrowser || only.includes('integration');
-  const system = await ensureSystem({ needBrowser, needPrometheus });
+  // Small specs of one's own need neither.
+  const needBrowser =
+    config.length === 0 && (only.length === 0 || only.some((name) => RUN_AGAIN.includes(name)));
+  const system = await ensureSystem({ needBrowser, needPrometheus: needBrowser });
   Object.assign(env, system.env);
 
-  const results = [];
-  for (const name of Object.keys(CHECKS)) {
-    if (only.length > 0 && !only.includes(name)) continue;
-    if (name === 'docs' && !hasScript('docs:check')) continue;
-    say(paint('bold', `\n== ${name}`));
-    const started = performance.now();
-    const counts = await CHECKS[name](config);
-    const seconds = ((performance.now() - started) / 1_000).toFixed(1);
-    results.push({ name, seconds, ...counts });
-    say(`${verdict(counts)} ${name} in ${seconds} s`);
-  }
+  const names = Object.keys(CHECKS).filter((name) => only.length === 0 || only.includes(name));
+  const lanes = LANES.map((lane) => lane.filter((name) => names.includes(name)));
+  const done = await Promise.all(
+    lanes.map((lane) =>
+      runLane(
+        lane,
+        lanes.every(({ length }) => length > 0),
+      ),
+    ),
+  );
+  const rest = names.filter((name) => !lanes.flat().includes(name));
+  const results = [...done.flat(), ...(await runLane(rest, false, config))];
   const mayRunAgain = results.filter(({ name }) => RUN_AGAIN.includes(name));
   await runFailedAgain(mayRunAgain, config, { stdio: STDIO });
 
@@ -82,6 +96,36 @@ async function main() {
   return total('failed') === 0 ? 0 : 1;
 }
 
+/** Runs these checks one after the other; what one that is `beside` others has to say is told when it is over. */
+async function runLane(names, beside, config) {
+  const results = [];
+  for (const name of names) {
+    if (!beside) say(paint('bold', `\n== ${name}`));
+    const started = performance.now();
+    const { output, told } = beside ? captured(name) : { output: 2 };
+    const counts = await CHECKS[name](output, config);
+    const seconds = ((performance.now() - started) / 1_000).toFixed(1);
+    results.push({ name, seconds, ...counts });
+    if (beside) say(`${paint('bold', `\n== ${name}`)}\n${told()}`.trimEnd());
+    say(`${verdict(counts)} ${name} in ${seconds} s`);
+  }
+  return results;
+}
+
+/** A file to write to, and what was written. */
+function captured(name) {
+  const folder = mkdtempSync(join(tmpdir(), 'voice-fleet-check-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const path = join(folder, name);
+  const output = openSync(path, 'a');
+  const told = () => {
+    closeSync(output);
+    return readFileSync(path, 'utf8');
+  };
+  return { output, told };
+}
+
+/** What was asked for; `config` as Jest takes it. */
 function readOptions() {
   let values;
   try {
@@ -105,26 +149,17 @@ function readOptions() {
 }
 
 /** A check that passes or fails as a whole; all its commands run. */
-async function commands(...lines) {
+async function commands(output, ...lines) {
   let failed = 0;
-  for (const line of lines) {
-    if ((await exitCode(line)) !== 0) failed = 1;
+  for (const [command, ...args] of lines) {
+    const stdio = ['ignore', output, output];
+    if ((await runGroup(command, args, { cwd: repoRoot, stdio })) !== 0) failed = 1;
   }
   return { passed: 1 - failed, failed };
 }
 
 function jest(project, config) {
-  // Specs share nothing, but those of `alone` start many processes or measure: one file after the other.
-  const workers = project === 'alone' ? '1' : '100%';
-  return runSpecs(project, ['--maxWorkers', workers, ...config], { stdio: STDIO });
-}
-
-function exitCode([command, ...args]) {
-  return runGroup(command, args, { cwd: repoRoot, stdio: STDIO });
-}
-
-function hasScript(name) {
-  return name in JSON.parse(readFileSync(join(repoRoot, 'package.json'), 'utf8')).scripts;
+  return runSpecs(project, ['--maxWorkers', String(WORKERS[project]), ...config], { stdio: STDIO });
 }
 
 function verdict({ failed }) {

@@ -6,12 +6,15 @@ import { poll } from './ports.mjs';
 import { signalGroup } from './processes.mjs';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+/** Ends of groups that a signal has reached: we end when all of them have. */
+const ending = [];
 /** Longer than `npm start`, which tests run, takes to end a child of its own that hangs. */
 const PATIENCE_MS = 15_000;
 
 /**
  * Runs a command in a process group of its own and gives its exit code. A signal that reaches us meanwhile is passed to the
- * whole group; when that is gone we end with 128 + the signal's number, as a shell does.
+ * whole group, and to those of other commands under way; when all are gone we end with 128 + the signal's number, as a
+ * shell does.
  */
 export async function runGroup(command, args, options) {
   const child = spawn(command, args, { ...options, detached: true });
@@ -24,7 +27,11 @@ export async function runGroup(command, args, options) {
   });
   if (how.signal) {
     signalGroup(child, how.signal);
-    await poll(async () => !signalGroup(child, 0), { timeoutMs: PATIENCE_MS });
+    const gone = poll(async () => !signalGroup(child, 0), { timeoutMs: PATIENCE_MS });
+    ending.push(gone.then(() => signalGroup(child, 'SIGKILL')));
+    // Twice, as others that run beside this one come to this line after it.
+    await gone;
+    await Promise.all(ending);
   }
   // Whatever it left in its group goes too.
   signalGroup(child, 'SIGKILL');
