@@ -1,7 +1,7 @@
 /** Specs that judge how long faults are felt, or hear and play sound in real time: nothing may run beside them. */
 const ALONE = [
   'tests/chaos/chaos.spec.ts',
-  'tests/browser/page.spec.ts',
+  'tests/browser/',
   'tests/e2e/recording.spec.ts',
   'tests/integration/observability.spec.ts',
 ];
@@ -46,13 +46,15 @@ export default {
     {
       ...shared,
       displayName: 'integration',
-      testMatch: ['<rootDir>/tests/{integration,e2e,chaos,browser}/**/*.spec.ts'],
+      testMatch: ['<rootDir>/tests/{integration,e2e,chaos}/**/*.spec.ts'],
       testPathIgnorePatterns: ALONE.map((path) => `<rootDir>/${path}`),
     },
     {
       ...shared,
       displayName: 'alone',
-      testMatch: ALONE.map((path) => `<rootDir>/${path}`),
+      testMatch: ALONE.map(
+        (path) => `<rootDir>/${path}${path.endsWith('/') ? '**/*.spec.ts' : ''}`,
+      ),
     },
     {
       ...shared,

@@ -19,7 +19,6 @@ const SLOW = [
   'tests/integration/llm-tts-process.spec.ts',
   'tests/e2e/gpu-host/vllm.spec.ts',
   'tests/e2e/lean.spec.ts',
-  'tests/browser/lean-page.spec.ts',
   'services/asr-worker/src/transcription/resume.spec.ts',
 ];
 
