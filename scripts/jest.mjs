@@ -12,7 +12,7 @@ const args = process.argv.slice(2);
 // What stands behind the options of our npm scripts says which specs. npm test has found a browser by itself.
 const patterns = args.slice(args.indexOf('--ci') + 1).filter((arg) => !arg.startsWith('-'));
 const needBrowser =
-  (args.includes('alone') || args.includes('integration')) &&
+  args.includes('alone') &&
   (patterns.length === 0 || patterns.some((pattern) => pattern.includes('browser')));
 const needPrometheus =
   (args.includes('alone') || args.includes('integration')) &&

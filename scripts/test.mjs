@@ -63,9 +63,12 @@ async function main() {
   const { only, config } = options;
   await ensureNodeModules();
   // Small specs of one's own need neither.
-  const needBrowser =
-    config.length === 0 && (only.length === 0 || only.some((name) => RUN_AGAIN.includes(name)));
-  const system = await ensureSystem({ needBrowser, needPrometheus: needBrowser });
+  const needs = (...names) =>
+    config.length === 0 && (only.length === 0 || names.some((name) => only.includes(name)));
+  const system = await ensureSystem({
+    needBrowser: needs('alone'),
+    needPrometheus: needs('integration', 'alone'),
+  });
   Object.assign(env, system.env);
 
   const names = Object.keys(CHECKS).filter((name) => only.length === 0 || only.includes(name));
