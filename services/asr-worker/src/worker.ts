@@ -192,7 +192,7 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
       log,
     });
   };
-  const close = async (): Promise<void> => {
+  const end = async (): Promise<void> => {
     await batch?.close();
     await jobQueue?.close();
     blobs?.close();
@@ -212,6 +212,12 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
     await internal.close();
     redis.disconnect();
     log.info({ event: 'stopped' });
+  };
+  let ending: Promise<void> | undefined;
+  // Once: what is disconnected twice waits for a second end that never comes.
+  const close = (): Promise<void> => {
+    ending ??= end();
+    return ending;
   };
   try {
     agent.start();
