@@ -97,6 +97,7 @@ export class ChaosFleet implements AsyncDisposable {
       REDIS_URL: redis.url,
       LEASE_TTL_S: String(shape.leaseTtlS),
       VOXTRAL_API_KEY: API_KEY,
+      JOBS_DIR: join(parts.redisFolder, 'jobs'),
       ...parts.env,
     };
     this.shape = shape;
@@ -120,6 +121,8 @@ export class ChaosFleet implements AsyncDisposable {
             VOXTRAL_SERVED_MODEL_NAME: DEFAULT_MODEL,
             WORKER_NAME: `worker-${index}`,
             WORKER_SLOTS: String(shape.slots),
+            BATCH_JOBS_MAX: '4',
+            BATCH_LOCK_S: '3',
             // Nobody asks where speech ends, and a crowd of workers starts sooner without the network.
             ASR_VAD: 'energy',
           },

@@ -13,6 +13,7 @@ const ROWS: Readonly<Record<string, string>> = {
   f: 'A6',
   g: 'B15',
   h: 'A4',
+  i: 'B14',
 };
 
 /** `npm run test:chaos -- --short --seed N` repeats a run that failed. */

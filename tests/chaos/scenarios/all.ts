@@ -1,5 +1,6 @@
 import type { Scenario } from '../scenario.ts';
 import { admission } from './admission.ts';
+import { batch } from './batch.ts';
 import { billing } from './billing.ts';
 import { catchUp } from './catch-up.ts';
 import { drainWorker } from './drain-worker.ts';
@@ -18,4 +19,5 @@ export const SCENARIOS: readonly Scenario[] = [
   drainWorker,
   catchUp,
   frozen,
+  batch,
 ];

@@ -1,8 +1,7 @@
-import { z } from 'zod';
 import { until } from '../../support/until.ts';
-import { API_KEY, type ChaosFleet } from '../chaos-fleet.ts';
 import { Crowd, resumable } from '../crowd.ts';
 import { type Form, pause, pick, type Scenario, type ScenarioRun } from '../scenario.ts';
+import { usage } from '../usage.ts';
 import { WeakNetwork } from '../weak-network.ts';
 
 const SPEAKERS: Record<Form, number> = { short: 20, long: 200 };
@@ -15,10 +14,6 @@ const PAUSE_WINDOW_MS = 10_000;
 const BOOKED_MS = 10_000;
 /** Longer than gateways wait between two bookings. */
 const LATE_MS = 1_500;
-
-const UsageReply = z.looseObject({
-  rows: z.array(z.looseObject({ audio_samples: z.number(), sessions: z.number() })),
-});
 
 const FAULTS = ['gateway', 'worker', 'network', 'redis'] as const;
 
@@ -108,18 +103,4 @@ async function strike(
   await seats[index]?.end('SIGKILL');
   await seats[index]?.start();
   return faultMs;
-}
-
-/** What the tenant of the speakers has been billed for, today and, around midnight, the day before. */
-async function usage(fleet: ChaosFleet): Promise<{ samples: number; sessions: number }> {
-  const [gateway] = fleet.urls;
-  const day = (agoMs: number): string => new Date(Date.now() - agoMs).toISOString().slice(0, 10);
-  const url = `http://${gateway?.host}/v1/usage?from=${day(86_400_000)}&to=${day(0)}`;
-  const response = await fetch(url, { headers: { 'X-API-Key': API_KEY } });
-  if (!response.ok) throw new Error(`usage answers ${response.status}`);
-  const { rows } = UsageReply.parse(await response.json());
-  return {
-    samples: rows.reduce((sum, row) => sum + row.audio_samples, 0),
-    sessions: rows.reduce((sum, row) => sum + row.sessions, 0),
-  };
 }
