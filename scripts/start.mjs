@@ -66,6 +66,7 @@ async function startFleet(fleet, options, address) {
   fleet.start('gateway', [...FROM_SOURCE, 'services/gateway/src/main.ts'], {
     INTERNAL_BIND_HOST: '127.0.0.1',
     INTERNAL_PORT: String(internalPort),
+    JOBS_DIR: fleet.jobsFolder,
     LLM_TTS_URL: llmTts.url,
     REDIS_URL: redisUrl,
     SERVER_BIND_HOST: options.bindHost,

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { env } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { tell } from './output.mjs';
@@ -20,6 +22,7 @@ export class LocalFleet {
   #processes;
   #system;
   #command;
+  #jobsFolder;
 
   /** @param system as ensureSystem tells it
    * @param command what the user has typed, for advice */
@@ -53,14 +56,28 @@ export class LocalFleet {
     return `redis://127.0.0.1:${port}`;
   }
 
+  /** Where gateway and workers keep recordings of batch jobs. It lasts as long as the Redis that knows of them. */
+  get jobsFolder() {
+    if (env.JOBS_DIR) return env.JOBS_DIR;
+    if (env.REDIS_URL) return join(repoRoot, '.cache/jobs');
+    if (this.#jobsFolder === undefined) {
+      const folder = mkdtempSync(join(tmpdir(), 'voice-fleet-jobs-'));
+      process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+      this.#jobsFolder = folder;
+    }
+    return this.#jobsFolder;
+  }
+
   /** A speech worker; it is ready when its `readyUrl` says so. */
   async startWorker(name, redisUrl) {
     const port = await freePort();
     const internalPort = await freePort();
     this.start(name, [...FROM_SOURCE, 'services/asr-worker/src/main.ts'], {
       ASR_ENGINE: env.ASR_ENGINE || 'pocketsphinx',
+      BATCH_JOBS_MAX: env.BATCH_JOBS_MAX || '2',
       INTERNAL_BIND_HOST: '127.0.0.1',
       INTERNAL_PORT: String(internalPort),
+      JOBS_DIR: this.jobsFolder,
       REDIS_URL: redisUrl,
       WORKER_BIND_HOST: '127.0.0.1',
       WORKER_HOST: '127.0.0.1',

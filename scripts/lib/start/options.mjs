@@ -16,8 +16,9 @@ recognised, asks one spoken question and prints the reply. Ctrl+C stops everythi
   --help        print this
 
 Environment: SERVER_PORT, SERVER_BIND_HOST (default 127.0.0.1), VOXTRAL_API_KEY (default: a new one),
-REDIS_URL (default: an own Redis that keeps nothing), ASR_ENGINE, LOG_LEVEL, and what llm-tts reads,
-such as OPENAI_BASE_URL and TTS_BASE_URL (default: rules answer and flite speaks).`;
+REDIS_URL (default: an own Redis that keeps nothing), ASR_ENGINE, LOG_LEVEL, BATCH_JOBS_MAX (default: 2),
+JOBS_DIR (default: a folder that lasts as long as Redis), and what llm-tts reads, such as OPENAI_BASE_URL and
+TTS_BASE_URL (default: rules answer and flite speaks).`;
 
 /** As in the services, an empty variable counts as unset. */
 export function readOptions() {
