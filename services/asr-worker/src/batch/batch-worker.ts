@@ -167,7 +167,8 @@ export class BatchWorker {
       const traced = { ...this.#deps, engine: tracedEngine(engine, trace.traceparent) };
       const outcome = await runJob(record, run, traced, signal);
       onEnded(outcome, clock.now() - sinceMs);
-      log.info({ event: 'job_ended', job: id, ...trace.end(outcome, await store.get(id)) });
+      const ended = await store.get(id).catch(() => undefined);
+      log.info({ event: 'job_ended', job: id, ...trace.end(outcome, ended) });
     } catch (thrown) {
       // Whatever an abort broke off, it says why.
       const cause: unknown = signal.aborted ? signal.reason : thrown;
