@@ -57,7 +57,7 @@ describe('frames on /api/asr-streaming', () => {
     await client.closed;
     const seen = new Set(['session.created', ...raw.map((frame) => frame['type'])]);
     // Those that only clients get who have asked for them.
-    const optIn = ['ack', 'session.resumed'];
+    const optIn = ['ack', 'session.resumed', 'session.report'];
     const known = YapServerFrame.options.map((option) => option.shape.type.value);
     expect([...seen].sort()).toEqual(known.filter((type) => !optIn.includes(type)).sort());
     for (const frame of raw) {
