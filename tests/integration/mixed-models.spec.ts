@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { connectRedis, untilReady } from '@voice-fleet/fleet/redis';
 import { TenantStore } from '@voice-fleet/fleet/tenants/tenant-store';
 import { writeWav } from '@voice-fleet/speech/wav';
-import { range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
+import { frames, range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
 import { Fleet, KEY } from '../support/fleet.ts';
 import { JsonSocket } from '../support/json-socket.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
@@ -115,6 +115,75 @@ describe('a fleet of two models', () => {
     const stranger = dial('?intent=transcription&model=own');
     await stranger.answered();
     expect(stranger.refused?.status).toBe(404);
+  });
+
+  it('tells a session that names another model than it has, and lets it go on', async () => {
+    const socket = dial('?intent=transcription&model=listener');
+    expect(await modelOf(socket)).toBe('listener');
+    const update = (model: string, event_id: string) => {
+      const input = { format: { type: 'audio/pcm', rate: 16_000 }, transcription: { model } };
+      const session = {
+        type: 'transcription',
+        audio: { input: { ...input, turn_detection: null } },
+      };
+      socket.send({ type: 'session.update', event_id, session });
+    };
+    update('house/nose', 'e1');
+    update('house/eyes', 'e2');
+    for (const [nth, told] of ['There is no such model', 'has the model house/ears'].entries()) {
+      const { error } = await socket.next('error', nth);
+      expect(error).toMatchObject({
+        code: 'model_not_found',
+        param: 'model',
+        event_id: `e${nth + 1}`,
+        message: expect.stringContaining(told),
+      });
+    }
+    expect(socket.of('session.updated')).toEqual([]);
+    for (const name of ['whisper-1', 'house/ears']) update(name, 'e3');
+    await socket.next('session.updated', 1);
+    for (const part of frames(speak(range(1, 3))))
+      socket.send({ type: 'input_audio_buffer.append', audio: part.toString('base64') });
+    socket.send({ type: 'input_audio_buffer.commit' });
+    const done = await socket.next('conversation.item.input_audio_transcription.completed');
+    expect(done['transcript']).toBe(transcript(range(1, 3)));
+    expect(socket.of('error')).toHaveLength(2);
+    socket.terminate();
+    await settled();
+  });
+
+  it("tells one of vLLM's in its words, and lets it go on", async () => {
+    const socket = dial('?model=house%2Fears');
+    await socket.next('session.created');
+    socket.send({ type: 'session.update', model: 'house/nose' });
+    socket.send({ type: 'session.update', model: 'house/eyes' });
+    for (const nth of [0, 1])
+      expect(await socket.next('error', nth)).toMatchObject({
+        code: 'model_not_found',
+        error: expect.any(String),
+      });
+    socket.send({ type: 'session.update', model: 'listener' });
+    socket.send({ type: 'input_audio_buffer.commit' });
+    for (const part of frames(speak(range(1, 3))))
+      socket.send({ type: 'input_audio_buffer.append', audio: part.toString('base64') });
+    socket.send({ type: 'input_audio_buffer.commit', final: true });
+    expect((await socket.next('transcription.done'))['text']).toBe(transcript(range(1, 3)));
+    expect(socket.of('error')).toHaveLength(2);
+    socket.terminate();
+    await settled();
+  });
+
+  it('makes no client secret for a session with a model that is not there', async () => {
+    const ask = async (model: string): Promise<number> => {
+      const session = { type: 'transcription', audio: { input: { transcription: { model } } } };
+      const response = await fetch(url('/v1/realtime/client_secrets'), {
+        method: 'POST',
+        headers: { Authorization: `Bearer ${KEY}` },
+        body: JSON.stringify({ session }),
+      });
+      return response.status;
+    };
+    expect([await ask('house/nose'), await ask('listener')]).toEqual([404, 200]);
   });
 
   it('keeps a tenant to the models that it may use', async () => {

@@ -225,7 +225,7 @@ describe('a refusal has the status, the body and the headers that clients know',
     for (const client of taken) client.terminate();
   });
 
-  it('and so have those of paths that are not there, and of methods that a path does not take', async () => {
+  it('and so have those of paths that are not there', async () => {
     const headers = { Authorization: `Bearer ${KEY}` };
     const nowhere = await refusedRequest(url('/v1/nowhere'), { headers });
     expectRefusal(nowhere, 'own', { status: 404, code: { own: 'not_found' } });
@@ -233,8 +233,26 @@ describe('a refusal has the status, the body and the headers that clients know',
       status: 404,
       code: { own: 'not_found' },
     });
-    const got = await refusedRequest(url('/v1/audio/transcriptions'), { headers });
-    expectRefusal(got, 'openai', { status: got.status, code: { openai: 'not_found' } });
+  });
+
+  it('and so have requests of a method that a path does not take', async () => {
+    const code = {
+      own: 'method_not_allowed',
+      openai: 'method_not_allowed',
+      deepgram: 'Bad Request',
+    };
+    const seen = new Set<ErrorStyle>();
+    for (const { method, path, style } of KEYED) {
+      seen.add(style);
+      const refused = await refusedRequest(url(path), { method: 'PUT' });
+      expectRefusal(refused, style, { status: 405, code });
+      expect(refused.headers['allow']?.split(', ')).toContain(method);
+    }
+    expect([...seen].sort()).toEqual(['deepgram', 'openai', 'own']);
+    const mint = url('/v1/realtime/client_secrets');
+    const refused = await refusedRequest(mint, { method: 'GET' });
+    expectRefusal(refused, 'openai', { status: 405, code });
+    expect(refused.headers['allow']).toBe('POST');
   });
 
   it('and every answer has a name of its own', async () => {

@@ -63,6 +63,11 @@ export const ERRORS = {
   },
   invalid_message: { tier: 'client_mistake', status: 400, message: 'The message is not valid.' },
   unknown_message_type: { tier: 'client_mistake', status: 400, message: 'Unknown message type.' },
+  method_not_allowed: {
+    tier: 'client_mistake',
+    status: 405,
+    message: 'This path does not take requests of this method. Allow names those that it takes.',
+  },
   binary_not_supported: {
     tier: 'client_mistake',
     status: 400,

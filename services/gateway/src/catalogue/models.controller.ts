@@ -9,7 +9,7 @@ import type { ModelCatalogue } from './model-catalogue.ts';
 /** What lists of models are made from. A class, so that Nest can hand it over by type. */
 export abstract class ModelSource {
   abstract readonly authenticate: Authenticate;
-  abstract readonly catalogue: Pick<ModelCatalogue, 'names'>;
+  abstract readonly catalogue: Pick<ModelCatalogue, 'names' | 'resolve'>;
   /** What chats and speaks; nothing while llm-tts is away. */
   abstract readonly others: () => Promise<readonly ListedModel[]>;
   /** Unix time in seconds since which models that transcribe count as known. */

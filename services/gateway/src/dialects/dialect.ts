@@ -67,6 +67,8 @@ export interface DialectCodec {
   readonly wishes?: ClientWishes;
   /** Throws VoiceError for a frame that the protocol does not allow. */
   decode(data: Buffer, isBinary: boolean): ClientCommand;
+  /** A frame is refused unread: the error that follows is not of the frame decoded last. */
+  unread?(): void;
   /** Text frames in order; none when the dialect has no such event. */
   encode(event: SessionEvent): readonly string[];
   /** The frame with its number in the session; only of dialects whose sessions can be resumed. */

@@ -8,6 +8,7 @@ import {
 } from '@voice-fleet/protocol/openai-realtime';
 import { Authenticator } from '../auth/authenticator.ts';
 import { credentialOf } from '../auth/credentials.ts';
+import { ModelSource } from '../catalogue/models.controller.ts';
 import { SessionConfig } from '../dialects/openai-realtime/session-config.ts';
 
 /** As long as OpenAI's live. */
@@ -20,13 +21,16 @@ const MAX_SESSION_CHARS = 16_384;
 export class ClientSecretsController {
   readonly #authenticator: Authenticator;
   readonly #store: CredentialStore;
+  readonly #models: ModelSource;
 
   constructor(
     @Inject(Authenticator) authenticator: Authenticator,
     @Inject(CredentialStore) store: CredentialStore,
+    @Inject(ModelSource) models: ModelSource,
   ) {
     this.#authenticator = authenticator;
     this.#store = store;
+    this.#models = models;
   }
 
   @Post('client_secrets')
@@ -42,7 +46,8 @@ export class ClientSecretsController {
       session ?? {},
     );
     // What cannot be served is better known now than when its holder dials.
-    void config.options;
+    const { model } = config.options;
+    if (model !== undefined) await this.#models.catalogue.resolve(model, principal.models);
     const bound = JSON.stringify(session ?? {});
     if (bound.length > MAX_SESSION_CHARS)
       throw new VoiceError('message_too_large', {

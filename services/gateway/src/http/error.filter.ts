@@ -5,6 +5,7 @@ import { VoiceError } from '@voice-fleet/protocol/errors';
 import { openAiError, retryHeaders } from '@voice-fleet/protocol/openai-error';
 import type { Logger } from '@voice-fleet/telemetry/logger';
 import type { Dialect } from '../dialects/dialect.ts';
+import { allowedMethods, type RoutedRequest } from './allowed-methods.ts';
 import { requestIdOf } from './request-id.ts';
 
 /** The body of a failed HTTP request, of all paths that have none of their own. */
@@ -17,12 +18,13 @@ export interface HttpErrorBody {
 }
 
 /** The part of an HTTP request and response used here. */
-interface HttpRequest {
+interface HttpRequest extends RoutedRequest {
   readonly method: string;
-  readonly path: string;
 }
 /** A request that failed, and its name in answers and logs. */
-interface Failed extends HttpRequest {
+interface Failed {
+  readonly method: string;
+  readonly path: string;
   readonly id: string;
 }
 interface HttpResponse {
@@ -81,11 +83,15 @@ export class ErrorFilter implements ExceptionFilter {
     this.#dialectAt = dialectAt;
   }
 
-  catch(thrown: unknown, host: ArgumentsHost): void {
+  catch(raised: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
     const response = http.getResponse<HttpResponse>();
-    const { method, path } = http.getRequest<HttpRequest>();
+    const routed = http.getRequest<HttpRequest>();
+    const { method, path } = routed;
     const request = { method, path, id: requestIdOf(response) };
+    const allowed = isVoid(raised) ? allowedMethods(routed) : [];
+    const thrown = allowed.length > 0 ? wrongMethod(request) : raised;
+    if (allowed.length > 0) response.setHeader('Allow', allowed.join(', '));
     const answer = this.#answer(thrown, request);
     const { status, error } = answer;
     // A body that has begun cannot become another one.
@@ -158,6 +164,15 @@ export class ErrorFilter implements ExceptionFilter {
   #report(error: unknown, { id }: Failed): void {
     this.#log.error({ event: 'http_fault', requestId: id, err: error });
   }
+}
+
+/** The framework found no route. */
+function isVoid(thrown: unknown): boolean {
+  return !(thrown instanceof VoiceError) && statusOf(thrown) === 404;
+}
+
+function wrongMethod({ method, path }: Failed): VoiceError {
+  return new VoiceError('method_not_allowed', { message: `${path} does not take ${method}.` });
 }
 
 function plain(status: number, code: string, message: string): Answer {

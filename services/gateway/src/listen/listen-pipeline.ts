@@ -22,7 +22,7 @@ import { UtteranceLine } from './utterance-line.ts';
 
 export type ListenSession = Pick<
   Session,
-  'id' | 'info' | 'apply' | 'perform' | 'finish' | 'drop' | 'totals' | 'wishDelay'
+  'id' | 'info' | 'apply' | 'perform' | 'finish' | 'drop' | 'totals' | 'wishDelay' | 'expectMeant'
 >;
 
 /**
@@ -206,7 +206,9 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
     return first?.id === utteranceId ? first : undefined;
   }
 
+  /** Throws VoiceError for a model that the session has not; then all is as it was. */
   #listen(wish: ListenOptions): void {
+    if (wish.model !== undefined) this.#session.expectMeant(wish.model);
     const options = optionsInForce(wish);
     const { endpointing, maxUtteranceMs, quietMs } = options;
     this.#line?.listen(endpointing?.silenceMs, maxUtteranceMs);

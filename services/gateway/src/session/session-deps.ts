@@ -4,6 +4,7 @@ import type { Clock } from '@voice-fleet/runtime/clock';
 import type { SessionLimits } from './limits.ts';
 import type { Route } from './link.ts';
 import type { MoveCause } from './link-holder.ts';
+import type { MeantModel } from './served-model.ts';
 import type { SessionSnapshot } from './snapshot.ts';
 
 /** Where a session's output goes: the connection that owns it. */
@@ -57,6 +58,8 @@ export interface SessionDeps {
   readonly limits: SessionLimits;
   readonly route: Route;
   readonly sink: SessionSink;
+  /** What its client's names of models mean; absent: nothing but themselves. */
+  readonly meant?: MeantModel;
   /** A session begun elsewhere, with the text of its open utterance. */
   readonly restored?: {
     readonly snapshot: SessionSnapshot;

@@ -11,7 +11,7 @@ import { Failover } from './failover.ts';
 import type { Link, LinkRequest, UtteranceEvent } from './link.ts';
 import { type HolderListener, LinkHolder, type MoveCause } from './link-holder.ts';
 import { RateLimits } from './rate-limits.ts';
-import { expectModel } from './served-model.ts';
+import { expectMeant, expectModel } from './served-model.ts';
 import { newTotals, type SessionDeps } from './session-deps.ts';
 import type { SessionSnapshot } from './snapshot.ts';
 import { Utterance } from './utterance.ts';
@@ -113,8 +113,10 @@ export class Session implements HolderListener {
     this.#slot.drop(this.#links.link);
   }
 
-  /** See `LinkHolder.wish`. */
+  /** See `LinkHolder.wish`, and served-model.ts. */
   readonly wishDelay = (delayMs: number) => this.#links.wish(delayMs);
+  readonly expectMeant = (model: string) =>
+    this.info && expectMeant(model, this.info.model, this.#deps);
 
   /** Any frame from the client, even a bad one, shows that it is there. */
   touch(): void {
@@ -139,7 +141,9 @@ export class Session implements HolderListener {
       case 'finalize':
         return this.#finalize(command.utteranceId);
       case 'configure':
-        return this.#configure(command.model);
+        if (this.info === undefined) return;
+        expectModel(command.model, this.info.model, this.#deps.meant);
+        return this.#emit({ kind: 'configured', session: this.info });
       case 'cancel':
         this.drop();
         this.#emit({ kind: 'cancelled', reason: command.reason });
@@ -304,12 +308,6 @@ export class Session implements HolderListener {
   #finish(utterance: Utterance): void {
     utterance.phase = 'finishing';
     this.#links.link?.finish(utterance.number);
-  }
-
-  #configure(model: string | undefined): void {
-    if (this.info === undefined) return;
-    expectModel(model, this.info.model);
-    this.#emit({ kind: 'configured', session: this.info });
   }
 
   #partial(utterance: Utterance, words: readonly LinkWord[], tail: string): void {

@@ -22,7 +22,7 @@ export interface AdmissionDeps {
   readonly clock: Clock;
   readonly authenticator: Pick<Authenticator, 'authenticate'>;
   readonly watch: Pick<RevocationWatch, 'watch'>;
-  readonly models: Pick<ModelNames, 'resolve'>;
+  readonly models: ModelNames;
   readonly route: (request: RouteRequest) => WorkerRoute;
   readonly records: SessionRecords;
   readonly dailyAudio: DailyAudio;
@@ -94,10 +94,10 @@ export class Admission {
   }
 
   async #open(handshake: Handshake, principal: Principal, guest: Guest): Promise<Admitted> {
-    const { clock, limits, records, holdMs, maxWaitMs } = this.#deps;
+    const { clock, limits, models, records, holdMs, maxWaitMs } = this.#deps;
     await this.#deps.dailyAudio.expectLeft(principal);
     const { idleTimeoutMs } = handshake;
-    const model = await this.#deps.models.resolve(handshake.model, principal.models);
+    const model = await models.resolve(handshake.model, principal.models);
     const id = `sess_${randomBytes(16).toString('hex')}`;
     const { chronicle } = guest;
     const traceparent = (): string | undefined => chronicle.traceparent;
@@ -112,6 +112,7 @@ export class Admission {
       },
       route,
       sink: chronicle.sink(guest.sink),
+      meant: (name) => models.meant(name, principal.models),
     });
     guest.onSession(session, principal);
     const sinceMs = clock.now();
@@ -143,7 +144,7 @@ export class Admission {
     principal: Principal,
     guest: Guest,
   ): Promise<Admitted> {
-    const { clock, limits, records } = this.#deps;
+    const { clock, limits, models, records } = this.#deps;
     const found = await records.resume(token, principal, lastSeq);
     const { sessionId: id, leaseToken, snapshot, text, acceptedSamples } = found;
     const tenant = tenantClaim(principal);
@@ -157,6 +158,7 @@ export class Admission {
       limits: sessionLimits(limits, principal.limits),
       route,
       sink: chronicle.sink(guest.sink),
+      meant: (name) => models.meant(name, principal.models),
       restored: { snapshot, text, acceptedSamples },
     });
     guest.onSession(session, principal);

@@ -1,12 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Principal } from '@voice-fleet/fleet/tenant';
 import { VoiceError } from '@voice-fleet/protocol/errors';
-import type {
-  ClientCommand,
-  CloseReason,
-  ResumedUtterance,
-  SessionEvent,
-} from '@voice-fleet/protocol/session';
+import type { ClientCommand, CloseReason, SessionEvent } from '@voice-fleet/protocol/session';
 import type { Clock, Timer } from '@voice-fleet/runtime/clock';
 import { requestQuery } from '@voice-fleet/runtime/upgrade';
 import type { Logger } from '@voice-fleet/telemetry/logger';
@@ -236,7 +231,7 @@ export class Connection implements SessionSink, UsageOwner {
   }
 
   #begin(admitted: Admitted): void {
-    const { session, info, record, principal } = admitted;
+    const { session, info, record, principal, crowd } = admitted;
     this.#admitted = admitted;
     if (principal.session !== undefined) this.#codec.bind?.(principal.session);
     this.#usage = this.#deps.usage(admitted, this);
@@ -247,7 +242,10 @@ export class Connection implements SessionSink, UsageOwner {
       codec: this.#codec,
       session,
       send: (frame) => this.#sendNow(frame),
-      onSaved: (samples, keep) => this.#onSaved(samples, keep),
+      onSaved: (acceptedSample, keep) => {
+        this.#usage?.accepted(acceptedSample);
+        this.#sendEvent({ kind: 'ack', acceptedSample, keep });
+      },
       onFenced: () => this.end({ kind: 'resumed-elsewhere' }),
       confirmed: () => this.#spoken,
     });
@@ -258,20 +256,24 @@ export class Connection implements SessionSink, UsageOwner {
     } else {
       this.event({ kind: 'created', session: info, ...(record && { resume: record.offer }) });
     }
-    const { crowd } = admitted;
     if (crowd) this.event({ kind: 'warning', limit: 'concurrent_sessions', ...crowd });
-    const { opening } = this.#codec;
-    if (opening !== undefined) this.#take(session, opening);
+    try {
+      if (this.#codec.opening) this.#take(session, this.#codec.opening);
+    } catch (error) {
+      this.fail(error);
+    }
     for (const { data, isBinary } of this.#early.take()) this.#onFrame(session, data, isBinary);
   }
 
   #onFrame(session: Session, data: Buffer, isBinary: boolean): void {
     if (this.#ended) return;
     session.touch();
+    const { maxMessageBytes: max_bytes } = this.#deps;
     try {
-      const { maxMessageBytes: max_bytes } = this.#deps;
-      if (data.length > max_bytes && !this.#dialect.boundsFrames)
+      if (data.length > max_bytes && !this.#dialect.boundsFrames) {
+        this.#codec.unread?.();
         throw new VoiceError('message_too_large', { details: { max_bytes } });
+      }
       this.#take(session, this.#codec.decode(data, isBinary));
     } catch (error) {
       this.fail(error);
@@ -282,11 +284,6 @@ export class Connection implements SessionSink, UsageOwner {
     (this.#pipeline ?? session).apply(command);
     if (!this.#books.accepted(session.recordedSamples)) return;
     if (this.#journal === undefined) this.#usage?.accepted(session.recordedSamples);
-  }
-
-  #onSaved(acceptedSample: number, keep: ResumedUtterance | undefined): void {
-    this.#usage?.accepted(acceptedSample);
-    this.#sendEvent({ kind: 'ack', acceptedSample, keep });
   }
 
   /** What is not numbered, as no resume brings it again. */

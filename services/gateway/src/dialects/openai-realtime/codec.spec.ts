@@ -355,6 +355,15 @@ describe('what clients of OpenAI are told', () => {
     });
   });
 
+  it('names no event in an error of a frame that was not read', () => {
+    const codec = greeted();
+    decode(codec, { type: 'input_audio_buffer.clear', event_id: 'before' });
+    codec.unread();
+    const [told] = wire(codec, { kind: 'error', error: new VoiceError('message_too_large') });
+    expect(told).toMatchObject({ error: { code: 'message_too_large' } });
+    expect(told).not.toHaveProperty('error.event_id');
+  });
+
   it('takes an update back that cannot be had', () => {
     const codec = greeted();
     update(codec, { transcription: { model: 'other' }, turn_detection: null });

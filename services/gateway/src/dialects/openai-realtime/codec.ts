@@ -68,8 +68,7 @@ export class OpenAiCodec implements DialectCodec {
 
   /** Some libraries send their JSON as binary frames, which are text to it. */
   decode(data: Buffer): ClientCommand {
-    this.#causeId = undefined;
-    this.#before = undefined;
+    this.unread();
     const frame = parseFlat(data);
     if (!isObject(frame) || typeof frame['type'] !== 'string')
       throw new VoiceError('invalid_message', {
@@ -97,6 +96,11 @@ export class OpenAiCodec implements DialectCodec {
           message: `There is no message of the type ${type.slice(0, MAX_ID_CHARS)} here.`,
         });
     }
+  }
+
+  unread(): void {
+    this.#causeId = undefined;
+    this.#before = undefined;
   }
 
   encode(event: SessionEvent): readonly string[] {

@@ -57,6 +57,10 @@ export class RealtimeCodec implements DialectCodec {
     return { kind: 'several', commands: [...first, ...decoded].flatMap(each) };
   }
 
+  unread(): void {
+    this.#openAi.unread();
+  }
+
   encode(event: SessionEvent): readonly string[] {
     if (event.kind === 'created' && !this.#latched) {
       const greeting = new VllmCodec().greeting(event.session);

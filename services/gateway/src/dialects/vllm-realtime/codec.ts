@@ -22,6 +22,7 @@ const CODES: Partial<Record<VoiceError['code'], VllmErrorCode>> = {
   invalid_message: 'invalid_event',
   unknown_message_type: 'unknown_event',
   unsupported_model: 'model_not_found',
+  model_not_found: 'model_not_found',
   missing_audio: 'invalid_audio',
   invalid_audio: 'invalid_audio',
 };
