@@ -4,7 +4,8 @@ const ATTENUATION_DB = 90;
 const PASS = 0.9;
 /** Points of the filter for each sample of the lower rate; between them it is interpolated, with an error below -100 dB. */
 const POINTS = 1024;
-const KERNELS_KEPT = 8;
+/** As many as there are rates in use. */
+const KERNELS_KEPT = 16;
 /** Further apart than these, rates would need a filter without end. */
 const MIN_RATE = 1_000;
 const MAX_RATE = 768_000;

@@ -22,7 +22,7 @@ import { UtteranceLine } from './utterance-line.ts';
 
 export type ListenSession = Pick<
   Session,
-  'id' | 'info' | 'apply' | 'perform' | 'finish' | 'drop' | 'totals' | 'wishDelay' | 'expectMeant'
+  'id' | 'info' | 'count' | 'perform' | 'finish' | 'drop' | 'totals' | 'wishDelay' | 'expectMeant'
 >;
 
 /**
@@ -86,10 +86,16 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
     return (this.#line?.busy ?? false) || (this.#agent?.busy ?? false);
   }
 
+  /** A frame counts in the limits of its client, also one whose audio has to wait. Throws when it is one too many. */
   apply(command: ClientCommand): void {
+    this.#session.count(command.kind);
+    this.#perform(command);
+  }
+
+  #perform(command: ClientCommand): void {
     switch (command.kind) {
       case 'several':
-        for (const one of command.commands) this.apply(one);
+        for (const one of command.commands) this.#perform(one);
         return;
       case 'listen':
         return this.#listen(command.options);
@@ -118,9 +124,9 @@ export class ListenPipeline extends SinkFilter implements Pipeline {
       case 'cancel':
       case 'end':
         this.#line?.clearAll();
-        return this.#session.apply(command);
+        return this.#session.perform(command);
       default:
-        return this.#session.apply(command);
+        return this.#session.perform(command);
     }
   }
 

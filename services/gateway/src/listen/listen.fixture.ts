@@ -42,7 +42,7 @@ export class Rig {
   /** The one that the worker has. */
   utterance = 1;
 
-  constructor(clock: TurnedClock) {
+  constructor(clock: TurnedClock, limits: Partial<typeof LIMITS> = {}) {
     this.clock = clock;
     const route = this.#route;
     route.answers = [async () => this.link];
@@ -64,12 +64,15 @@ export class Rig {
       },
     });
     this.pipeline = pipeline;
-    this.session = new Session({ id: 'sess_1', clock, limits: LIMITS, sink: pipeline, route });
+    this.session = new Session({
+      ...{ id: 'sess_1', clock, sink: pipeline, route },
+      limits: { ...LIMITS, ...limits },
+    });
     pipeline.attach(this.session, owner(clock));
   }
 
-  static async open(clock: TurnedClock): Promise<Rig> {
-    const rig = new Rig(clock);
+  static async open(clock: TurnedClock, limits: Partial<typeof LIMITS> = {}): Promise<Rig> {
+    const rig = new Rig(clock, limits);
     await rig.session.open({ waitMs: 0 });
     rig.sink.events.length = 0;
     return rig;

@@ -8,7 +8,7 @@ import { MAX_UTTERANCE_MS } from './listen-options.ts';
 import { ListenUtterance } from './listen-utterance.ts';
 import { PauseCut } from './pause-cut.ts';
 import { RetryPause } from './retry-pause.ts';
-import { WaitingAudio } from './waiting-audio.ts';
+import { MAX_FRAME_S, WaitingAudio } from './waiting-audio.ts';
 
 /** An endpoint is told so soon when its audio comes as it is spoken. What came behind it since is no matter then. */
 const PROMPT_SAMPLES = msToSamples(150);
@@ -16,9 +16,11 @@ const PROMPT_SAMPLES = msToSamples(150);
 const STEP_SAMPLES = msToSamples(20);
 /** An utterance in which nothing was said keeps no session busy when no audio comes for so long. */
 const IDLE_MS = 20_000;
+/** Of a longer frame the beginning might be let go, while what came before it waits. */
+const MAX_FRAME_SAMPLES = msToSamples(MAX_FRAME_S * 1000);
 
 /** The part of a session that a line uses. */
-export type LineSession = Pick<Session, 'apply' | 'perform' | 'finish' | 'drop' | 'totals'>;
+export type LineSession = Pick<Session, 'perform' | 'finish' | 'drop' | 'totals'>;
 
 export interface LineListener {
   committed(utterance: ListenUtterance, toSample: number, cause: CommitCause): void;
@@ -109,13 +111,15 @@ export class UtteranceLine {
   push(pcm: Buffer): void {
     const samples = pcm.length / BYTES_PER_SAMPLE;
     if (samples === 0) return;
+    if (samples > MAX_FRAME_SAMPLES)
+      throw new VoiceError('message_too_large', { details: { max_seconds: MAX_FRAME_S } });
     this.#audioMs = this.#options.clock.now();
     const open = this.open ?? this.#add(this.#receivedSample);
     const caughtUp = open === this.first && open.sentSample === this.#receivedSample;
     const fits = (): boolean => samples <= Math.min(open.room, open.left(this.#maxSamples));
     if (caughtUp && !this.#pauseCut.due && this.#begun(open) && fits()) {
       this.#receivedSample += samples;
-      this.#send(open, pcm, true);
+      this.#send(open, pcm);
       return this.#checkLength(open);
     }
     this.#waiting.push(pcm, this.#receivedSample);
@@ -273,21 +277,18 @@ export class UtteranceLine {
     }
   }
 
-  /** A frame counts in the limits of its client. Throws when it is one too many: it is let go. */
-  #send(utterance: ListenUtterance, pcm: Buffer, isFrame = false): void {
+  #send(utterance: ListenUtterance, pcm: Buffer): void {
     const { session } = this.#options;
     const samples = pcm.length / BYTES_PER_SAMPLE;
     // Before it is: the session may fail the utterance with that.
     utterance.sentSample += samples;
     utterance.listenTo(pcm);
     try {
-      const command = { kind: 'audio', utteranceId: undefined, pcm } as const;
-      if (isFrame) session.apply(command);
-      else session.perform(command);
+      session.perform({ kind: 'audio', utteranceId: undefined, pcm });
     } catch (error) {
       utterance.lose(samples);
-      // What waited is refused when the session has ended the utterance itself, as it must end.
-      if (isFrame) throw error;
+      // The session has ended the utterance itself, as it must end.
+      if (!(error instanceof VoiceError)) throw error;
     }
   }
 

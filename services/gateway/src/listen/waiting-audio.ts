@@ -3,8 +3,10 @@ import { ReplayBuffer } from '@voice-fleet/speech/replay-buffer';
 
 /** With so much audio waiting the client is not read until half of it is gone: 60 s. */
 const HELD_SAMPLES = 60 * SAMPLE_RATE;
-/** What is read all the same; the longest frame, 1 MiB of telephone audio, is less than half of it. Of more the oldest would be let go. */
-const SLACK_SAMPLES = 264 * SAMPLE_RATE;
+/** Of the longest frame that is taken: 1 MiB of telephone audio is shorter. */
+export const MAX_FRAME_S = 132;
+/** What is read all the same: two such frames. Of more the oldest would be let go. */
+const SLACK_SAMPLES = 2 * MAX_FRAME_S * SAMPLE_RATE;
 
 const NOTHING: readonly Buffer[] = [];
 

@@ -1,5 +1,6 @@
 import { VoiceError } from '@voice-fleet/protocol/errors';
 import type { ClientCommand } from '@voice-fleet/protocol/session';
+import type { Clock } from '@voice-fleet/runtime/clock';
 import type { SessionLimits } from './limits.ts';
 import { RateWindow } from './rate-window.ts';
 
@@ -9,6 +10,10 @@ const COUNTED: Partial<Record<ClientCommand['kind'], 'message' | 'cancel'>> = {
   start: 'message',
   finalize: 'message',
   configure: 'message',
+  // Of listening sessions. One frame is one message, whatever it means.
+  listen: 'message',
+  clear: 'message',
+  several: 'message',
   cancel: 'cancel',
 };
 
@@ -25,10 +30,13 @@ export class RateLimits {
   }
 
   /** Counts a command, and tells as what; throws VoiceError when it is one too many. */
-  count(command: ClientCommand['kind'], nowMs: number): 'message' | 'cancel' | undefined {
+  count(
+    command: ClientCommand['kind'],
+    clock: Pick<Clock, 'now'>,
+  ): 'message' | 'cancel' | undefined {
     const kind = COUNTED[command];
     if (kind === undefined) return undefined;
-    const waitMs = (kind === 'message' ? this.#messages : this.#cancels).take(nowMs);
+    const waitMs = (kind === 'message' ? this.#messages : this.#cancels).take(clock.now());
     if (waitMs === 0) return kind;
     const limits = this.#limits;
     const limit = kind === 'message' ? limits.messagesPerWindow : limits.cancelsPerWindow;

@@ -125,11 +125,13 @@ export class Session implements HolderListener {
 
   /** Throws VoiceError when the command is not allowed now; the session goes on. */
   apply(command: ClientCommand): void {
-    const counted = this.#rates.count(command.kind, this.#deps.clock.now());
     // It is over but for its last words.
-    if (counted === 'message' && this.#endsWith !== undefined) return;
+    if (this.count(command.kind) === 'message' && this.#endsWith !== undefined) return;
     this.perform(command);
   }
+
+  /** As `apply` does, and `perform` does not. */
+  readonly count = (kind: ClientCommand['kind']) => this.#rates.count(kind, this.#deps.clock);
 
   /** The same for what is no frame of the client's: it counts in no limit. */
   perform(command: ClientCommand): void {

@@ -116,6 +116,7 @@ describe('what a client of Deepgram sends', () => {
     ['encoding=toString', 'linear16, linear32, mulaw, alaw'],
     ['encoding=linear16&sample_rate=1', 'sample_rate'],
     ['encoding=linear16&sample_rate=abc', 'sample_rate'],
+    ['encoding=linear16&sample_rate=16001', 'sample_rate'],
     ['encoding=linear16&channels=9', 'channels'],
     ['encoding=linear16&channels=2&multichannel=true', 'multichannel'],
     ['encoding=linear16&endpointing=soon', 'endpointing'],

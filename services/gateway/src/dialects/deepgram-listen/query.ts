@@ -17,7 +17,10 @@ const DEFAULT_RATE: Readonly<Record<PcmEncoding, number>> = {
   mulaw: 8_000,
   alaw: 8_000,
 };
-const RATE = { min: 8_000, max: 192_000 };
+/** Those of sound cards, recordings and telephones: each other pair of rates would need a filter made for it alone. */
+const RATES = [
+  8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 88_200, 96_000, 192_000,
+];
 const MAX_CHANNELS = 8;
 /** Clients ask for 10 or 25 ms, which no speaker pauses for: it would take words apart. */
 const MIN_SILENCE_MS = 500;
@@ -88,8 +91,7 @@ export function formatOf(query: URLSearchParams): Required<PcmFormat> {
       `encoding is none of those that are decoded here: ${Object.keys(ENCODINGS).join(', ')}.`,
     );
   const rate = number(query, 'sample_rate') ?? DEFAULT_RATE[encoding];
-  if (!Number.isInteger(rate) || rate < RATE.min || rate > RATE.max)
-    throw refused(`sample_rate must be a whole number from ${RATE.min} to ${RATE.max}.`);
+  if (!RATES.includes(rate)) throw refused(`sample_rate must be one of ${RATES.join(', ')}.`);
   const channels = number(query, 'channels') ?? 1;
   if (!Number.isInteger(channels) || channels < 1 || channels > MAX_CHANNELS)
     throw refused(`channels must be a whole number from 1 to ${MAX_CHANNELS}.`);
