@@ -61,7 +61,7 @@ class Dial {
     this.socket = new WebSocket(`ws://127.0.0.1:${port}${PATH}`, { headers: { 'x-key': key } });
     this.socket.on('error', () => undefined);
     this.socket.on('message', (data: Buffer) => this.frames.push(data.toString()));
-    this.opened = once(this.socket, 'open').then(() => undefined);
+    this.opened = once(this.socket, 'open').then(() => void took());
     this.opened.catch(() => undefined);
     this.refused = once(this.socket, 'unexpected-response').then(async ([, response]) => {
       const { statusCode: status = 0, headers } = response as IncomingMessage;
