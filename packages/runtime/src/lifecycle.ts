@@ -16,7 +16,13 @@ interface Options {
 }
 
 function report(name: string, fields: Record<string, unknown>): void {
-  const line = { ts: new Date().toISOString(), level: 'error', service: name, ...fields };
+  const line = {
+    ts: new Date().toISOString(),
+    level: 'error',
+    service: name,
+    sid: null,
+    ...fields,
+  };
   process.stderr.write(`${JSON.stringify(line)}\n`);
 }
 

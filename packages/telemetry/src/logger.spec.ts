@@ -18,6 +18,7 @@ describe('createLogger', () => {
       ts: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
       service: 'gateway',
       event: 'listening',
+      sid: null,
       port: 80,
       message: 'hello',
     });
@@ -38,7 +39,55 @@ describe('createLogger', () => {
     expect(JSON.parse(line)).toMatchObject({ sid: 'sess_1', service: 'gateway' });
   });
 
+  it('gives each line a session and an event, whatever it is about', () => {
+    const lines = written('info', (log) => {
+      log.info('started');
+      log.error(new Error('lost'));
+      log.info({ event: 'a', sid: 's' });
+      log.child({ sid: 't' }).info({ event: 'b' }, 'a "sid": in words');
+    });
+    const found = lines.map((line) => JSON.parse(line) as { sid: unknown; event: unknown });
+    expect(found.map(({ sid, event }) => [sid, event])).toEqual([
+      [null, 'message'],
+      [null, 'message'],
+      ['s', 'a'],
+      ['t', 'b'],
+    ]);
+  });
+
   it.each([
+    ['a query', 'GET /ws?api_key=k3y&x=k3y went wrong'],
+    ['a query in an address', 'connect wss://host/a/b?token=k3y refused'],
+    ['a bearer', 'header Authorization: Bearer k3y was refused'],
+  ])('redacts %s wherever it is quoted', (_what, message) => {
+    const lines = written('info', (log) => {
+      log.warn({ event: 'x', message });
+      log.error({ event: 'x', err: new Error(message) });
+    });
+    expect(lines.join('')).not.toContain('k3y');
+    for (const line of lines) expect(JSON.parse(line)).toMatchObject({ event: 'x', sid: null });
+  });
+
+  it('does not quote what could not be parsed', () => {
+    const error = (() => {
+      try {
+        return JSON.parse('my card is k3y') as Error;
+      } catch (thrown) {
+        return thrown as Error;
+      }
+    })();
+    const lines = written('info', (log) => {
+      log.error({ event: 'x', err: error });
+      log.error({ event: 'x', err: new Error('no event', { cause: error }) });
+    });
+    expect(lines.join('')).not.toMatch(/k3y|my card/);
+    expect(lines.join('')).toContain('it is not JSON');
+  });
+
+  it.each([
+    ['transcript', { transcript: 'k3y' }],
+    ['text of an event', { told: { text: 'k3y' } }],
+    ['prompt', { prompt: 'k3y' }],
     ['apiKey', { apiKey: 'k3y' }],
     ['authorization', { headers: { authorization: 'k3y' } }],
     ['url', { url: 'ws://host/?api_key=k3y' }],
