@@ -47,6 +47,25 @@ describe('spans on their way to a collector', () => {
     expect(spans.counts).toEqual({ exported: 5, dropped: 0, failed: 0 });
   });
 
+  it('are waited for when all is over, also those on their way', async () => {
+    const waiting: (() => void)[] = [];
+    const slow = spans.counting({
+      export: (_spans, done) => void waiting.push(() => done({ code: 0 })),
+      shutdown: async () => undefined,
+    });
+    end(2);
+    slow.export(batches.splice(0), () => undefined);
+    let over = false;
+    const closed = spans.shutdown().then(() => {
+      over = true;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(over).toBe(false);
+    for (const answer of waiting) answer();
+    await closed;
+    expect(spans.counts.exported).toBe(2);
+  });
+
   it('are counted as failed while the collector takes none, which is told once', () => {
     taken = false;
     for (let times = 0; times < 3; times += 1) {

@@ -13,6 +13,9 @@ export class BoundedSpans implements SpanProcessor {
   readonly #onChange: (lost: boolean) => void;
   #next: SpanProcessor | undefined;
   #queued = 0;
+  /** Neither exported nor failed yet. */
+  #unsettled = 0;
+  #onSettled: (() => void) | undefined;
   #losing = false;
 
   /** `onChange`: the collector takes nothing (true), or takes spans again. */
@@ -57,6 +60,7 @@ export class BoundedSpans implements SpanProcessor {
       return;
     }
     this.#queued += 1;
+    this.#unsettled += 1;
     this.#next?.onEnd(span);
   }
 
@@ -64,12 +68,21 @@ export class BoundedSpans implements SpanProcessor {
     await this.#next?.forceFlush();
   }
 
+  /** The SDK does not wait for a batch that is on its way already. */
   async shutdown(): Promise<void> {
+    await this.#next?.forceFlush().catch(() => undefined);
+    while (this.#unsettled > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onSettled = resolve;
+      });
+    }
     await this.#next?.shutdown();
   }
 
   #settle(taken: boolean, spans: number): void {
     this.#counts[taken ? 'exported' : 'failed'] += spans;
+    this.#unsettled -= spans;
+    this.#onSettled?.();
     if (this.#losing === !taken) return;
     this.#losing = !taken;
     this.#onChange(this.#losing);

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from '@jest/globals';
 import { createLogger } from '../logger.ts';
@@ -27,7 +27,11 @@ describe('a tracer', () => {
   });
 
   it('keeps to decisions of the fleet and not to those of strangers, and ends in time without a collector', async () => {
-    const silent = createServer(() => undefined).listen(0, '127.0.0.1');
+    const unanswered: ServerResponse[] = [];
+    const silent = createServer((request, response) => {
+      request.resume();
+      unanswered.push(response);
+    }).listen(0, '127.0.0.1');
     await once(silent, 'listening');
     const endpoint = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
     const lines: string[] = [];
@@ -49,9 +53,13 @@ describe('a tracer', () => {
     } finally {
       // Whatever the collector does, this settles.
       await tracer.close();
-      silent.closeAllConnections();
-      silent.close();
     }
+    expect(tracer.counts.failed).toBe(0);
+    for (const response of unanswered) response.writeHead(400).end();
+    while (tracer.counts.failed === 0) await new Promise((resolve) => setImmediate(resolve));
+    expect(tracer.counts).toEqual({ exported: 0, dropped: 6, failed: 4 });
+    silent.closeAllConnections();
+    silent.close();
     expect(lines.join('')).toContain('"event":"traces_incomplete"');
   }, 20_000);
 });
