@@ -32,7 +32,7 @@ describe('docs/protocols/voice.md', () => {
   it('names every frame, every error and the size of a frame', () => {
     const types = ['protocol', 'info', 'partial_transcript', 'finalize_pending'];
     types.push('final_transcript', 'llm_token', 'tts_chunk', 'tts_phrase_done', 'tts_complete');
-    types.push('text_chunk', 'metrics', 'pong', 'error');
+    types.push('text_chunk', 'metrics', 'pong', 'session.report', 'error');
     // All that there are: each option of the union is one, or several that share their type.
     expect(types).toHaveLength(VoiceServerFrame.options.length);
     for (const name of [...types, ...VOICE_CLIENT_TYPES, ...VoiceErrorCode.options]) {
