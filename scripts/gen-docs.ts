@@ -112,7 +112,9 @@ function metrics(): string {
 
 ${NOTE}
 
-Every service serves them on its internal port under \`/metrics\`, beside Node's own \`process_*\` and \`nodejs_*\`.
+Every service serves them on its internal port under \`/metrics\`, beside Node's own \`process_*\` and \`nodejs_*\`: in the
+text format of Prometheus, or in OpenMetrics for those who ask, where latencies name traces. Who draws them and who is called:
+[dashboards](operations/dashboards.md), [slo](operations/slo.md).
 
 ## gateway
 

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
@@ -16,6 +17,12 @@ interface Spoken {
   readonly speechS: number;
   /** In milliseconds since t0. */
   readonly marks: Readonly<Record<string, number | undefined>>;
+}
+
+/** Where one of its parts serves its metrics, as npm run observe reads it. */
+interface Announced {
+  readonly targets: readonly [string];
+  readonly labels: { readonly job: string };
 }
 
 /** As templates render what is not set. */
@@ -66,10 +73,18 @@ describe('npm start', () => {
     await until(() => started.stderr.includes('Ctrl+C stops everything'), 'ready', 90_000);
     expect((await fetch(`http://127.0.0.1:${started.port}/readyz`)).status).toBe(200);
     expect(left(started).length).toBeGreaterThanOrEqual(5);
+    const told = `.cache/fleets/${started.child.pid}.json`;
+    const targets = JSON.parse(readFileSync(told, 'utf8')) as Announced[];
+    expect(targets.map(({ labels }) => labels.job)).toEqual(['asr-worker', 'llm-tts', 'gateway']);
+    for (const {
+      targets: [target],
+    } of targets)
+      expect(await (await fetch(`http://${target}/metrics`)).text()).toContain('voice_build_info{');
     started.child.kill('SIGINT');
     await until(() => started.child.exitCode !== null, 'stopped');
     expect(started.child.exitCode).toBe(0);
     expect(left(started)).toEqual([]);
+    expect(existsSync(told)).toBe(false);
   });
 
   it('shows no key that its caller brought', async () => {

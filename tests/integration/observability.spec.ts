@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { writeWav } from '@voice-fleet/speech/wav';
+import { seriesOf } from '../../scripts/observability/catalogue.ts';
+import { CAUSES, EXTERNAL_CAUSES } from '../../scripts/observability/causes.ts';
 import { DASHBOARDS } from '../../scripts/observability/dashboards.ts';
 import { SLO_GROUPS } from '../../scripts/observability/slo.ts';
 import { FakeExporter } from '../support/fake-exporter.ts';
@@ -145,6 +147,19 @@ describe('a fleet of real services, some load, and a real Prometheus', () => {
     },
     PATIENCE_MS,
   );
+
+  it('has the series, with the labels, that alerts on causes look at', async () => {
+    const selectors = [...CAUSES, ...EXTERNAL_CAUSES].flatMap(({ alert, expr }) => {
+      // What is matched by `!=` should not be there.
+      const matched = expr.match(/[a-zA-Z_]\w+\{[^}!]*\}/g) ?? [];
+      return [...matched, ...seriesOf(expr)].map((selector) => [alert, selector] as const);
+    });
+    expect(selectors.length).toBeGreaterThan(30);
+    for (const [alert, selector] of selectors) {
+      const found = await prometheus.query(selector);
+      expect([alert, selector, found.length > 0]).toEqual([alert, selector, true]);
+    }
+  });
 
   it('measures what was done', async () => {
     const measured = async (expr: string): Promise<number> =>

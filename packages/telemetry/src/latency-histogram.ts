@@ -5,9 +5,6 @@ import {
   type Registry,
 } from 'prom-client';
 
-/** The trace that is under way where it is called; undefined when none is, or tracing is off. */
-export type CurrentTraceId = () => string | undefined;
-
 export interface LatencyOptions<Label extends string> {
   readonly name: string;
   readonly help: string;
@@ -15,14 +12,11 @@ export interface LatencyOptions<Label extends string> {
   /** In seconds. */
   readonly buckets: readonly number[];
   readonly registers: readonly Registry[];
-  readonly currentTraceId: CurrentTraceId;
 }
 
 /** A histogram of times that names, for each of its buckets, the trace of the last time it counted: an exemplar of OpenMetrics. */
 export class LatencyHistogram<Label extends string = string> extends Histogram<Label> {
-  readonly #currentTraceId: CurrentTraceId;
-
-  constructor({ registers, currentTraceId, labelNames, buckets, ...rest }: LatencyOptions<Label>) {
+  constructor({ registers, labelNames, buckets, ...rest }: LatencyOptions<Label>) {
     const config: HistogramConfiguration<Label> = {
       ...rest,
       buckets: [...buckets],
@@ -33,11 +27,10 @@ export class LatencyHistogram<Label extends string = string> extends Histogram<L
     super(config);
     // By itself it would join only a registry whose page is always in OpenMetrics; see `metricsPage`.
     for (const registry of registers) registry.registerMetric(this);
-    this.#currentTraceId = currentTraceId;
   }
 
-  /** `traceId`: where none is current, as in a callback of a timer. */
-  record(seconds: number, labels: LabelValues<Label> = {}, traceId = this.#currentTraceId()): void {
+  /** `traceId`: of the span that took so long; undefined when none is kept. */
+  record(seconds: number, labels: LabelValues<Label> = {}, traceId?: string): void {
     const exemplarLabels: Record<string, string> =
       traceId === undefined ? {} : { trace_id: traceId };
     this.observe({ labels, value: seconds, exemplarLabels: exemplarLabels as LabelValues<Label> });

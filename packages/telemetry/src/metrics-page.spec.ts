@@ -9,27 +9,23 @@ const TRACE = '0af7651916cd43dd8448eb211c80319c';
 
 describe('the page of metrics', () => {
   let registry: Registry;
-  let traceId: string | undefined;
   let latency: LatencyHistogram<'model'>;
 
   beforeEach(() => {
     registry = new Registry();
-    traceId = TRACE;
     latency = new LatencyHistogram({
       name: 'wait_seconds',
       help: 'Waiting.',
       labelNames: ['model'],
       buckets: [0.1, 1],
       registers: [registry],
-      currentTraceId: () => traceId,
     });
     new Counter({ name: 'words_total', help: 'Words.', registers: [registry] }).inc(3);
   });
 
   it('names, for each bucket, the trace of the last time it counted', async () => {
-    latency.record(0.5, { model: 'a' });
-    traceId = 'f'.repeat(32);
-    latency.record(0.6, { model: 'a' });
+    latency.record(0.5, { model: 'a' }, TRACE);
+    latency.record(0.6, { model: 'a' }, 'f'.repeat(32));
     const { text } = await metricsPage(registry, PROMETHEUS_ASKS);
     const line = text.split('\n').find((one) => one.includes('le="1",model="a"'));
     expect(line).toMatch(
@@ -38,23 +34,26 @@ describe('the page of metrics', () => {
     expect(text.match(/trace_id/g)).toHaveLength(1);
   });
 
-  it('takes the trace that it is given before the one that is current', async () => {
+  it('names a trace beyond the last bucket too', async () => {
     latency.record(5, { model: 'a' }, 'e'.repeat(32));
     const { text } = await metricsPage(registry, PROMETHEUS_ASKS);
     expect(text).toMatch(/le="\+Inf",model="a"\} 1 # \{trace_id="e{32}"\} 5 /);
   });
 
-  it('names none while there is no trace', async () => {
-    traceId = undefined;
+  it('names none for what is no trace, and keeps the one before', async () => {
     latency.record(0.5, { model: 'a' });
     const { text } = await metricsPage(registry, PROMETHEUS_ASKS);
     expect(text).toContain('wait_seconds_count{model="a"} 1\n');
-    expect(text).not.toContain('#  ');
     expect(text).not.toContain('trace_id');
+    latency.record(0.5, { model: 'a' }, TRACE);
+    latency.record(0.6, { model: 'a' });
+    expect((await metricsPage(registry, PROMETHEUS_ASKS)).text).toContain(
+      `trace_id="${TRACE}"} 0.5`,
+    );
   });
 
   it('is in the older format for whoever does not ask for OpenMetrics, without traces', async () => {
-    latency.record(0.5, { model: 'a' });
+    latency.record(0.5, { model: 'a' }, TRACE);
     const page = await metricsPage(registry, 'text/plain');
     expect(page.contentType).toMatch(/^text\/plain; version=0\.0\.4/);
     expect(page.text).toContain('# TYPE words_total counter\nwords_total 3\n');

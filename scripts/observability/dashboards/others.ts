@@ -141,6 +141,18 @@ export const BATCH: Dashboard = {
           ),
         },
         {
+          title: 'Under way',
+          description: 'Jobs that each worker does now, beside its sessions.',
+          unit: 'short',
+          queries: by('instance', sum(own('voice_worker_batch_jobs_running'), 'instance')),
+        },
+        {
+          title: 'Swept',
+          description: 'Recordings and records of jobs removed, as they were kept long enough.',
+          unit: 'ops',
+          queries: by('what', perSecond(own('voice_gateway_jobs_swept_total'), 'what')),
+        },
+        {
           title: 'Audio of jobs',
           description: 'Seconds transcribed in a second.',
           unit: 'short',
@@ -244,104 +256,5 @@ export const SLO: Dashboard = {
       ],
     },
     ...SLOS.map(budgetRow),
-  ],
-};
-
-export const LOAD_TEST: Dashboard = {
-  uid: 'voice-fleet-load-test',
-  title: 'Voice fleet / Load test',
-  description:
-    'One screen to watch while load is put on: what comes in, what it costs, what breaks first.',
-  pool: true,
-  rows: [
-    {
-      title: 'Load',
-      panels: [
-        {
-          title: 'Starts of sessions',
-          description: 'By how they end.',
-          unit: 'reqps',
-          queries: by('outcome', perSecond(ofPool('voice_gateway_admissions_total'), 'outcome')),
-        },
-        {
-          title: 'Sessions and slots',
-          description: 'Where the lines meet, refusals begin.',
-          unit: 'short',
-          queries: [
-            one('sessions', sum(ofPool('voice_gateway_sessions_active'))),
-            one('slots', sum(ofPool('voice_worker_slots'))),
-            one('waiting', sum(own('voice_gateway_sessions_waiting'))),
-          ],
-        },
-        {
-          title: 'Talkers',
-          description:
-            'Seconds of audio in a second, as gateways and as workers count them. They differ by what is under way.',
-          unit: 'short',
-          queries: [
-            one('gateways', perSecond(own('voice_gateway_audio_seconds_total'))),
-            one('workers', perSecond(ofPool('voice_worker_audio_seconds_total'))),
-          ],
-        },
-      ],
-    },
-    {
-      title: 'Latency',
-      panels: [
-        {
-          title: 'Admission under load',
-          description: 'From accepted socket to a ready worker.',
-          unit: 's',
-          queries: quantiles(ofPool('voice_gateway_admission_duration_seconds_bucket')),
-          exemplars: true,
-        },
-        {
-          title: 'First text under load',
-          description: 'The first to grow on a full card.',
-          unit: 's',
-          queries: quantiles(ofPool('voice_worker_asr_first_partial_seconds_bucket')),
-          exemplars: true,
-        },
-        {
-          title: 'Final under load',
-          description: 'From the end of an utterance.',
-          unit: 's',
-          queries: quantiles(ofPool('voice_worker_asr_final_latency_seconds_bucket')),
-          exemplars: true,
-        },
-      ],
-    },
-    {
-      title: 'Cost',
-      panels: [
-        {
-          title: 'Processor of each instance',
-          description: 'Cores.',
-          unit: 'short',
-          queries: by('instance', perSecond(own('process_cpu_seconds_total'), 'instance')),
-        },
-        {
-          title: 'Event loop lag of each instance, p99',
-          description: 'Above 0.1 s the test measures this process and not the fleet.',
-          unit: 's',
-          queries: by('instance', own('nodejs_eventloop_lag_p99_seconds')),
-        },
-        {
-          title: 'What breaks first',
-          description: 'Dropped audio, back-pressure, lost links and faults, in a second.',
-          unit: 'ops',
-          queries: [
-            one('dropped seconds', perSecond(own('voice_gateway_dropped_audio_seconds_total'))),
-            one('held', perSecond(own('voice_gateway_input_holds_total'))),
-            one('links lost', perSecond(own('voice_gateway_workers_lost_total'))),
-            one('stream faults', perSecond(own('voice_worker_stream_faults_total'))),
-            one(
-              'first token p95 in s',
-              quantile(0.95, own('voice_llm_tts_first_token_seconds_bucket')),
-            ),
-          ],
-        },
-      ],
-    },
   ],
 };

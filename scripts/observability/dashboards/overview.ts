@@ -118,6 +118,12 @@ export const OVERVIEW: Dashboard = {
           ],
         },
         {
+          title: 'Spans',
+          description: 'Of traces. dropped or failed: traces have holes, the fleet is well.',
+          unit: 'ops',
+          queries: by('outcome', perSecond(own('voice_trace_spans_total'), 'outcome')),
+        },
+        {
           title: 'Replies',
           description: 'Turns of the voice pipeline by how they ended.',
           unit: 'ops',

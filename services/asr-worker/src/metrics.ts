@@ -1,6 +1,6 @@
 import { LinkRefusal } from '@voice-fleet/protocol/link';
 import { showBuild } from '@voice-fleet/telemetry/build-info';
-import { type CurrentTraceId, LatencyHistogram } from '@voice-fleet/telemetry/latency-histogram';
+import { LatencyHistogram } from '@voice-fleet/telemetry/latency-histogram';
 import { collectNodeMetrics } from '@voice-fleet/telemetry/metrics-page';
 import { SpanMetric } from '@voice-fleet/telemetry/tracing/span-metric';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
@@ -21,8 +21,6 @@ const CLOSE_CODES = ['1000', '1006', '1009', '1011', '1012'];
 
 export interface WorkerMetricsOptions {
   readonly pool: string;
-  /** Named by exemplars of latencies. */
-  readonly currentTraceId: CurrentTraceId;
 }
 
 /** Every metric of the worker. Labels are bounded: never a session, key or address. */
@@ -31,8 +29,6 @@ export class WorkerMetrics {
   readonly spans = new SpanMetric(this.registry);
   readonly pool: string;
   readonly #registers = [this.registry];
-  #traceId: CurrentTraceId = () => undefined;
-  readonly #currentTraceId: CurrentTraceId = () => this.#traceId();
 
   readonly slots = new Gauge({
     name: 'voice_worker_slots',
@@ -70,7 +66,6 @@ export class WorkerMetrics {
     labelNames: ['pool', 'model'],
     buckets: LATENCY_BUCKETS_S,
     registers: this.#registers,
-    currentTraceId: this.#currentTraceId,
   });
   readonly finalLatencySeconds = new LatencyHistogram({
     name: 'voice_worker_asr_final_latency_seconds',
@@ -78,7 +73,6 @@ export class WorkerMetrics {
     labelNames: ['pool', 'model'],
     buckets: LATENCY_BUCKETS_S,
     registers: this.#registers,
-    currentTraceId: this.#currentTraceId,
   });
   readonly audioSeconds = new Counter({
     name: 'voice_worker_audio_seconds_total',
@@ -249,9 +243,8 @@ export class WorkerMetrics {
   /** What was told of the engine's work at the last beat. */
   #decodedS = 0;
 
-  constructor({ pool = 'default', currentTraceId }: Partial<WorkerMetricsOptions> = {}) {
+  constructor({ pool = 'default' }: Partial<WorkerMetricsOptions> = {}) {
     this.pool = pool;
-    if (currentTraceId) this.#traceId = currentTraceId;
     collectNodeMetrics(this.registry);
     showBuild(this.registry, 'asr-worker', pool);
     for (const gauge of [this.slots, this.slotsUsed, this.ready, this.draining])

@@ -3,7 +3,7 @@ import { ERRORS, type ErrorCode } from '@voice-fleet/protocol/errors';
 import { LinkRefusal } from '@voice-fleet/protocol/link';
 import type { FinalizeReason } from '@voice-fleet/protocol/session';
 import { showBuild } from '@voice-fleet/telemetry/build-info';
-import { type CurrentTraceId, LatencyHistogram } from '@voice-fleet/telemetry/latency-histogram';
+import { LatencyHistogram } from '@voice-fleet/telemetry/latency-histogram';
 import { collectNodeMetrics } from '@voice-fleet/telemetry/metrics-page';
 import { SpanMetric } from '@voice-fleet/telemetry/tracing/span-metric';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
@@ -49,7 +49,7 @@ export class VoiceMetrics {
   readonly backpressure: Counter;
   readonly decodeRtf: Histogram;
 
-  constructor(registers: Registry[], currentTraceId: CurrentTraceId) {
+  constructor(registers: Registry[]) {
     this.utterances = new Counter({
       name: 'voice_gateway_utterances_total',
       help: 'Utterances of the voice pipeline whose final was sent, by what ended them.',
@@ -68,7 +68,6 @@ export class VoiceMetrics {
       labelNames: ['delta'],
       buckets: [0.05, 0.1, 0.25, 0.5, 1, 1.5, 2.5, 3, 5, 10, 30],
       registers,
-      currentTraceId,
     });
     this.bargeIns = new Counter({
       name: 'voice_gateway_barge_ins_total',
@@ -95,8 +94,6 @@ export class VoiceMetrics {
 export interface GatewayMetricsOptions {
   /** What sessions are placed in. */
   readonly pool: string;
-  /** Named by exemplars of latencies. */
-  readonly currentTraceId: CurrentTraceId;
 }
 
 /** Every metric of the gateway. Labels are bounded: never a session, key, tenant or address. */
@@ -105,8 +102,6 @@ export class GatewayMetrics {
   readonly spans = new SpanMetric(this.registry);
   readonly pool: string;
   readonly #registers = [this.registry];
-  #traceId: CurrentTraceId = () => undefined;
-  readonly #currentTraceId: CurrentTraceId = () => this.#traceId();
 
   readonly sessionsActive = new Gauge({
     name: 'voice_gateway_sessions_active',
@@ -154,7 +149,6 @@ export class GatewayMetrics {
     labelNames: ['pool'],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
     registers: this.#registers,
-    currentTraceId: this.#currentTraceId,
   });
   readonly sessionSeconds = new Histogram({
     name: 'voice_gateway_session_duration_seconds',
@@ -282,12 +276,11 @@ export class GatewayMetrics {
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 10, 30],
     registers: this.#registers,
   });
-  readonly voice = new VoiceMetrics(this.#registers, this.#currentTraceId);
+  readonly voice = new VoiceMetrics(this.#registers);
   readonly jobs = new JobMetrics(this.#registers);
 
   constructor(protocols: readonly string[], options: Partial<GatewayMetricsOptions> = {}) {
     this.pool = options.pool ?? 'default';
-    if (options.currentTraceId) this.#traceId = options.currentTraceId;
     collectNodeMetrics(this.registry);
     showBuild(this.registry, 'gateway', this.pool);
     for (const protocol of protocols) {

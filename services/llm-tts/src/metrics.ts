@@ -1,5 +1,5 @@
 import { showBuild } from '@voice-fleet/telemetry/build-info';
-import { type CurrentTraceId, LatencyHistogram } from '@voice-fleet/telemetry/latency-histogram';
+import { LatencyHistogram } from '@voice-fleet/telemetry/latency-histogram';
 import { collectNodeMetrics } from '@voice-fleet/telemetry/metrics-page';
 import { SpanMetric } from '@voice-fleet/telemetry/tracing/span-metric';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
@@ -24,8 +24,6 @@ export class LlmTtsMetrics {
   readonly registry = new Registry();
   readonly spans = new SpanMetric(this.registry);
   readonly #registers = [this.registry];
-  #traceId: CurrentTraceId = () => undefined;
-  readonly #currentTraceId: CurrentTraceId = () => this.#traceId();
 
   readonly turnsActive = new Gauge({
     name: 'voice_llm_tts_turns_active',
@@ -49,7 +47,6 @@ export class LlmTtsMetrics {
     labelNames: ['model'],
     buckets: GEN_AI_BUCKETS_S,
     registers: this.#registers,
-    currentTraceId: this.#currentTraceId,
   });
   readonly interTokenSeconds = new Histogram({
     name: 'voice_llm_tts_inter_token_seconds',
@@ -64,7 +61,6 @@ export class LlmTtsMetrics {
     labelNames: ['model'],
     buckets: GEN_AI_BUCKETS_S,
     registers: this.#registers,
-    currentTraceId: this.#currentTraceId,
   });
   readonly turnSeconds = new Histogram({
     name: 'voice_llm_tts_turn_seconds',
@@ -122,7 +118,6 @@ export class LlmTtsMetrics {
     help: 'From a request for a reply from audio to its first words. What is aimed at is 0.1.',
     buckets: [0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60],
     registers: this.#registers,
-    currentTraceId: this.#currentTraceId,
   });
   readonly audioReplySeconds = new Histogram({
     name: 'voice_llm_tts_audio_reply_duration_seconds',
@@ -147,7 +142,6 @@ export class LlmTtsMetrics {
     help: 'From a request for speech to the first bytes of it.',
     buckets: [0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30],
     registers: this.#registers,
-    currentTraceId: this.#currentTraceId,
   });
   readonly speechCharacters = new Counter({
     name: 'voice_llm_tts_speech_characters_total',
@@ -155,9 +149,7 @@ export class LlmTtsMetrics {
     registers: this.#registers,
   });
 
-  /** `currentTraceId` is named by exemplars of latencies. */
-  constructor({ currentTraceId }: { readonly currentTraceId?: CurrentTraceId } = {}) {
-    if (currentTraceId) this.#traceId = currentTraceId;
+  constructor() {
     collectNodeMetrics(this.registry);
     showBuild(this.registry, 'llm-tts', '');
     for (const model of MODEL_LABELS) {
