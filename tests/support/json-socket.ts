@@ -54,6 +54,11 @@ export class JsonSocket {
     this.#socket.close(code);
   }
 
+  /** Reads nothing more. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
   terminate(): void {
     this.#socket.terminate();
   }
