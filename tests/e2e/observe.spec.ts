@@ -36,7 +36,7 @@ describe('npm run observe', () => {
       try {
         const port = await freePort();
         const command = startCommand(['scripts/observe.mjs', '--json', '--port', String(port)]);
-        await until(() => command.stdout.includes('\n'), 'it says where it is', PATIENCE_MS);
+        await until(() => command.stderr.includes('Ctrl+C stops it'), 'it has told', PATIENCE_MS);
         const told = JSON.parse(command.stdout) as { url: string; dashboards: string[] };
         expect(told.url).toBe(`http://127.0.0.1:${port}`);
         expect(told.dashboards).toContain(
