@@ -36,6 +36,7 @@ describe('a service started with a faulty environment', () => {
           ts: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
           level: 'error',
           service,
+          sid: null,
           event: 'config_invalid',
           variable: expect.any(String),
           message: expect.stringMatching(/^must /),

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Principal } from '@voice-fleet/fleet/tenant';
 import { decodeRecording } from '@voice-fleet/media/decode-recording';
+import { traceparentIn } from '@voice-fleet/telemetry/tracing/traceparent';
 import { credentialOf } from '../auth/credentials.ts';
 import type { ModelNames } from '../catalogue/model-catalogue.ts';
 import type { TranscribeOptions, Transcriber, Transcription } from '../voice/transcriber.ts';
@@ -13,6 +14,7 @@ import type { Authenticate } from './usage.controller.ts';
 
 /** The request, as far as it is used here. */
 export interface RecordingRequest extends UploadRequest {
+  readonly url?: string | undefined;
   readonly socket: TimedSocket;
 }
 /** The response, as far as it is used here. */
@@ -81,7 +83,10 @@ export class Recordings {
       // Before anything is done with it; what it means is found again when its slot is taken.
       await models.resolve(wishes.model, principal.models);
       const pcm = await decodeRecording(upload.bytes, settings, signal);
-      const transcription = await transcriber.transcribe(credential, pcm, signal, wishes);
+      const { url = '', headers } = request;
+      const trace = { path: url.split('?', 1)[0] ?? '', traceparent: traceparentIn(headers) };
+      const options = { ...wishes, trace };
+      const transcription = await transcriber.transcribe(credential, pcm, signal, options);
       return await work(transcription, signal);
     } finally {
       moveAgain?.();
