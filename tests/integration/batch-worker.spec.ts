@@ -178,6 +178,27 @@ describe('a worker that does jobs', () => {
     expect(one.ended.sort()).toEqual(['completed', 'completed', 'gave_way']);
   });
 
+  it('gives all back when sessions feel its jobs, and takes none for half a minute', async () => {
+    const one = bench(2);
+    one.engine.stall();
+    await submit('job', ONE);
+    expect(one.worker.ran()).toBe(false);
+    one.clock.advance(TICK_MS);
+    await until(() => one.engine.openStreams === 1, 'it is under way');
+    expect(one.worker.ran()).toBe(true);
+    one.worker.rest();
+    expect(one.engine.openStreams).toBe(0);
+    await until(() => one.worker.jobs === 0, 'it was given back');
+    expect([one.worker.ran(), one.worker.ran()]).toEqual([true, false]);
+    one.engine.resume();
+    one.clock.advance(29_500);
+    await isState('job', 'queued');
+    expect(one.worker.jobs).toBe(0);
+    one.clock.advance(TICK_MS);
+    await isState('job', 'completed');
+    expect(await textOf('job')).toBe(transcript(ONE));
+  });
+
   it('leaves slots free for sessions to come, and takes no more at once than it may', async () => {
     const one = bench(3, { reserveSlots: 1 });
     const two = bench(9, { maxJobs: 1 });

@@ -80,6 +80,7 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
     tickMs: config.tickMs,
     fixedSlots: config.slots,
     inUse: () => links?.leases().length ?? 0,
+    jobs: { ran: () => batch?.ran() ?? false, rest: () => batch?.rest() },
     onChange: (slots, why, level) => log.info({ event: 'capacity', slots, why, level }),
     onError: (error) => log.error({ event: 'capacity_fault', err: error }),
   });

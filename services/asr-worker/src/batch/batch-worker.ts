@@ -16,6 +16,8 @@ import type { RunEnd } from './run-outcome.ts';
 
 /** How often it looks for jobs, and whether those it has are still its own. */
 const TICK_MS = 500;
+/** How long it takes none after sessions felt them. */
+const REST_MS = 30_000;
 const RETRY_BASE_MS = 1_000;
 const RETRY_CAP_MS = 60_000;
 
@@ -62,6 +64,8 @@ export class BatchWorker {
   readonly #running: Running[] = [];
   readonly #ticks: Timer;
   #taking: Promise<void> | undefined;
+  #ranSinceAsked = false;
+  #restUntilMs = 0;
   #closed = false;
 
   constructor(deps: BatchWorkerDeps) {
@@ -80,6 +84,21 @@ export class BatchWorker {
   /** Jobs under way. */
   get jobs(): number {
     return this.#running.length;
+  }
+
+  /** Whether there were jobs since this was last asked. */
+  ran(): boolean {
+    const ran = this.#ranSinceAsked || this.#running.length > 0;
+    this.#ranSinceAsked = false;
+    return ran;
+  }
+
+  /** Called when sessions feel the load of jobs: gives all of them back, and takes none for a while. */
+  rest(): void {
+    const { clock, log } = this.#deps;
+    this.#restUntilMs = clock.now() + REST_MS;
+    log.info({ event: 'jobs_rest', jobs: this.#running.length, forMs: REST_MS });
+    for (const { stop } of this.#running) stop.abort(new GaveWay('sessions feel the load of jobs'));
   }
 
   /** Called when a session has come: stops the newest jobs, at once, until there is a slot for each session. */
@@ -109,8 +128,8 @@ export class BatchWorker {
   }
 
   get #mayTake(): boolean {
-    const { ready, batch } = this.#deps;
-    if (this.#closed || !ready()) return false;
+    const { ready, clock, batch } = this.#deps;
+    if (this.#closed || !ready() || clock.now() < this.#restUntilMs) return false;
     return this.#room() > 0 && this.#running.length < batch.maxJobs;
   }
 
@@ -147,6 +166,7 @@ export class BatchWorker {
       .catch((error: unknown) => this.#fault(error))
       .finally(() => {
         this.#running.splice(this.#running.indexOf(running), 1);
+        this.#ranSinceAsked = true;
         if (!this.#closed) this.#take();
       });
     const running = { job, run, stop, settled };

@@ -48,11 +48,14 @@ describe('CapacityMonitor', () => {
   let engine: MeasuredEngine;
   let inUse: number;
   let errors: unknown[];
+  /** Batch jobs: whether there are any, and how often they were told to rest. */
+  let jobs: { running: boolean; rests: number };
   let changes: [slots: number, level: string][];
   beforeEach(() => {
     clock = new FakeClock();
     engine = new MeasuredEngine({ slots: 7 });
     inUse = 0;
+    jobs = { running: false, rests: 0 };
     changes = [];
     errors = [];
   });
@@ -65,6 +68,12 @@ describe('CapacityMonitor', () => {
       tickMs: TICK_MS,
       fixedSlots,
       inUse: () => inUse,
+      jobs: {
+        ran: () => jobs.running,
+        rest: () => {
+          jobs.rests += 1;
+        },
+      },
       onChange: (slots, _, level) => void changes.push([slots, level]),
       onError: (error) => void errors.push(error),
     });
@@ -94,6 +103,28 @@ describe('CapacityMonitor', () => {
     expect(monitor.slots).toBeGreaterThan(10);
     expect(changes.at(-1)).toEqual([monitor.slots, 'normal']);
     expect(monitor.status).toBe('healthy');
+  });
+
+  it('learns nothing of sessions while jobs take all there is, and has them rest when sessions feel it', async () => {
+    const monitor = start();
+    inUse = 1;
+    engine.load = loadOf(10, 20);
+    await tick(3);
+    const { slots } = monitor;
+    inUse = 0;
+    jobs.running = true;
+    engine.load = loadOf(10, 110);
+    await tick(6);
+    expect([monitor.slots, monitor.level, monitor.ready, jobs.rests]).toEqual([
+      ...[slots, 'normal', true, 0],
+    ]);
+    inUse = 1;
+    await tick();
+    expect(jobs.rests).toBe(1);
+    // Without jobs it is the sessions that are too many.
+    jobs.running = false;
+    await tick(3);
+    expect([monitor.level, jobs.rests]).toEqual(['emergency', 1]);
   });
 
   it('E19: with the real-time factor climbs from warning over degrade to emergency, and comes back', async () => {

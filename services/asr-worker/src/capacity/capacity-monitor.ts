@@ -8,7 +8,15 @@ import {
   PERMISSIONS,
 } from './degrade-ladder.ts';
 import { realTimeFactor } from './engine-load.ts';
-import { type HealthStatus, healthStatus } from './health-status.ts';
+import { type HealthStatus, healthStatus, RTF_WARNING } from './health-status.ts';
+
+/** Batch jobs on the engine. They take whatever it gives, so what is measured with them tells nothing of sessions. */
+export interface CapacityJobs {
+  /** Whether there were any since this was last asked. */
+  readonly ran: () => boolean;
+  /** Sessions feel them. */
+  readonly rest: () => void;
+}
 
 export interface CapacityDeps {
   readonly clock: Clock;
@@ -19,6 +27,8 @@ export interface CapacityDeps {
   readonly fixedSlots: number;
   /** Sessions linked now. */
   readonly inUse: () => number;
+  /** Default: there are none. */
+  readonly jobs?: CapacityJobs;
   readonly onChange: (slots: number, why: CapacityReason, level: DegradeLevel) => void;
   /** The engine could not be asked; the next tick tries again. */
   readonly onError: (error: unknown) => void;
@@ -100,7 +110,7 @@ export class CapacityMonitor {
   }
 
   async #observe(): Promise<void> {
-    const { clock, engine, inUse, onChange } = this.#deps;
+    const { clock, engine, inUse, jobs, onChange } = this.#deps;
     const load = await engine.measure?.();
     // It was stopped meanwhile.
     if (this.#timer === undefined) return;
@@ -114,8 +124,10 @@ export class CapacityMonitor {
     else if (this.#ladder.level === 'failover' || engine.name !== this.#measuredEngine)
       this.#ladder.reset();
     this.#measuredEngine = engine.name;
-    const level = this.#ladder.observe(this.#realtimeFactor);
-    if (load !== undefined)
+    const withJobs = jobs?.ran() ?? false;
+    if (withJobs && inUse() > 0 && (this.#realtimeFactor ?? 0) >= RTF_WARNING) jobs?.rest();
+    const level = this.#ladder.observe(withJobs ? undefined : this.#realtimeFactor);
+    if (load !== undefined && !withJobs)
       this.#loop.observe({
         ...load,
         tickMs,
