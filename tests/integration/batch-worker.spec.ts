@@ -75,7 +75,11 @@ interface Bench {
 }
 
 /** A worker whose clock stands still until it is told to go on. */
-function bench(slots: number, settings: Partial<BatchSettings> = {}, books = ledger): Bench {
+function bench(
+  slots: number,
+  settings: Partial<BatchSettings> = {},
+  { ledger: books = ledger, queue: line = queue } = {},
+): Bench {
   const engine = new ScriptedEngine({ slots });
   const clock = new FakeClock();
   // BullMQ tries again what is due by the time of day: nothing is, by itself.
@@ -84,7 +88,7 @@ function bench(slots: number, settings: Partial<BatchSettings> = {}, books = led
   const state = { links: 0 };
   const worker = new BatchWorker({
     tracer: NO_TRACER,
-    ...{ engine, clock, store, queue, blobs, redis, ledger: books },
+    ...{ engine, clock, store, queue: line, blobs, redis, ledger: books },
     settings: {
       plan: { segmentSamples: 30 * 16_000, pauseFromSamples: 15 * 16_000, overlapSamples: 12_800 },
       maxBacklogSamples: 0,
@@ -274,7 +278,7 @@ describe('a worker that does jobs', () => {
         throw new Error('the answer was lost');
       }
     }
-    const one = bench(1, {}, new LosesAnAnswer(redis));
+    const one = bench(1, {}, { ledger: new LosesAnAnswer(redis) });
     await submit('job', ONE);
     one.clock.advance(TICK_MS);
     await until(() => one.ended.length === 1, 'it failed');
@@ -285,6 +289,28 @@ describe('a worker that does jobs', () => {
     expect(one.ended).toEqual(['retried', 'completed']);
     expect(await booked()).toEqual({ samples: ONE.length * SLOT_SAMPLES, sessions: 1 });
     expect(await textOf('job')).toBe(transcript(ONE));
+  });
+
+  it('keeps in the line what it could not even begin', async () => {
+    class FailsOnce extends JobQueue {
+      #failed = false;
+      override async begun(...args: Parameters<JobQueue['begun']>): Promise<void> {
+        if (this.#failed) return await super.begun(...args);
+        this.#failed = true;
+        throw new Error('Redis is late');
+      }
+    }
+    const line = new FailsOnce(redis);
+    const one = bench(1, {}, { queue: line });
+    await submit('job', ONE);
+    one.clock.advance(TICK_MS);
+    await until(() => one.ended.length === 1, 'it failed');
+    expect(await promote('job')).toBeLessThanOrEqual(1_000);
+    one.clock.advance(TICK_MS);
+    await isState('job', 'completed');
+    expect(await record('job')).toMatchObject({ attempts: 1 });
+    await until(() => one.worker.jobs === 0, 'it was let go');
+    await line.close();
   });
 
   it('writes nothing more of a job that another worker has by now', async () => {

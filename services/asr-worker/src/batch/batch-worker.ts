@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { RedisUnavailable, redisFault } from '@voice-fleet/fleet/redis';
 import type { JobQueue, QueuedJob } from '@voice-fleet/jobs/job-queue';
+import { JOB_IS_OVER } from '@voice-fleet/protocol/jobs';
 import { backoffMs } from '@voice-fleet/runtime/backoff';
 import type { Timer } from '@voice-fleet/runtime/clock';
 import type { Logger } from '@voice-fleet/telemetry/logger';
@@ -189,6 +190,7 @@ export class BatchWorker {
       onEnded(outcome, clock.now() - sinceMs);
       const ended = await store.get(id).catch(() => undefined);
       log.info({ event: 'job_ended', job: id, ...trace.end(outcome, ended) });
+      if (outcome === 'lost') return await this.#giveBack(job, run, outcome);
     } catch (thrown) {
       // Whatever an abort broke off, it says why.
       const cause: unknown = signal.aborted ? signal.reason : thrown;
@@ -199,31 +201,38 @@ export class BatchWorker {
       const error = outcome === 'retried' ? (name ?? 'unknown') : undefined;
       const facts = trace.end(outcome, undefined, error);
       log[level]({ event: 'job_given_back', job: id, ...facts });
-      if (outcome !== 'lost' && (await this.#giveBack(job, run, outcome))) return;
+      return await this.#giveBack(job, run, outcome);
     }
     await this.#letGo(job, run);
   }
 
-  /** False: somebody else has it, or it is over. */
-  async #giveBack(job: Job<QueuedJob>, run: string, why: 'gave_way' | 'retried'): Promise<boolean> {
+  async #giveBack(
+    job: Job<QueuedJob>,
+    run: string,
+    why: 'gave_way' | 'retried' | 'lost',
+  ): Promise<void> {
     const { store, clock } = this.#deps;
     const id = job.id ?? '';
     // As it is since this run began it, and maybe got on.
-    const { attempts = 1 } = (await store.get(id)) ?? {};
-    if (!(await store.leave(id, run, { gaveWay: why === 'gave_way' }))) return false;
-    if (why === 'gave_way') await job.moveToWait(run);
-    else {
-      const delayMs = backoffMs(Math.max(0, attempts - 1), RETRY_BASE_MS, RETRY_CAP_MS);
-      await job.moveToDelayed(clock.wallNow() + delayMs, run);
-    }
-    return true;
+    const { attempts = 0 } = (await store.get(id)) ?? {};
+    if (why !== 'lost') await store.leave(id, run, { gaveWay: why === 'gave_way' });
+    const state = await store.state(id);
+    // One that is not over stays in the line, also when this run failed before it had begun it.
+    if (state === undefined || JOB_IS_OVER[state]) return await this.#letGo(job, run);
+    if (why !== 'retried') return await this.#asOwner(job.moveToWait(run));
+    const delayMs = backoffMs(Math.max(0, attempts - 1), RETRY_BASE_MS, RETRY_CAP_MS);
+    await this.#asOwner(job.moveToDelayed(clock.wallNow() + delayMs, run));
   }
 
   /** Takes what is over out of the line. */
-  async #letGo(job: Job<QueuedJob>, run: string): Promise<void> {
-    await job.moveToCompleted(null, run, false).catch((error: unknown) => {
-      // The lock is another's by now, and so is the job.
-      this.#deps.log.debug({ event: 'job_not_let_go', job: job.id, err: error });
+  #letGo(job: Job<QueuedJob>, run: string): Promise<void> {
+    return this.#asOwner(job.moveToCompleted(null, run, false));
+  }
+
+  /** BullMQ refuses whoever's lock is another's by now: so is the job then. */
+  async #asOwner(moved: Promise<unknown>): Promise<void> {
+    await moved.catch((error: unknown) => {
+      this.#deps.log.debug({ event: 'job_not_moved', err: error });
     });
   }
 
