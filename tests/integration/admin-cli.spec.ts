@@ -19,7 +19,7 @@ let redis: Redis;
 
 beforeAll(async () => {
   server = await startRedis();
-  redis = connectRedis(server.url, { onError: () => undefined });
+  redis = connectRedis(server.url, { onError: () => undefined, commandTimeoutMs: 30_000 });
   await untilReady(redis, AbortSignal.timeout(4_000));
 });
 afterAll(async () => {

@@ -57,8 +57,8 @@ export class AdminApp implements AsyncDisposable {
   }
 
   static async start(redisUrl: string, adminKey = ADMIN_KEY): Promise<AdminApp> {
-    const redis = connectRedis(redisUrl, { onError: () => undefined, commandTimeoutMs: 300 });
-    await untilReady(redis, AbortSignal.timeout(4_000));
+    const redis = connectRedis(redisUrl, { onError: () => undefined, commandTimeoutMs: 2_000 });
+    await untilReady(redis, AbortSignal.timeout(30_000));
     const app = new AdminApp(redis);
     await app.#listen(adminKey);
     app.watch.start();

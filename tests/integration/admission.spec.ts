@@ -43,7 +43,7 @@ describe('a tenant at the gateways', () => {
     fleet = await Fleet.start([new ScriptedEngine({ slots: 4 })]);
     await fleet.addGateway();
     await until(async () => (await fleet.get('/readyz', 1)).status === 200, 'both are ready');
-    redis = connectRedis(fleet.redis.url, { onError: () => undefined });
+    redis = connectRedis(fleet.redis.url, { onError: () => undefined, commandTimeoutMs: 30_000 });
     await untilReady(redis, AbortSignal.timeout(5_000));
     tenants = new TenantStore(redis);
   });

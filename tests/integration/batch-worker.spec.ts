@@ -44,7 +44,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'vf-batch-'));
   blobs = new LocalBlobs(folder);
   server = await startRedis();
-  redis = connectRedis(server.url, { onError: () => undefined });
+  redis = connectRedis(server.url, { onError: () => undefined, commandTimeoutMs: 30_000 });
   await untilReady(redis, AbortSignal.timeout(60_000));
 });
 afterAll(async () => {

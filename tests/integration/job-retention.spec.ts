@@ -27,7 +27,7 @@ let swept: string[];
 
 beforeAll(async () => {
   server = await startRedis();
-  redis = connectRedis(server.url, { onError: () => undefined });
+  redis = connectRedis(server.url, { onError: () => undefined, commandTimeoutMs: 30_000 });
   await untilReady(redis, AbortSignal.timeout(10_000));
   folder = await mkdtemp(join(tmpdir(), 'vf-retention-'));
 });

@@ -16,7 +16,7 @@ let store: JobStore;
 
 beforeAll(async () => {
   server = await startRedis();
-  redis = connectRedis(server.url, { onError: () => undefined });
+  redis = connectRedis(server.url, { onError: () => undefined, commandTimeoutMs: 30_000 });
   await untilReady(redis, AbortSignal.timeout(10_000));
 });
 afterAll(async () => {

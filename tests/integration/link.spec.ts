@@ -33,7 +33,7 @@ describe('the link port of a worker', () => {
   beforeAll(async () => {
     engine = new ScriptedEngine({ slots: 4 });
     fleet = await Fleet.start([engine]);
-    redis = connectRedis(fleet.redis.url, { onError: () => undefined });
+    redis = connectRedis(fleet.redis.url, { onError: () => undefined, commandTimeoutMs: 30_000 });
     await untilReady(redis, AbortSignal.timeout(10_000));
     store = new LeaseStore(redis, { pool: 'default', claimTtlMs: 10_000 });
   });

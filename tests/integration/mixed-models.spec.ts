@@ -18,7 +18,10 @@ describe('a fleet of two models', () => {
     fleet = await Fleet.start([ears, eyes], {
       MODEL_ALIASES: '{"listener": "house/ears"}',
     });
-    const redis = connectRedis(fleet.redis.url, { onError: () => undefined });
+    const redis = connectRedis(fleet.redis.url, {
+      onError: () => undefined,
+      commandTimeoutMs: 30_000,
+    });
     await untilReady(redis, AbortSignal.timeout(10_000));
     const tenants = new TenantStore(redis);
     const make = async (id: string, fields: Parameters<TenantStore['createTenant']>[1]) => {

@@ -19,9 +19,9 @@ let clock: FakeClock;
 let tenants: TenantStore;
 let credentials: CredentialStore;
 
-const connect = async (): Promise<Redis> => {
-  const connection = connectRedis(server.url, { onError: () => undefined, commandTimeoutMs: 300 });
-  await untilReady(connection, AbortSignal.timeout(4_000));
+const connect = async (commandTimeoutMs = 30_000): Promise<Redis> => {
+  const connection = connectRedis(server.url, { onError: () => undefined, commandTimeoutMs });
+  await untilReady(connection, AbortSignal.timeout(30_000));
   return connection;
 };
 
@@ -196,11 +196,16 @@ describe('changes', () => {
   });
 
   it('are refused with RedisUnavailable when Redis hangs', async () => {
+    const impatient = await connect(300);
     server.freeze();
-    await expect(tenants.createTenant('acme')).rejects.toThrow(RedisUnavailable);
-    await expect(credentials.find([{ kind: 'key', id: 'a' }])).rejects.toThrow(RedisUnavailable);
+    const [keys, store] = [
+      new CredentialStore(impatient, clock),
+      new TenantStore(impatient, clock),
+    ];
+    await expect(store.createTenant('acme')).rejects.toThrow(RedisUnavailable);
+    await expect(keys.find([{ kind: 'key', id: 'a' }])).rejects.toThrow(RedisUnavailable);
     server.thaw();
-    await redis.ping().catch(() => untilReady(redis, AbortSignal.timeout(4_000)));
+    impatient.disconnect();
   });
 });
 

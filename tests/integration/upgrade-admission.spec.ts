@@ -86,7 +86,7 @@ describe('a dialect that is admitted before its upgrade is answered', () => {
   beforeEach(async () => {
     dials = [];
     fleet = await Fleet.start([new ScriptedEngine({ slots: 1 })]);
-    redis = connectRedis(fleet.redis.url, { onError: () => undefined });
+    redis = connectRedis(fleet.redis.url, { onError: () => undefined, commandTimeoutMs: 30_000 });
     await untilReady(redis, AbortSignal.timeout(5_000));
     await fleet.gateways.splice(0)[0]?.close();
   });

@@ -178,7 +178,7 @@ describe('a worker that is told to stop', () => {
 
   beforeEach(async () => {
     redisServer = await startRedis();
-    redis = connectRedis(redisServer.url, { onError: () => undefined });
+    redis = connectRedis(redisServer.url, { onError: () => undefined, commandTimeoutMs: 30_000 });
     await untilReady(redis, AbortSignal.timeout(10_000));
     store = new LeaseStore(redis, { pool: 'default' });
     engine = new ScriptedEngine();

@@ -85,7 +85,7 @@ describe('admission by a worker that takes its time', () => {
         waiting.push({ socket, epoch: lease.epoch });
       });
     });
-    redis = connectRedis(fleet.redis.url, { onError: () => undefined });
+    redis = connectRedis(fleet.redis.url, { onError: () => undefined, commandTimeoutMs: 30_000 });
     await untilReady(redis, AbortSignal.timeout(5_000));
     await new WorkerRegistry(redis, { pool: 'default', beatTtlMs: 60_000 }).register(
       {
