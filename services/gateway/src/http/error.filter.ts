@@ -89,7 +89,9 @@ export class ErrorFilter implements ExceptionFilter {
     const routed = http.getRequest<HttpRequest>();
     const { method, path } = routed;
     const request = { method, path, id: requestIdOf(response) };
-    const allowed = isVoid(raised) ? allowedMethods(routed) : [];
+    const known = isVoid(raised) ? allowedMethods(routed) : [];
+    // A route that takes the method and says that it is not there, as the admin API without a key, is believed.
+    const allowed = known.includes(method) ? [] : known;
     const thrown = allowed.length > 0 ? wrongMethod(request) : raised;
     if (allowed.length > 0) response.setHeader('Allow', allowed.join(', '));
     const answer = this.#answer(thrown, request);
