@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -46,6 +46,14 @@ describe('a folder of blobs', () => {
     await blobs.remove('jobs/a');
     await blobs.remove('jobs/a');
     expect(await blobs.read('jobs/a', never)).toBeUndefined();
+  });
+
+  it('does not tell of a blob that it is gone while its folder is', async () => {
+    await put('jobs/a', pieces('x'));
+    await rename(join(folder, 'jobs'), join(folder, 'away'));
+    await expect(blobs.read('jobs/a', never)).rejects.toMatchObject({ code: 'ENOENT' });
+    await rename(join(folder, 'away'), join(folder, 'jobs'));
+    expect(String(await blobs.read('jobs/a', never))).toBe('x');
   });
 
   it('refuses what is too large and keeps none of it', async () => {

@@ -43,7 +43,11 @@ export class LocalBlobs implements BlobStore {
   }
 
   async read(key: string, signal: AbortSignal): Promise<Buffer | undefined> {
-    return await orNothing(readFile(this.#pathOf(key), { signal }), undefined);
+    const path = this.#pathOf(key);
+    const found = await orNothing(readFile(path, { signal }), undefined);
+    // Without the folder, as when it is not mounted, nobody knows what is in it: this rejects.
+    if (!found) await stat(dirname(path));
+    return found;
   }
 
   async remove(key: string): Promise<void> {
