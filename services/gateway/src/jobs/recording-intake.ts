@@ -26,13 +26,19 @@ export interface Wish {
   readonly fetch: (signal: AbortSignal) => Promise<void>;
 }
 
+/** As much as a field of a form may have; all of it is kept with the job. */
+const METADATA_MAX_BYTES = 8192;
+
 /** What a form or a JSON body says of a job, under its outside names. */
 export const JobWishes = z.strictObject({
   model: JobOptions.shape.model,
   language: JobOptions.shape.language,
   priority: JobOptions.shape.priority,
   webhook_url: JobOptions.shape.webhookUrl,
-  metadata: JobOptions.shape.metadata,
+  metadata: JobOptions.shape.metadata.refine(
+    (metadata = {}) => Buffer.byteLength(JSON.stringify(metadata)) <= METADATA_MAX_BYTES,
+    `has more than ${METADATA_MAX_BYTES} bytes of JSON`,
+  ),
 });
 export const JobUrl = z.string().min(1).max(4000);
 
