@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { JobLines } from '@voice-fleet/asr-worker/batch/job-lines';
 import { connectRedis, untilReady } from '@voice-fleet/fleet/redis';
 import type { JobOptions } from '@voice-fleet/jobs/job';
@@ -75,6 +75,25 @@ describe('the store of batch jobs', () => {
     await store.end(job(ids[0] ?? ''), 'cancelled', { nowMs: 1 });
     const page = await store.list('acme', { limit: 2, state: 'cancelled' });
     expect(page).toMatchObject({ jobs: [{ id: ids[0] }] });
+  });
+
+  it('looks for the few jobs of a state in a few steps, and misses none', async () => {
+    const ids = Array.from({ length: 250 }, (_, at) => newJobId(1000 + at));
+    await Promise.all(ids.map((id) => store.create(job(id), ANY)));
+    const wanted = [ids[240], ids[239], ids[3]].map(String);
+    for (const id of wanted) await store.end(job(id), 'failed', { nowMs: 1 });
+    const asked = jest.spyOn(redis, 'zrevrangebylex');
+    const listed: string[] = [];
+    let cursor: string | undefined;
+    do {
+      const from = cursor === undefined ? {} : { cursor };
+      const page = await store.list('acme', { limit: 1, state: 'failed', ...from });
+      listed.push(...page.jobs.map(({ id }) => id));
+      cursor = page.cursor;
+    } while (cursor !== undefined);
+    expect(listed).toEqual(wanted);
+    expect(asked.mock.calls.length).toBeLessThan(10);
+    asked.mockRestore();
   });
 
   it('takes no more than may be open, of a tenant and of all, until one is over', async () => {

@@ -81,6 +81,8 @@ const Flag = z.union([z.literal(0), z.literal(1)]).transform(Boolean);
 
 /** Looked at for one page. */
 const LOOKED_AT_MAX = 1000;
+/** Of these at once, however few the page may hold. */
+const LOOKED_AT_ONCE = 100;
 
 /** The hash of a job, as Redis gives it. */
 const Stored = z
@@ -178,17 +180,18 @@ export class JobStore {
   ): Promise<JobPage> {
     const jobs: JobRecord[] = [];
     let from = cursor;
-    for (let looked = 0; looked < LOOKED_AT_MAX; looked += limit) {
+    const step = state === undefined ? limit : Math.max(limit, LOOKED_AT_ONCE);
+    for (let looked = 0; looked < LOOKED_AT_MAX; looked += step) {
       const start = from === undefined ? '+' : `(${from}`;
       const key = tenantJobsKey(tenantId);
-      const asked = this.#redis.zrevrangebylex(key, start, '-', 'LIMIT', 0, limit);
+      const asked = this.#redis.zrevrangebylex(key, start, '-', 'LIMIT', 0, step);
       const ids = await this.#asked(asked);
       for (const job of await Promise.all(ids.map((id) => this.get(id)))) {
         if (!job || (state !== undefined && job.state !== state)) continue;
         jobs.push(job);
         if (jobs.length === limit) return { jobs, cursor: job.id };
       }
-      if (ids.length < limit) return { jobs };
+      if (ids.length < step) return { jobs };
       from = ids.at(-1);
     }
     return { jobs, ...(from !== undefined && { cursor: from }) };
