@@ -1,13 +1,23 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  it,
+  jest,
+} from '@jest/globals';
 import { JobLines } from '@voice-fleet/asr-worker/batch/job-lines';
 import { connectRedis, untilReady } from '@voice-fleet/fleet/redis';
 import type { JobOptions } from '@voice-fleet/jobs/job';
 import { newJobId } from '@voice-fleet/jobs/job-id';
-import { JobQueue } from '@voice-fleet/jobs/job-queue';
+import { JobQueue, type QueuedJob } from '@voice-fleet/jobs/job-queue';
 import { JobStore } from '@voice-fleet/jobs/job-store';
 import { ENDED_KEY, UNTOLD_KEY } from '@voice-fleet/jobs/keys';
 import type { JobPriority } from '@voice-fleet/protocol/jobs';
 import { startRedis, type TestRedis } from '@voice-fleet/testkit/redis';
+import type { Job } from 'bullmq';
 import { Redis } from 'ioredis';
 
 let server: TestRedis;
@@ -254,6 +264,18 @@ describe('the line of batch jobs', () => {
     expect(first).toBe('high');
     expect(rest.at(-1)).toBe('low');
     expect(rest.slice(0, 3).filter((id) => id.startsWith('a'))).toHaveLength(2);
+  });
+
+  it('has newcomers wait behind a job that gave way, though none waited when it was begun', async () => {
+    for (const id of ['a1', 'a2', 'a3']) await add(id, 'a');
+    const begun: Job<QueuedJob>[] = [];
+    for (let next = await lines.take('token'); next; next = await lines.take('token')) {
+      await queue.begun(next.data);
+      begun.push(next);
+    }
+    for (const id of ['b1', 'b2', 'b3']) await add(id, 'b');
+    await begun.at(-1)?.moveToWait('token');
+    expect(await take(9)).toEqual(['a3', 'b1', 'b2', 'b3']);
   });
 
   it('forgets ranks when nothing waits, and jobs that are removed', async () => {

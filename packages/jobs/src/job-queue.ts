@@ -34,7 +34,7 @@ const COST = 1;
 
 /**
  * The jobs that wait, in a line for each model and one for jobs that any will do. Those of a higher class go first; within one,
- * tenants take turns by their weights, however many jobs each has waiting. The ranks of a line begin anew when nothing waits in it.
+ * tenants take turns by their weights, however many jobs each has waiting. The ranks of a line begin anew when nothing is in it.
  */
 export class JobQueue {
   readonly #redis: Redis;
@@ -74,8 +74,10 @@ export class JobQueue {
   /** A worker has begun this one. */
   async begun({ model, priority, rank }: QueuedJob): Promise<void> {
     const name = queueName(model);
-    const { waiting, delayed } = await this.#asked(() => countsOf(this.#queue(name)));
-    const args = [priority, rank, waiting + delayed === 0 ? 1 : 0];
+    const counts = await this.#asked(() => countsOf(this.#queue(name)));
+    const { waiting, delayed, active } = counts;
+    // Others that are worked on may come back, with ranks that they have already.
+    const args = [priority, rank, waiting + delayed === 0 && active <= 1 ? 1 : 0];
     await this.#scripts.run('ranked', [ranksKey(name), begunKey(name)], args);
   }
 

@@ -76,12 +76,12 @@ export const DUE_TENANTS_KEY = `${TAG}:due-tenants`;
 /** zset, job → Unix ms until which a gateway has its webhook to send. Owner: webhook-*.lua. */
 export const TELLING_KEY = `${TAG}:telling`;
 
-/** hash, class/tenant → rank of its last job in a queue. Owner: rank.lua; deleted when no job waits there. */
+/** hash, class/tenant → rank of its last job in a queue. Owner: rank.lua; deleted when no other job is there. */
 export function ranksKey(queue: string): string {
   return `${TAG}:ranks:${queue}`;
 }
 
-/** hash, class → rank of the job of a queue begun last. Owner: ranked.lua; deleted when no job waits there. */
+/** hash, class → rank of the job of a queue begun last. Owner: ranked.lua; deleted when no other job is there. */
 export function begunKey(queue: string): string {
   return `${TAG}:begun:${queue}`;
 }
