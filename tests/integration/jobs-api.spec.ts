@@ -389,6 +389,13 @@ describe('npm run client -- jobs', () => {
     expect(bad.stdout).toMatch(/^failed: /);
   });
 
+  it('tells the ids of what it handed over before something went wrong', async () => {
+    const { code, stdout, stderr } = await client('submit', recording, '/nowhere', '--json');
+    expect([code, JSON.parse(stdout)]).toEqual([1, { ok: false, error: expect.any(String) }]);
+    const [, id = ''] = /: (job_[0-9a-z]+)$/m.exec(stderr) ?? [];
+    expect(await client('delete', id)).toMatchObject({ code: 0 });
+  });
+
   it('lists, shows, cancels and forgets jobs', async () => {
     const { stdout } = await client('submit', recording, '--priority', 'low');
     const id = stdout.trim();

@@ -140,7 +140,8 @@ async function submit({ jobs: client, flags, names, io }: Call): Promise<number>
   for (const recording of names) {
     const job = await client.submit({ recording, fields, metadata, idempotencyKey });
     made.push(job);
-    if (!flags.json) io.stderr(`${recording}: ${job.id}\n`);
+    // Also beside --json: where a later one is refused, nothing else names this one.
+    io.stderr(`${recording}: ${job.id}\n`);
   }
   if (!flags.wait) {
     if (flags.json) printJson(io.stdout, { ok: true, jobs: made });
