@@ -420,6 +420,7 @@ describe('npm run client -- jobs', () => {
     [['list', '--voxtral-key', 'wrong'], 1, /did not accept the API key/],
     [['list', '--server', '127.0.0.1:2'], 1, /Nothing listens at/],
     [['submit', '/nowhere/call.wav'], 1, /\/nowhere\/call\.wav/],
+    [['submit', '/'], 1, /^\/ is no file\.$/m],
   ])('says what is wrong with %j', async (argv, code, said) => {
     const answer = await client(...argv);
     expect(answer.code).toBe(code);

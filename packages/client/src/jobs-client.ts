@@ -1,5 +1,5 @@
 import { constants, openAsBlob } from 'node:fs';
-import { access } from 'node:fs/promises';
+import { access, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { JOBS_PATH, JobList, JobView } from '@voice-fleet/protocol/jobs';
 import { z } from 'zod';
@@ -61,6 +61,7 @@ export class JobsClient {
     }
     // What cannot be read is told by its name only here.
     await access(recording, constants.R_OK);
+    if (!(await stat(recording)).isFile()) throw new Error(`${recording} is no file.`);
     const body = new FormData();
     for (const [name, value] of Object.entries(fields)) body.set(name, value);
     body.set('metadata', JSON.stringify(metadata));
