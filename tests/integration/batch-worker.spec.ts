@@ -70,6 +70,8 @@ interface Bench {
   readonly engine: ScriptedEngine;
   readonly clock: FakeClock;
   readonly ended: RunEnd[];
+  /** How long jobs had waited. */
+  readonly waited: number[];
   /** Sessions linked. */
   links: number;
 }
@@ -85,6 +87,7 @@ function bench(
   // BullMQ tries again what is due by the time of day: nothing is, by itself.
   Object.assign(clock, { wallNow: () => LATER_MS });
   const ended: RunEnd[] = [];
+  const waited: number[] = [];
   const state = { links: 0 };
   const worker = new BatchWorker({
     tracer: NO_TRACER,
@@ -109,24 +112,24 @@ function bench(
     links: () => state.links,
     ready: () => true,
     onPiece: () => undefined,
-    onBegun: () => undefined,
+    onBegun: (waitedMs) => void waited.push(waitedMs),
     onEnded: (outcome) => void ended.push(outcome),
     onStalled: () => undefined,
     log: createLogger('asr-worker', 'fatal', { write: () => undefined }),
   });
   workers.push(worker);
-  return Object.assign(state, { worker, engine, clock, ended });
+  return Object.assign(state, { worker, engine, clock, ended, waited });
 }
 
 /** A job in the line, of a recording in which these words are spoken. */
-async function submit(id: string, words: readonly number[]): Promise<void> {
+async function submit(id: string, words: readonly number[], createdAtMs = 1): Promise<void> {
   const audioKey = `jobs/${id}`;
   const recording = (async function* () {
     yield writeWav(speak(words), 16_000);
   })();
   await blobs.put(audioKey, recording, { maxBytes: 1e9, signal: new AbortController().signal });
   const options = JobOptions.parse({});
-  const own = { id, tenantId: 'acme', keyId: 'key', weight: 1, createdAtMs: 1 };
+  const own = { id, tenantId: 'acme', keyId: 'key', weight: 1, createdAtMs };
   await store.create({ ...own, options, audioKey }, { ofTenant: 0, ofAll: 0 });
   await queue.add({ id, tenantId: 'acme', priority: 'normal', weight: 1 });
 }
@@ -264,6 +267,14 @@ describe('a worker that does jobs', () => {
     await isState('poison', 'quarantined');
     expect(await record('poison')).toMatchObject({ error: { code: 'job_quarantined' } });
     expect([await booked(), await textOf('poison')]).toEqual([undefined, '']);
+  });
+
+  it('takes no job for one that waited less than not at all, whatever the clock of its gateway', async () => {
+    const one = bench(1);
+    await submit('job', ONE, LATER_MS + 5_000);
+    one.clock.advance(TICK_MS);
+    await isState('job', 'completed');
+    expect(one.waited).toEqual([0]);
   });
 
   it('books once what it booked and could not end', async () => {

@@ -181,7 +181,9 @@ export class BatchWorker {
     if (!record) return await this.#letGo(job, run);
     const sinceMs = clock.now();
     const trace = new JobTrace(record, clock, tracer);
-    if (record.startedAtMs === undefined) onBegun(clock.wallNow() - record.createdAtMs);
+    // The gateway's clock may be ahead.
+    if (record.startedAtMs === undefined)
+      onBegun(Math.max(0, clock.wallNow() - record.createdAtMs));
     log.info({ event: 'job_begun', job: id });
     try {
       await queue.begun(job.data);
