@@ -14,7 +14,7 @@ import type { JobOptions } from '@voice-fleet/jobs/job';
 import { newJobId } from '@voice-fleet/jobs/job-id';
 import { JobQueue, type QueuedJob } from '@voice-fleet/jobs/job-queue';
 import { JobStore } from '@voice-fleet/jobs/job-store';
-import { ENDED_KEY, UNTOLD_KEY } from '@voice-fleet/jobs/keys';
+import { ENDED_KEY, recordKey, segmentsKey, UNTOLD_KEY } from '@voice-fleet/jobs/keys';
 import type { JobPriority } from '@voice-fleet/protocol/jobs';
 import { startRedis, type TestRedis } from '@voice-fleet/testkit/redis';
 import type { Job } from 'bullmq';
@@ -66,6 +66,18 @@ describe('the store of batch jobs', () => {
       doneSamples: 0,
     });
     expect([await store.get('none'), await store.state('none')]).toEqual([undefined, undefined]);
+  });
+
+  it('reads a job and its segments that a newer version wrote', async () => {
+    await store.create(job('j1'), ANY);
+    const known = await store.get('j1');
+    const { options, ...spec } = job('j1');
+    const newer = { ...spec, options: { ...options, speakers: 2 }, region: 'eu' };
+    await redis.hset(recordKey('j1'), 'spec', JSON.stringify(newer));
+    const [word] = segment(0).words;
+    const words = [{ ...word, speaker: 1 }];
+    await redis.rpush(segmentsKey('j1'), JSON.stringify({ ...segment(0), words, channel: 1 }));
+    expect([await store.get('j1'), await store.segments('j1')]).toEqual([known, [segment(0)]]);
   });
 
   it('lists jobs of a tenant by pages, the newest first, those of one millisecond as well', async () => {

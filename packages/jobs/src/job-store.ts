@@ -2,7 +2,7 @@ import { redisFault } from '@voice-fleet/fleet/redis';
 import { JobState } from '@voice-fleet/protocol/jobs';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { JobRecord, JobSegment } from './job.ts';
+import { JobOptions, JobRecord, JobSegment, JobWord } from './job.ts';
 import {
   BARE_KEY,
   deliveriesKey,
@@ -84,6 +84,10 @@ const LOOKED_AT_MAX = 1000;
 /** Of these at once, however few the page may hold. */
 const LOOKED_AT_ONCE = 100;
 
+/** What a newer version wrote beside what is known here is let go: while versions change, both read the same jobs. */
+const StoredSpec = z.object({ ...JobSpec.shape, options: z.object(JobOptions.shape) });
+const StoredSegment = z.object({ ...JobSegment.shape, words: z.array(z.object(JobWord.shape)) });
+
 /** The hash of a job, as Redis gives it. */
 const Stored = z
   .object({
@@ -98,7 +102,7 @@ const Stored = z
   })
   .transform((stored) =>
     JobRecord.parse({
-      ...JobSpec.parse(JSON.parse(stored.spec)),
+      ...StoredSpec.parse(JSON.parse(stored.spec)),
       state: stored.state,
       attempts: stored.attempts,
       doneSamples: stored.done,
@@ -199,7 +203,7 @@ export class JobStore {
 
   async segments(id: string): Promise<JobSegment[]> {
     const lines = await this.#asked(this.#redis.lrange(segmentsKey(id), 0, -1));
-    return lines.map((line) => JobSegment.parse(JSON.parse(line)));
+    return lines.map((line) => StoredSegment.parse(JSON.parse(line)));
   }
 
   async begin(id: string, runner: string, nowMs: number, maxAttempts: number): Promise<Beginning> {
