@@ -7,6 +7,7 @@ import { startRedis, type TestRedis } from '@voice-fleet/testkit/redis';
 import { ServiceProcess } from '../support/service-process.ts';
 import { until } from '../support/until.ts';
 import { PoolView } from './pool-view.ts';
+import { WEBHOOK_SECRET } from './webhook-receiver.ts';
 
 export const API_KEY = 'chaos-key';
 
@@ -81,6 +82,8 @@ export class ChaosFleet implements AsyncDisposable {
   readonly vllms: readonly Seat[];
   /** One for each gateway; it keeps its port when it is started anew. */
   readonly urls: readonly URL[];
+  /** Where the gateways may send webhooks; nobody listens there yet. */
+  readonly webhookPort: number;
   readonly #redisFolder: string;
 
   private constructor(parts: {
@@ -89,6 +92,7 @@ export class ChaosFleet implements AsyncDisposable {
     redisFolder: string;
     ports: readonly number[];
     vllmPorts: readonly number[];
+    webhookPort: number;
     env: Record<string, string>;
     compiledRoot: string;
   }) {
@@ -98,9 +102,12 @@ export class ChaosFleet implements AsyncDisposable {
       LEASE_TTL_S: String(shape.leaseTtlS),
       VOXTRAL_API_KEY: API_KEY,
       JOBS_DIR: join(parts.redisFolder, 'jobs'),
+      JOBS_WEBHOOK_SECRET: WEBHOOK_SECRET,
+      JOBS_WEBHOOK_ALLOW: `!127.0.0.1:${parts.webhookPort}`,
       ...parts.env,
     };
     this.shape = shape;
+    this.webhookPort = parts.webhookPort;
     this.redis = redis;
     this.#redisFolder = parts.redisFolder;
     this.view = new PoolView(redis.url);
@@ -142,12 +149,14 @@ export class ChaosFleet implements AsyncDisposable {
     const redis = await startRedis({ dir: redisFolder, appendonly: 'yes' });
     const ports = await freePorts(shape.gateways);
     const vllmPorts = await freePorts(shape.workers);
+    const webhookPort = await freePort();
     const fleet = new ChaosFleet({
       shape,
       redis,
       redisFolder,
       ports,
       vllmPorts,
+      webhookPort,
       env,
       compiledRoot,
     });

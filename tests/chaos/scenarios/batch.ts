@@ -8,6 +8,7 @@ import { until } from '../../support/until.ts';
 import { API_KEY, type ChaosFleet } from '../chaos-fleet.ts';
 import { type Form, pick, type Scenario } from '../scenario.ts';
 import { usage } from '../usage.ts';
+import { WebhookReceiver } from '../webhook-receiver.ts';
 
 const JOBS: Record<Form, number> = { short: 24, long: 200 };
 /** 2.4 s. */
@@ -18,14 +19,16 @@ const LONG_WORDS = 165;
 const LONG_SHARE = 4;
 const UPLOADS = 4;
 const DONE_MS = 120_000;
+/** Webhooks that fail the first time; each costs ten seconds. */
+const REFUSE_ONE_IN: Record<Form, number> = { short: 0, long: 5 };
 
 const Submitted = z.looseObject({ id: z.string() });
 
-/** Workers die amid jobs: each result is what it would have been, and is booked once. */
+/** Workers die amid jobs: each result is what it would have been, is booked once, and told of once. */
 export const batch: Scenario = {
   id: 'i',
   title: 'batch jobs',
-  promise: 'jobs of killed workers have the results of undisturbed ones, and are booked once',
+  promise: 'jobs of killed workers end as undisturbed ones, are booked once, and told of once',
   shape: {
     short: { gateways: 2, workers: 4, slots: 10, leaseTtlS: 6 },
     long: { gateways: 2, workers: 4, slots: 10, leaseTtlS: 10 },
@@ -33,6 +36,7 @@ export const batch: Scenario = {
   runs: { short: 1, long: 1 },
   async run({ fleet, trial, form, runs, random }) {
     const redis = new Redis(fleet.redis.url);
+    await using receiver = await WebhookReceiver.open(fleet.webhookPort, REFUSE_ONE_IN[form]);
     try {
       const store = new JobStore(redis);
       const spoken = Array.from({ length: JOBS[form] }, (_, n) =>
@@ -89,6 +93,19 @@ export const batch: Scenario = {
         const said = spoken[n]?.map((word) => `w${word}`).join(' ');
         trial.expect(text === said, `job ${n} has every word once, not ${text}`);
       }
+      const all = [...undisturbed, ...disturbed];
+      await until(
+        () => all.every((id) => receiver.acknowledged.has(id)),
+        'all are told of',
+        DONE_MS,
+      );
+      trial.note('webhooks sent again', receiver.refused);
+      const twice = [...receiver.acknowledged.values()].filter((times) => times !== 1).length;
+      trial.expect(
+        twice === 0 && receiver.acknowledged.size === all.length,
+        `each job is told of once, not ${twice} of ${receiver.acknowledged.size} more often`,
+      );
+      trial.expect(receiver.forged === 0, `each webhook is signed, but ${receiver.forged} are not`);
       const after = await usage(fleet);
       const samples = spoken.reduce((sum, words) => sum + words.length * SLOT_SAMPLES, 0);
       const billed = after.samples - before.samples;
@@ -123,6 +140,7 @@ async function submitAll(fleet: ChaosFleet, recordings: readonly Buffer[]): Prom
     for (let next = rest.shift(); next !== undefined; next = rest.shift()) {
       const [n, recording] = next;
       const body = new FormData();
+      body.append('webhook_url', `http://127.0.0.1:${fleet.webhookPort}/told`);
       body.append('file', new Blob([new Uint8Array(recording)]), 'recording.wav');
       const { host } = fleet.urls[n % fleet.urls.length] as URL;
       const headers = { 'X-API-Key': API_KEY };
