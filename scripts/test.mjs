@@ -41,12 +41,9 @@ const CHECKS = {
 /** What has one thread each: side by side, while Jest gets the machine for itself. */
 const LANES = [['lint'], ['typecheck', 'build', 'docs']];
 
-/**
- * Files at once, by cores. Specs share nothing; those of integration wait for sockets, timers and processes half of the
- * time, and those of alone measure. Jest takes more than 100 % for a number.
- */
+/** Files at once: those of alone measure. More than the cores made specs that speak at the pace of a voice stall. */
 const CORES = availableParallelism();
-const WORKERS = { unit: CORES, integration: Math.ceil(1.5 * CORES), alone: 1 };
+const WORKERS = { unit: CORES, integration: CORES, alone: 1 };
 
 /** They start processes and wait for sockets on whatever machine this is; the other checks have no such excuse. */
 const RUN_AGAIN = ['integration', 'alone'];
