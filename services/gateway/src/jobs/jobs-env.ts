@@ -12,7 +12,8 @@ export const jobsEnv = {
   JOBS_MAX_BYTES: integerVar({
     default: 1_073_741_824,
     min: 1024,
-    max: 107_374_182_400,
+    // Workers read a recording in one go, and Node reads no more so.
+    max: 2_147_483_647,
     doc: 'A larger recording of a job is answered with 413.',
   }),
   JOBS_TENANT_MAX: integerVar({
