@@ -1,7 +1,16 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  it,
+  jest,
+} from '@jest/globals';
 import type { BatchSettings } from '@voice-fleet/asr-worker/batch/batch-env';
 import { BatchWorker } from '@voice-fleet/asr-worker/batch/batch-worker';
 import type { RunEnd } from '@voice-fleet/asr-worker/batch/run-outcome';
@@ -275,6 +284,17 @@ describe('a worker that does jobs', () => {
     one.clock.advance(TICK_MS);
     await isState('job', 'completed');
     expect(one.waited).toEqual([0]);
+  });
+
+  it('tells the end of a run once, also when Redis gives no answer behind it', async () => {
+    const one = bench(1);
+    await submit('job', ONE);
+    await store.end(await record('job'), 'cancelled', { nowMs: 2 });
+    const asked = jest.spyOn(store, 'state').mockRejectedValueOnce(new Error('Redis is late'));
+    one.clock.advance(TICK_MS);
+    await until(() => one.ended.length > 0 && one.worker.jobs === 0, 'the run is over');
+    asked.mockRestore();
+    expect(one.ended).toEqual(['lost']);
   });
 
   it('books once what it booked and could not end', async () => {

@@ -13,7 +13,7 @@ import { tracedEngine } from '../engines/traced-engine.ts';
 import { type BatchRunDeps, runJob } from './batch-run.ts';
 import { JobLines } from './job-lines.ts';
 import { JobTrace } from './job-trace.ts';
-import type { RunEnd } from './run-outcome.ts';
+import type { RunEnd, RunOutcome } from './run-outcome.ts';
 
 /** How often it looks for jobs, and whether those it has are still its own. */
 const TICK_MS = 500;
@@ -185,27 +185,28 @@ export class BatchWorker {
     if (record.startedAtMs === undefined)
       onBegun(Math.max(0, clock.wallNow() - record.createdAtMs));
     log.info({ event: 'job_begun', job: id });
+    let outcome: RunOutcome;
     try {
       await queue.begun(job.data);
       const traced = { ...this.#deps, engine: tracedEngine(engine, trace.traceparent) };
-      const outcome = await runJob(record, run, traced, signal);
-      onEnded(outcome, clock.now() - sinceMs);
-      const ended = await store.get(id).catch(() => undefined);
-      log.info({ event: 'job_ended', job: id, ...trace.end(outcome, ended) });
-      if (outcome === 'lost') return await this.#giveBack(job, run, outcome);
+      outcome = await runJob(record, run, traced, signal);
     } catch (thrown) {
       // Whatever an abort broke off, it says why.
       const cause: unknown = signal.aborted ? signal.reason : thrown;
-      const outcome = outcomeOf(cause);
-      onEnded(outcome, clock.now() - sinceMs);
+      const why = outcomeOf(cause);
+      onEnded(why, clock.now() - sinceMs);
       const name = cause instanceof Error ? cause.name : undefined;
-      const level = outcome === 'retried' ? 'warn' : 'info';
-      const error = outcome === 'retried' ? (name ?? 'unknown') : undefined;
-      const facts = trace.end(outcome, undefined, error);
+      const level = why === 'retried' ? 'warn' : 'info';
+      const error = why === 'retried' ? (name ?? 'unknown') : undefined;
+      const facts = trace.end(why, undefined, error);
       log[level]({ event: 'job_given_back', job: id, ...facts });
-      return await this.#giveBack(job, run, outcome);
+      return await this.#giveBack(job, run, why);
     }
-    await this.#letGo(job, run);
+    onEnded(outcome, clock.now() - sinceMs);
+    const ended = await store.get(id).catch(() => undefined);
+    log.info({ event: 'job_ended', job: id, ...trace.end(outcome, ended) });
+    if (outcome === 'lost') await this.#giveBack(job, run, outcome);
+    else await this.#letGo(job, run);
   }
 
   async #giveBack(
