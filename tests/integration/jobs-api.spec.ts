@@ -54,6 +54,7 @@ beforeAll(async () => {
         response.writeHead(toldStatus).end();
       });
     else if (request.url === '/never') response.write('RIFF');
+    else if (request.url === '/broken') response.write('RIFF', () => request.socket.destroy());
     else response.writeHead(404).end();
   });
   await new Promise<void>((resolve) => files.listen(0, '127.0.0.1', resolve));
@@ -230,6 +231,7 @@ describe('batch jobs over HTTP', () => {
       ['file:///etc/passwd', 400, 'url_refused'],
       [file('/none'), 400, 'url_failed'],
       [file('/never'), 400, 'url_failed'],
+      [file('/broken'), 400, 'url_failed'],
       [file('/large'), 413, 'message_too_large'],
     ] as const;
     const answers = await Promise.all(refusals.map(([from]) => post('/v1/jobs', { url: from })));

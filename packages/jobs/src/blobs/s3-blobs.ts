@@ -73,7 +73,9 @@ export class S3Blobs implements BlobStore {
         new GetObjectCommand({ Bucket: this.#bucket, Key }),
         { abortSignal: signal },
       );
-      return Body && Buffer.from(await Body.transformToByteArray());
+      const bytes = await Body?.transformToByteArray();
+      // The same bytes: recordings are large.
+      return bytes && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     } catch (error) {
       if (error instanceof NoSuchKey) return undefined;
       throw error;

@@ -67,7 +67,10 @@ export class JobService implements JobsSource, WebhooksSource {
     this.jobs = new Jobs({
       ...{ clock, store, queue, blobs, models, dailyAudio, maxOfTenant, maxOfAll, log, tracer },
       slots: this.#slots,
-      intake: new RecordingIntake({ clock, blobs, maxBytes, urlTimeoutMs, urls, webhooks }),
+      intake: new RecordingIntake({
+        ...{ clock, blobs, maxBytes, urlTimeoutMs, urls, webhooks },
+        onStoreFault: (err) => log.error({ event: 'recording_store_fault', err }),
+      }),
       onSubmitted: (outcome) => metrics.submitted.labels(outcome).inc(),
     });
     const onError = (err: unknown): void => log.warn({ event: 'job_requeue_fault', err });

@@ -15,6 +15,8 @@ export interface IntakeDeps {
   /** Of recordings that are fetched. */
   readonly urls: UrlGuard;
   readonly webhooks: UrlGuard;
+  /** The store does not take recordings. */
+  readonly onStoreFault: (error: unknown) => void;
 }
 
 /** A request for a job that is understood; its recording may still have to be fetched. */
@@ -88,7 +90,7 @@ export class RecordingIntake {
     try {
       const response = await guardedFetch(urls, url, either);
       try {
-        await this.#keep(audioKey, response, either);
+        await this.#keep(audioKey, unbroken(response), either);
       } finally {
         response.destroy();
       }
@@ -109,8 +111,15 @@ export class RecordingIntake {
     source: AsyncIterable<Uint8Array>,
     signal: AbortSignal,
   ): Promise<PutBlob> {
-    const { blobs, maxBytes } = this.#deps;
-    const kept = await blobs.put(audioKey, source, { maxBytes, signal });
+    const { blobs, maxBytes, onStoreFault } = this.#deps;
+    const kept = await blobs.put(audioKey, source, { maxBytes, signal }).catch((error: unknown) => {
+      if (error instanceof VoiceError || signal.aborted) throw error;
+      onStoreFault(error);
+      throw new VoiceError('fleet_unavailable', {
+        message: 'The recording cannot be kept right now. Try again shortly.',
+        cause: error,
+      });
+    });
     if (kept.bytes === 0)
       throw new VoiceError('missing_audio', { message: 'The recording is empty.' });
     return kept;
@@ -128,6 +137,16 @@ export class RecordingIntake {
       throw badField('webhook_url', 'there are no webhooks here; ask the operator');
     this.#deps.webhooks.look(webhookUrl);
     return { ...rest, webhookUrl };
+  }
+}
+
+/** Throws VoiceError url_failed where it breaks off. */
+async function* unbroken(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* source;
+  } catch (error) {
+    const message = 'The recording broke off while it was read from the URL.';
+    throw new VoiceError('url_failed', { message, cause: error });
   }
 }
 
