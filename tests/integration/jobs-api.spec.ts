@@ -16,7 +16,7 @@ import { JobOptions } from '@voice-fleet/jobs/job';
 import { newJobId } from '@voice-fleet/jobs/job-id';
 import { JobQueue } from '@voice-fleet/jobs/job-queue';
 import { JobStore } from '@voice-fleet/jobs/job-store';
-import { ENDED_KEY, turnKey } from '@voice-fleet/jobs/keys';
+import { ENDED_KEY, recordKey, turnKey, UNQUEUED_KEY } from '@voice-fleet/jobs/keys';
 import { verifyWebhook } from '@voice-fleet/jobs/webhooks/signature';
 import type { JobView } from '@voice-fleet/protocol/jobs';
 import { WebhookEvent } from '@voice-fleet/protocol/webhooks';
@@ -356,13 +356,17 @@ describe('batch jobs over HTTP', () => {
       { ofTenant: 0, ofAll: 0 },
     );
     const later = { ...systemClock, wallNow: () => Date.now() + 60_000 };
-    const onError = (error: unknown): never => {
-      throw error;
-    };
+    // One that cannot be read is told of, and keeps no other from the queue.
+    await redis.hset(recordKey('job_0'), { spec: '{', state: 'queued', attempts: 0, done: 0 });
+    await redis.zadd(UNQUEUED_KEY, 1, 'job_0');
+    const faults: unknown[] = [];
+    const onError = (error: unknown): unknown => faults.push(error);
     const requeues = [1, 2].map(() => new JobRequeue({ clock: later, store, queue, onError }));
     await Promise.all(requeues.map((requeue) => requeue.look()));
     expect(await ended(id)).toMatchObject({ state: 'completed', attempts: 1 });
-    expect(await store.unqueued(Date.now() + 60_000, 9)).toEqual([]);
+    expect(await store.unqueued(Date.now() + 60_000, 9)).toEqual(['job_0']);
+    expect(faults).toHaveLength(2);
+    await redis.del(recordKey('job_0'));
     await queue.close();
   });
 });
@@ -403,6 +407,9 @@ describe('npm run client -- jobs', () => {
     const id = stdout.trim();
     expect((await client('watch', id)).stdout).toMatch(/^State +completed, 100 %$/m);
     expect((await client('list', '--state', 'completed')).stdout).toContain(id);
+    const { stderr: more } = await client('list', '--limit', '1');
+    expect(more).toBe(`There are more: --cursor ${id}\n`);
+    expect((await client('list', '--limit', '1', '--cursor', id)).stdout).not.toContain(id);
     expect((await client('show', id)).stdout).toMatch(/^Priority +low$/m);
     expect((await client('result', id, '--format', 'vtt')).stdout).toMatch(/^WEBVTT\n/);
     expect(JSON.parse((await client('cancel', id, '--json')).stdout)).toMatchObject({

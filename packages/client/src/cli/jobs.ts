@@ -1,6 +1,7 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { JOB_IS_OVER, type JobView } from '@voice-fleet/protocol/jobs';
 import { sleep } from '@voice-fleet/runtime/clock';
+import { TRANSCRIPT_FORMATS } from '@voice-fleet/speech/transcript-formats';
 import { JobRefused, JobsClient, JobsUnreachable } from '../jobs-client.ts';
 import { parseServerUrl, printableUrl } from '../server-url.ts';
 import { type CliIo, type Command, UsageError } from './flags.ts';
@@ -34,6 +35,7 @@ Of submit:
 Of list:
   --state STATE        queued, running, completed, failed, cancelled or quarantined
   --limit COUNT        1 to 100 (default 20)
+  --cursor ID          goes on behind the page before, which ends with it
 
 Of result and submit --wait:
   --format FORMAT      text (default), json, verbose_json, srt or vtt
@@ -63,6 +65,7 @@ const OPTIONS = {
   'idempotency-key': { type: 'string' },
   state: { type: 'string' },
   limit: { type: 'string', default: '20' },
+  cursor: { type: 'string' },
   format: { type: 'string', default: 'text' },
 } as const satisfies NonNullable<ParseArgsConfig['options']>;
 
@@ -76,6 +79,7 @@ interface Call {
   readonly io: CliIo;
 }
 
+const FORMATS: readonly string[] = TRANSCRIPT_FORMATS;
 const POLL_MS = 1_000;
 /** Questions in a row that may go unanswered. */
 const LOST_MAX = 60;
@@ -98,6 +102,8 @@ export const jobs: Command = {
     const [action = '', ...names] = positionals;
     const act = Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : undefined;
     if (!act) throw new UsageError(action === '' ? 'Which action?' : `There is no "${action}".`);
+    if (!FORMATS.includes(flags.format))
+      throw new UsageError(`--format takes ${FORMATS.join(', ')}, not "${flags.format}".`);
     const url = serverUrl(flags, io);
     const apiKey = flags['voxtral-key'] ?? io.env['VOXTRAL_API_KEY'];
     const client = new JobsClient({ url, apiKey, signal: io.signal });
@@ -152,7 +158,9 @@ async function submit({ jobs: client, flags, names, io }: Call): Promise<number>
   for (const { id } of made) ended.push(await follow(client, id, io));
   const results: (string | null)[] = [];
   for (const { id, state } of ended)
-    results.push(state === 'completed' ? await client.result(id, flags.format) : null);
+    results.push(
+      state === 'completed' ? await patiently(io, () => client.result(id, flags.format)) : null,
+    );
   if (flags.json) {
     const all = ended.map((job, at) => ({ ...job, result: results[at] }));
     printJson(io.stdout, { ok: ended.every(isGood), jobs: all });
@@ -166,14 +174,14 @@ async function submit({ jobs: client, flags, names, io }: Call): Promise<number>
 }
 
 async function listJobs({ jobs: client, flags, io }: Call): Promise<number> {
-  const page = await client.list({ limit: flags.limit, ...pick(flags, ['state']) });
+  const page = await client.list({ limit: flags.limit, ...pick(flags, ['state', 'cursor']) });
   if (flags.json) {
     printJson(io.stdout, { ok: true, jobs: page.data, nextCursor: page.next_cursor });
     return EXIT.ok;
   }
   if (page.data.length === 0) io.stdout('No jobs yet: npm run client -- jobs submit FILE\n');
   else io.stdout(jobTable(page.data));
-  if (page.next_cursor !== null) io.stderr('There are more: --limit, or --state.\n');
+  if (page.next_cursor !== null) io.stderr(`There are more: --cursor ${page.next_cursor}\n`);
   return EXIT.ok;
 }
 
@@ -212,24 +220,27 @@ async function remove({ jobs: client, flags, names, io }: Call): Promise<number>
 /** Tells how far it is until it has ended. */
 async function follow(client: JobsClient, id: string, io: CliIo): Promise<JobView> {
   const progress = new Progress(io);
-  let lost = 0;
   try {
     for (;;) {
-      const job = await client.get(id).catch((error: unknown) => {
-        lost += 1;
-        // Gateways are replaced now and then; the job goes on meanwhile.
-        if (!isPassing(error) || lost > LOST_MAX) throw error;
-        return undefined;
-      });
-      if (job) {
-        lost = 0;
-        progress.show(job);
-        if (JOB_IS_OVER[job.state]) return job;
-      }
+      const job = await patiently(io, () => client.get(id));
+      progress.show(job);
+      if (JOB_IS_OVER[job.state]) return job;
       await sleep(io.clock, POLL_MS, io.signal);
     }
   } finally {
     progress.end();
+  }
+}
+
+/** Gateways are replaced now and then; jobs go on meanwhile. */
+async function patiently<T>(io: CliIo, ask: () => Promise<T>): Promise<T> {
+  for (let lost = 1; ; lost += 1) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!isPassing(error) || lost > LOST_MAX) throw error;
+      await sleep(io.clock, POLL_MS, io.signal);
+    }
   }
 }
 
@@ -253,7 +264,10 @@ function nameAndValue(text: string): [string, string] {
   return [text.slice(0, at), text.slice(at + 1)];
 }
 
-function pick(flags: Flags, names: readonly ('language' | 'model' | 'priority' | 'state')[]) {
+function pick(
+  flags: Flags,
+  names: readonly ('language' | 'model' | 'priority' | 'state' | 'cursor')[],
+) {
   return Object.fromEntries(
     names.flatMap((name): [string, string][] => {
       const value = flags[name];

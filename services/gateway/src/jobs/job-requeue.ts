@@ -1,3 +1,4 @@
+import { RedisUnavailable } from '@voice-fleet/fleet/redis';
 import type { JobQueue } from '@voice-fleet/jobs/job-queue';
 import type { JobStore } from '@voice-fleet/jobs/job-store';
 import type { Clock, Timer } from '@voice-fleet/runtime/clock';
@@ -42,14 +43,23 @@ export class JobRequeue {
 
   /** Once. Rejects with RedisUnavailable. */
   async look(): Promise<void> {
-    const { clock, store, queue } = this.#deps;
+    const { clock, store, onError } = this.#deps;
     for (const id of await store.unqueued(clock.wallNow() - LATE_MS, BATCH)) {
-      const job = await store.get(id);
-      if (job?.state === 'queued' && !(await queue.has(job))) {
-        const { tenantId, model, weight, options } = job;
-        await queue.add({ id, tenantId, model, weight, priority: options.priority });
-      }
-      await store.queued(id);
+      // One that cannot be read keeps none of the others.
+      await this.#queue(id).catch((error: unknown) => {
+        if (error instanceof RedisUnavailable) throw error;
+        onError(error);
+      });
     }
+  }
+
+  async #queue(id: string): Promise<void> {
+    const { store, queue } = this.#deps;
+    const job = await store.get(id);
+    if (job?.state === 'queued' && !(await queue.has(job))) {
+      const { tenantId, model, weight, options } = job;
+      await queue.add({ id, tenantId, model, weight, priority: options.priority });
+    }
+    await store.queued(id);
   }
 }
