@@ -7,6 +7,7 @@ export const ADMISSION_OUTCOMES = [
   'rejected_limit',
   'rejected_capacity',
   'rejected_resume',
+  'rejected_request',
   'error',
   'abandoned',
 ] as const;
@@ -17,7 +18,7 @@ export function codeOf(error: unknown): string {
   return error instanceof VoiceError ? error.code : 'internal';
 }
 
-/** How an admission ended that ended with an error. */
+/** How an admission ended that ended with an error. `rejected_request`: what was asked for is the mistake; `error`: the fleet's own. */
 export function admissionOutcome(error: unknown): AdmissionOutcome {
   if (!(error instanceof VoiceError)) return 'error';
   switch (error.code) {
@@ -33,7 +34,10 @@ export function admissionOutcome(error: unknown): AdmissionOutcome {
       return 'rejected_capacity';
     case 'resume_refused':
       return 'rejected_resume';
+    // An operator has switched it off.
+    case 'streaming_disabled':
+      return 'rejected_request';
     default:
-      return 'error';
+      return error.status < 500 ? 'rejected_request' : 'error';
   }
 }

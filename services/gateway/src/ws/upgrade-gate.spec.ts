@@ -186,7 +186,7 @@ describe('UpgradeGate', () => {
   it.each([
     ['key', 401, new VoiceError('authentication_failed'), 'auth', 'rejected_auth'],
     ['key', 403, new VoiceError('scope_missing'), 'auth', 'rejected_auth'],
-    ['model', 404, new VoiceError('model_not_found'), 'error', 'error'],
+    ['model', 404, new VoiceError('model_not_found'), 'error', 'rejected_request'],
     ['quota', 429, new VoiceError('audio_quota_exhausted'), 'tenant_limit', 'rejected_limit'],
     ['tenant', 429, new VoiceError('too_many_sessions'), 'tenant_limit', 'rejected_limit'],
     ['tenant', 503, new RedisUnavailable('gone'), 'unavailable', 'error'],
