@@ -31,7 +31,7 @@ export async function catalogue(): Promise<ReadonlyMap<string, MetricKind>> {
 }
 
 const WORDS = new Set(
-  'sum max min count topk rate increase changes absent histogram_quantile vector time by on and or unless'.split(
+  'sum max min count topk rate increase changes absent max_over_time histogram_quantile vector time by on and or unless'.split(
     ' ',
   ),
 );

@@ -59,10 +59,20 @@ export const CAUSES: readonly AlertRule[] = [
   },
   {
     alert: 'VoiceEngineBehind',
-    expr: 'sum by (pool) (rate(voice_worker_decode_seconds_total[10m]))\n/ (sum by (pool) (rate(voice_worker_audio_seconds_total[10m])) > 0)\n> 0.9',
+    // vLLM tells no processing time, but how late its words are; jobs hand it all their audio at once, so theirs always are.
+    expr: [
+      'sum by (pool) (rate(voice_worker_decode_seconds_total[10m]))',
+      '/ (sum by (pool) (rate(voice_worker_audio_seconds_total[10m])) + sum by (pool) (rate(voice_worker_batch_audio_seconds_total[10m])) > 0)',
+      '> 0.9',
+      'or histogram_quantile(0.95, sum by (le, pool) (',
+      '  rate(voice_worker_frame_latency_seconds_bucket[10m])',
+      '  unless on (job, instance) max_over_time(voice_worker_batch_jobs_running[10m]) > 0',
+      ')) > 0.16',
+    ].join('\n'),
     for: '10m',
     severity: 'ticket',
-    summary: 'Engines of pool {{ $labels.pool }} need nearly as long as the audio lasts.',
+    summary:
+      'Engines of pool {{ $labels.pool }} need nearly as long as the audio lasts, or longer.',
     runbook: 'engine-behind',
   },
   {

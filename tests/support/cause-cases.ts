@@ -19,6 +19,23 @@ const worker = 'pool="p",job="w",instance="i"';
 const on = { pool: 'p', job: 'w', instance: 'i' };
 const hpa = 'horizontalpodautoscaler="keda-hpa-vf-asr-worker"';
 
+/** Of an engine that tells no processing time. */
+const idleDecoder = {
+  [`voice_worker_decode_seconds_total{${worker}}`]: '0x110',
+  [`voice_worker_audio_seconds_total{${worker}}`]: '0+60x110',
+  [`voice_worker_batch_audio_seconds_total{${worker}}`]: '0x110',
+};
+
+/** Until minute 40 ten of a hundred frames have their words later than 0.16 s, after that none. */
+const frames = (le: string): string =>
+  `voice_worker_frame_latency_seconds_bucket{${worker},le="${le}"}`;
+const lateFrames = {
+  [frames('0.16')]: '0+90x110',
+  [frames('0.25')]: '0+100x40 4000+90x70',
+  [frames('+Inf')]: '0+100x40 4000+90x70',
+};
+const jobsRunning = 'voice_worker_batch_jobs_running{job="w",instance="i"}';
+
 const absent = (service: string): Pick<Cause, 'labels' | 'fires' | 'quiet' | 'absent'> => ({
   labels: { service },
   fires: { [`voice_build_info{service="${service}"}`]: '_x40 1x70' },
@@ -89,10 +106,27 @@ const CAUSES: readonly Cause[] = [
     fires: {
       [`voice_worker_decode_seconds_total{${worker}}`]: '0+58x40 2320+10x70',
       [`voice_worker_audio_seconds_total{${worker}}`]: '0+60x110',
+      [`voice_worker_batch_audio_seconds_total{${worker}}`]: '0x110',
     },
     quiet: {
-      [`voice_worker_decode_seconds_total{${worker}}`]: '0+50x110',
+      // Of it all, half was a job's.
+      [`voice_worker_decode_seconds_total{${worker}}`]: '0+58x110',
       [`voice_worker_audio_seconds_total{${worker}}`]: '0+60x110',
+      [`voice_worker_batch_audio_seconds_total{${worker}}`]: '0+60x110',
+    },
+  },
+  {
+    alert: 'VoiceEngineBehind',
+    labels: { pool: 'p' },
+    fires: {
+      ...idleDecoder,
+      ...lateFrames,
+      [jobsRunning]: '0x110',
+    },
+    quiet: {
+      ...idleDecoder,
+      ...lateFrames,
+      [jobsRunning]: '1x110',
     },
   },
   {

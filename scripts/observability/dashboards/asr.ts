@@ -129,11 +129,11 @@ export const ASR: Dashboard = {
         {
           title: 'Real-time factor',
           description:
-            'Decoding time by audio time. At 1 an engine does what it can. Embedded engines tell; vLLM does not.',
+            'Decoding time by audio time, that of jobs included. At 1 an engine does what it can. Told by engines of processes; of vLLM see *Frame latency*.',
           unit: 'short',
           queries: by(
             'pool',
-            `${perSecond(ofPool('voice_worker_decode_seconds_total'), 'pool')} / ${perSecond(ofPool('voice_worker_audio_seconds_total'), 'pool')}`,
+            `${perSecond(ofPool('voice_worker_decode_seconds_total'), 'pool')} / (${perSecond(ofPool('voice_worker_audio_seconds_total'), 'pool')} + ${perSecond(ofPool('voice_worker_batch_audio_seconds_total'), 'pool')})`,
           ),
         },
         {
@@ -141,7 +141,7 @@ export const ASR: Dashboard = {
           description:
             'From sending 80 ms of audio to the words of vLLM for it. p95 above 0.16 s falls behind.',
           unit: 's',
-          queries: quantiles(own('voice_worker_frame_latency_seconds_bucket')),
+          queries: quantiles(ofPool('voice_worker_frame_latency_seconds_bucket')),
         },
         {
           title: 'Segments',

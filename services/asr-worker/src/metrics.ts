@@ -162,6 +162,7 @@ export class WorkerMetrics {
   readonly frameLatencySeconds = new Histogram({
     name: 'voice_worker_frame_latency_seconds',
     help: 'From sending the audio that a delta of vLLM needs to that delta. Above 0.16 it falls behind.',
+    labelNames: ['pool'],
     buckets: [0.01, 0.02, 0.04, 0.06, 0.08, 0.12, 0.16, 0.25, 0.5, 1, 2],
     registers: this.#registers,
   });
@@ -173,7 +174,7 @@ export class WorkerMetrics {
   });
   readonly decodeSeconds = new Counter({
     name: 'voice_worker_decode_seconds_total',
-    help: 'Processing time of the engine. Its rate by that of the audio is the real-time factor.',
+    help: 'Processing time of an engine of processes. Its rate by that of all audio, of jobs too, is the real-time factor.',
     labelNames: ['pool'],
     registers: this.#registers,
   });
@@ -239,18 +240,20 @@ export class WorkerMetrics {
     registers: this.#registers,
   });
 
-  readonly batch = new BatchMetrics(this.#registers);
+  readonly batch: BatchMetrics;
   /** What was told of the engine's work at the last beat. */
   #decodedS = 0;
 
   constructor({ pool = 'default' }: Partial<WorkerMetricsOptions> = {}) {
     this.pool = pool;
+    this.batch = new BatchMetrics(this.#registers, pool);
     collectNodeMetrics(this.registry);
     showBuild(this.registry, 'asr-worker', pool);
     for (const gauge of [this.slots, this.slotsUsed, this.ready, this.draining])
       gauge.labels(pool).set(0);
     this.audioSeconds.labels(pool).inc(0);
     this.decodeSeconds.labels(pool).inc(0);
+    this.frameLatencySeconds.zero({ pool });
     for (const reason of LinkRefusal.options) this.linksRefused.labels(reason).inc(0);
     for (const by of ['model', 'gate', 'late']) this.vadFrames.labels(by).inc(0);
     for (const from of ['spare', 'dial']) this.upstreamTakes.labels(from).inc(0);
@@ -273,7 +276,7 @@ export class WorkerMetrics {
 
   /** Called with every beat. */
   showHealth(model: ModelStatus): void {
-    const decodedS = ((model.chunksProcessed ?? 0) * (model.avgInferMs ?? 0)) / 1000;
+    const decodedS = (model.inferMs ?? 0) / 1000;
     // An engine that was started anew counts from nothing.
     const more = decodedS < this.#decodedS ? decodedS : decodedS - this.#decodedS;
     this.decodeSeconds.labels(this.pool).inc(more);
@@ -323,7 +326,8 @@ export class WorkerMetrics {
       const known = CLOSE_CODES.includes(String(code));
       this.upstreamCloses.labels(known ? String(code) : 'other').inc();
     },
-    onLatency: (latencyMs) => this.frameLatencySeconds.observe(latencyMs / 1000),
+    onLatency: (latencyMs) =>
+      this.frameLatencySeconds.observe({ pool: this.pool }, latencyMs / 1000),
     onCanary: (outcome) => this.canaries.labels(outcome).inc(),
   };
 }

@@ -186,7 +186,7 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
       links: () => server.leases().length,
       ready: () => ready() && !server.draining,
       tracer,
-      onPiece: (samples) => metrics.batch.audioSeconds.inc(samples / SAMPLE_RATE),
+      onPiece: (samples) => metrics.batch.audioSeconds.labels(pool).inc(samples / SAMPLE_RATE),
       onBegun: (waitedMs) => metrics.batch.waitSeconds.observe(waitedMs / 1000),
       onEnded: (outcome, tookMs) => metrics.batch.countRun(outcome, tookMs),
       onStalled: () => metrics.batch.stalled.inc(),

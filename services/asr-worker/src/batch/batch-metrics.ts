@@ -7,7 +7,7 @@ const JOB_BUCKETS_S = [1, 5, 15, 60, 300, 900, 3600, 14_400];
 /** Metrics of jobs. */
 export class BatchMetrics {
   readonly runs: Counter<'outcome'>;
-  readonly audioSeconds: Counter;
+  readonly audioSeconds: Counter<'pool'>;
   /** Asked for when the page is; undefined: not known now. Default: this worker takes no jobs. */
   queueNow: () => Promise<QueueCounts | undefined> = () => Promise.resolve(undefined);
   readonly jobs: Gauge<'state'>;
@@ -17,7 +17,7 @@ export class BatchMetrics {
   readonly runSeconds: Histogram<'outcome'>;
   readonly stalled: Counter;
 
-  constructor(registers: Registry[]) {
+  constructor(registers: Registry[], pool: string) {
     this.runs = new Counter({
       name: 'voice_worker_batch_jobs_total',
       help: 'Runs of jobs by how they ended; lost: the job was cancelled, or another worker has it.',
@@ -27,6 +27,7 @@ export class BatchMetrics {
     this.audioSeconds = new Counter({
       name: 'voice_worker_batch_audio_seconds_total',
       help: 'Audio of jobs that was transcribed.',
+      labelNames: ['pool'],
       registers,
     });
     this.jobs = new Gauge({
@@ -63,6 +64,7 @@ export class BatchMetrics {
       help: 'Jobs given back to the line as their worker was not heard of.',
       registers,
     });
+    this.audioSeconds.labels(pool).inc(0);
     for (const outcome of RUN_OUTCOMES) {
       this.runs.labels(outcome).inc(0);
       this.runSeconds.zero({ outcome });

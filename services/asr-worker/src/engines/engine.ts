@@ -92,6 +92,8 @@ export interface EngineWork {
   /** Pieces of audio it has answered. */
   readonly chunksProcessed: number;
   readonly avgInferMs: number;
+  /** Processing time in all; undefined where only the time to an answer is known, as of an engine that works on much at once. */
+  readonly inferMs?: number;
   /** Processing time for each unit of audio: 1 is as much as it can do. */
   readonly realtimeFactor: number;
   /** Streams that failed since one last came to its end. */
