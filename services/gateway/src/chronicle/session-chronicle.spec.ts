@@ -1,10 +1,13 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { VoiceError } from '@voice-fleet/protocol/errors';
 import { createLogger } from '@voice-fleet/telemetry/logger';
+import { metricsPage } from '@voice-fleet/telemetry/metrics-page';
 import type { Attributes } from '@voice-fleet/telemetry/tracing/names';
 import type { Span, SpanStart, Tracer } from '@voice-fleet/telemetry/tracing/tracer';
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
+import { GatewayMetrics } from '../metrics.ts';
 import { newTotals, type SessionTotals } from '../session/session-deps.ts';
+import { VoiceBooks } from '../voice/voice-books.ts';
 import { SessionChronicle } from './session-chronicle.ts';
 
 interface Kept {
@@ -147,12 +150,26 @@ describe('the chronicle of a session', () => {
     chronicle.replied('speech');
     expect(utterances().map(({ ended }) => ended)).toEqual([false, false]);
     chronicle.turnEnded('barged_in');
-    chronicle.over('u1', { t0: 1, t2: 2, t3: 3, t4: 4 });
+    expect(chronicle.over('u1', { t0: 1, t2: 2, t3: 3, t4: 4 })).toBe('id-3');
     const [first, second] = utterances();
     expect(first).toMatchObject({ ended: true, error: undefined });
     expect(first?.events).toEqual(['first_token', 'first_audio', 'barge_in']);
     expect(first?.attributes).toMatchObject({ outcome: 'barged_in', t0: 1, t4: 4 });
     expect(second?.ended).toBe(false);
+  });
+
+  it('names for the latency of an utterance its own trace, not that of its connection', async () => {
+    const { voice, registry } = new GatewayMetrics([]);
+    const log = createLogger('gateway', 'error', { write: () => undefined });
+    const books = new VoiceBooks(voice, log, false, chronicle);
+    for (const number of [1, 2]) {
+      begin(number);
+      final(number);
+    }
+    books.latency('u2', { t0: 0, t2: 400 });
+    const { text } = await metricsPage(registry, 'application/openmetrics-text');
+    expect(text).toMatch(/voice_latency_seconds_bucket.*trace_id="id-4"/);
+    expect(text).not.toContain('trace_id="id-1"');
   });
 
   it('ends what fails with its code, and what is open with the session', () => {

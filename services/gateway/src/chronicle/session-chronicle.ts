@@ -222,14 +222,15 @@ export class SessionChronicle implements SessionWitness {
     if (record && !COSTS_LITTLE.has(code)) record.error = code;
   }
 
-  /** An utterance is over, with its reply. `marks`: of who paces it. */
-  over(utteranceId: string, marks: LatencyMarks): void {
+  /** An utterance is over, with its reply. `marks`: of who paces it. Returns the trace that it stands in, if that is kept. */
+  over(utteranceId: string, marks: LatencyMarks): string | undefined {
     const record = this.#find(utteranceId);
-    if (record === undefined) return;
+    if (record === undefined) return undefined;
     record.replaceMarks(marks);
     const { outcome = record.error ? 'failed' : 'cancelled' } = record;
     // Marks of a reply that did not end are those of one whose place is taken.
     this.#end(record, outcome === 'final' && marks.t3 !== undefined ? 'replaced' : outcome);
+    return record.span.traceId;
   }
 
   /** The reply to the last utterance is over, and so is that. */

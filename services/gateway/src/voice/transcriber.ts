@@ -139,7 +139,8 @@ export class Transcriber {
         },
       );
       if (recording.failure) throw recording.failure;
-      metrics.admissionSeconds.record((clock.now() - sinceMs) / 1000, { pool: metrics.pool });
+      const tookS = (clock.now() - sinceMs) / 1000;
+      metrics.admissionSeconds.record(tookS, { pool: metrics.pool }, chronicle.traceId);
       count('accepted');
       return admitted;
     } catch (error) {

@@ -60,8 +60,7 @@ export class VoiceBooks {
   }
 
   latency(utterance: string, marks: LatencyMarks): void {
-    const { traceId } = this.#chronicle;
-    this.#chronicle.over(utterance, marks);
+    const traceId = this.#chronicle.over(utterance, marks);
     const found = deltas(marks);
     for (const [name, ms] of Object.entries(found) as [Delta, number][])
       this.#metrics.latencySeconds.record(ms / 1000, { delta: name }, traceId);
