@@ -3,6 +3,7 @@ const ALONE = [
   'tests/chaos/chaos.spec.ts',
   'tests/browser/',
   'tests/e2e/recording.spec.ts',
+  'tests/e2e/vllm-recording.spec.ts',
   'tests/integration/observability.spec.ts',
 ];
 
