@@ -44,7 +44,8 @@ export const CAUSES: readonly AlertRule[] = [
   {
     alert: 'VoiceWorkerDrainsTooLong',
     expr: 'voice_worker_draining == 1',
-    for: '20m',
+    // No drain lasts longer than ten: see WORKER_DRAIN_S.
+    for: '5m',
     severity: 'ticket',
     summary:
       'Worker {{ $labels.instance }} of pool {{ $labels.pool }} was told to stop and goes on.',

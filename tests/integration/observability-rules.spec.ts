@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { CAUSE_GROUPS } from '../../scripts/observability/causes.ts';
+import { DASHBOARDS } from '../../scripts/observability/dashboards.ts';
 import {
   type AlertRule,
   type RecordingRule,
@@ -171,6 +172,24 @@ describe('runbooks', () => {
         expect(text.split(part)[1]?.split('\n## ')[0]?.trim().length ?? 0).toBeGreaterThan(80);
     },
   );
+
+  it('lead to dashboards, rows and panels that are there', () => {
+    const places = DASHBOARDS.flatMap(({ title, rows }) => [
+      title.replace('Voice fleet / ', ''),
+      ...rows.flatMap((row) => [row.title, ...row.panels.map((panel) => panel.title)]),
+    ]);
+    // A page of Prometheus.
+    places.push('Targets');
+    for (const runbook of new Set(alerts.map((alert) => alert.runbook))) {
+      const text = readFileSync(join(ROOT, RUNBOOKS, `${runbook}.md`), 'utf8');
+      for (const [, place = ''] of text.matchAll(/\*([^*\n]+)\*/g))
+        expect([runbook, place, places.some((one) => one.startsWith(place))]).toEqual([
+          runbook,
+          place,
+          true,
+        ]);
+    }
+  });
 
   it('share no text but their headings', () => {
     const seen = new Map<string, string>();

@@ -91,8 +91,9 @@ const CAUSES: readonly Cause[] = [
   {
     alert: 'VoiceWorkerDrainsTooLong',
     labels: on,
-    fires: { [`voice_worker_draining{${worker}}`]: '1x40 0x70' },
-    quiet: { [`voice_worker_draining{${worker}}`]: '0x12 1x15 0x80' },
+    // As long as it may be set to at the most.
+    fires: { [`voice_worker_draining{${worker}}`]: '0x21 1x10 0x80' },
+    quiet: { [`voice_worker_draining{${worker}}`]: '0x26 1x4 0x80' },
   },
   {
     alert: 'VoiceEngineRestarts',
