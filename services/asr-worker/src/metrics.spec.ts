@@ -24,6 +24,10 @@ describe('metrics of a worker', () => {
     expect(await decoded([work(1, 200), work(4, 500), work(1, 100)])).toBeCloseTo(0.6);
   });
 
+  it('counts none twice when another engine has served for a while that tells none', async () => {
+    expect(await decoded([work(1, 200), {}, work(2, 300)])).toBeCloseTo(0.3);
+  });
+
   it('counts none twice, however the mean was rounded', async () => {
     const beats = Array.from({ length: 500 }, (_, chunks) => work(chunks + 1, 333_333.3));
     expect(await decoded(beats)).toBeCloseTo(333.3333);

@@ -276,7 +276,8 @@ export class WorkerMetrics {
 
   /** Called with every beat. */
   showHealth(model: ModelStatus): void {
-    const decodedS = (model.inferMs ?? 0) / 1000;
+    // The engine that stands in for another may tell none.
+    const decodedS = model.inferMs === undefined ? this.#decodedS : model.inferMs / 1000;
     // An engine that was started anew counts from nothing.
     const more = decodedS < this.#decodedS ? decodedS : decodedS - this.#decodedS;
     this.decodeSeconds.labels(this.pool).inc(more);
