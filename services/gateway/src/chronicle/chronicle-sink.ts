@@ -7,6 +7,7 @@ import { SinkFilter } from '../session/sink-filter.ts';
 /** What a chronicle hears of its session. */
 export interface SessionWitness {
   onBegan(utterance: BegunUtterance): string | undefined;
+  onLetGo(utteranceId: string): void;
   onSession(event: SessionEvent): void;
   onTaken(sample: number): void;
   onMoved(cause: MoveCause, tookMs: number): void;
@@ -34,6 +35,10 @@ export class ChronicleSink extends SinkFilter {
 
   began(utterance: BegunUtterance): string | undefined {
     return this.#witness.onBegan(utterance);
+  }
+
+  letGo(utteranceId: string): void {
+    this.#witness.onLetGo(utteranceId);
   }
 
   heard(utteranceId: string, words: readonly LinkWord[]): void {

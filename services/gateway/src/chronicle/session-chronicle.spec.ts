@@ -17,6 +17,7 @@ interface Kept {
   attributes: Attributes;
   ended: boolean;
   error: string | undefined;
+  endMs: number | undefined;
 }
 
 const USAGE = { promptTokens: 0, completionTokens: 0 };
@@ -43,7 +44,7 @@ describe('the chronicle of a session', () => {
       start: (name, start = {}) => {
         const kept: Kept = {
           ...{ name, start, events: [], attributes: start.attributes ?? {} },
-          ...{ ended: false, error: undefined },
+          ...{ ended: false, error: undefined, endMs: undefined },
         };
         spans.push(kept);
         const span: Span = {
@@ -54,8 +55,8 @@ describe('the chronicle of a session', () => {
           },
           event: (event) => void kept.events.push(event),
           content: () => undefined,
-          end: (error) => {
-            if (!kept.ended) Object.assign(kept, { ended: true, error });
+          end: (error, atMs) => {
+            if (!kept.ended) Object.assign(kept, { ended: true, error, endMs: atMs });
           },
         };
         return span;
@@ -170,6 +171,22 @@ describe('the chronicle of a session', () => {
     const { text } = await metricsPage(registry, 'application/openmetrics-text');
     expect(text).toMatch(/voice_latency_seconds_bucket.*trace_id="id-4"/);
     expect(text).not.toContain('trace_id="id-1"');
+  });
+
+  it('lasts no longer than the utterance, also where that is let go and nobody says so', () => {
+    const nobody = { event: () => undefined, end: () => undefined, holdInput: () => undefined };
+    const sink = chronicle.sink({
+      ...nobody,
+      workerLost: () => undefined,
+      moved: () => undefined,
+    });
+    begin(1);
+    clock.advance(1_000);
+    const letGoMs = clock.wallNow();
+    sink.letGo?.('u1');
+    clock.advance(3_600_000);
+    chronicle.close('gone');
+    expect(utterances()).toMatchObject([{ ended: true, endMs: letGoMs }]);
   });
 
   it('ends what fails with its code, and what is open with the session', () => {

@@ -161,6 +161,11 @@ export class SessionChronicle implements SessionWitness {
     return span.traceparent;
   }
 
+  /** It may be a minute until somebody says what became of it, or an hour until the next one. */
+  onLetGo(utteranceId: string): void {
+    if (this.#open?.id === utteranceId) this.#open.letGoMs = this.#deps.clock.wallNow();
+  }
+
   /** What the session tells, before anybody makes something else of it. */
   onSession(event: SessionEvent): void {
     const record = this.#open;
@@ -305,7 +310,7 @@ export class SessionChronicle implements SessionWitness {
     if (this.#turns.length > MAX_TURNS) this.#turns.shift();
     record.span.set(reportAttributes(report));
     // One that nobody answered was over with its last word.
-    record.span.end(record.error, outcome === 'final' ? record.finalMs : undefined);
+    record.span.end(record.error, outcome === 'final' ? record.finalMs : record.letGoMs);
     const { id: utterance, ...facts } = report;
     const trace_id = record.span.traceId;
     const error = record.error;

@@ -15,6 +15,8 @@ export class UtteranceRecord {
   error: string | undefined;
   /** When its last word was told, on the wall clock. */
   finalMs: number | undefined;
+  /** When it was let go, of which its owner may tell later, or never. */
+  letGoMs: number | undefined;
   failovers = 0;
   droppedSamples = 0;
   lagSamples = 0;

@@ -26,6 +26,8 @@ export interface SessionSink {
    * belongs to; of a resumed one `traceparent` is what that gateway had.
    */
   began?(utterance: BegunUtterance): string | undefined;
+  /** The utterance under way is let go without a word. */
+  letGo?(utteranceId: string): void;
   /** Words that are told with the next `partial`, for those that must know when each was said. */
   heard?(utteranceId: string, words: readonly LinkWord[]): void;
   /** For log and metrics: this session left its worker, and went on with another after `tookMs`. */

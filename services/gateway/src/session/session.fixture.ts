@@ -76,6 +76,10 @@ export class FakeSink implements SessionSink {
     this.holds.push(hold);
   }
   workerLost(): void {}
+  readonly letGone: string[] = [];
+  letGo(utteranceId: string): void {
+    this.letGone.push(utteranceId);
+  }
   readonly speeches: string[] = [];
   speech(...facts: (string | number)[]): void {
     this.speeches.push(facts.join(' '));

@@ -115,6 +115,7 @@ describe('Session', () => {
       expect(session.busy).toBe(false);
       expect(link.calls).toEqual(['start 1 from 0', 'finish 1', 'cancel 1']);
       expect(sink.events).toEqual([]);
+      expect(sink.letGone).toEqual(['a']);
     });
 
     it('counts nothing that is no frame of the client', async () => {

@@ -110,7 +110,7 @@ export class Session implements HolderListener {
   /** Ends the utterance, if there is one, without a word. */
   drop(): void {
     this.#failover.stop();
-    this.#slot.drop(this.#links.link);
+    this.#slot.drop(this.#links.link, this.#deps.sink);
   }
 
   /** See `LinkHolder.wish`, and served-model.ts. */

@@ -40,10 +40,12 @@ export class UtteranceSlot {
   }
 
   /** Ends it without a word, at its worker too. */
-  drop(link: Link | undefined): void {
+  drop(link: Link | undefined, sink: Pick<SessionSink, 'letGo'>): void {
     const utterance = this.busy;
     this.#utterance = undefined;
-    if (utterance) link?.cancel(utterance.number);
+    if (utterance === undefined) return;
+    link?.cancel(utterance.number);
+    sink.letGo?.(utterance.id);
   }
 
   /** Late events of an utterance that was cancelled or replaced are about nothing. */
