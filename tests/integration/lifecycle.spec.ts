@@ -27,9 +27,10 @@ function service(body: string, env: Record<string, string> = {}): Service {
     import { writeSync } from 'node:fs';
     import { runService } from ${JSON.stringify(LIFECYCLE)};
     import { ConfigError } from ${JSON.stringify(ENV)};
+    import { redactedLine } from ${JSON.stringify(LOGGER)};
     const say = (word) => writeSync(1, word + '\\n');
     const keep = setInterval(() => {}, 60_000);
-    await runService({ name: 'tiny', env: process.env }, async () => { ${body} });
+    await runService({ name: 'tiny', env: process.env, redact: redactedLine }, async () => { ${body} });
     say('running');
   `;
   const child = spawn(
@@ -69,6 +70,22 @@ describe('runService', () => {
     await said('running');
     child.kill(signal);
     expect(await ended).toEqual({ code: 0, faults: [], stdout: 'running\nclosed\n' });
+  });
+
+  it('quotes neither words nor keys in what it says of a fault', async () => {
+    const { ended } = service(`
+      throw new Error('no answer from redis://:hunter2@db');
+    `);
+    const { code, faults } = await ended;
+    expect([code, faults.length]).toEqual([1, 1]);
+    expect(JSON.stringify(faults)).not.toContain('hunter2');
+    const running = service(`
+      setTimeout(() => JSON.parse('card 4111111111111111'));
+      ${CLOSES}
+    `);
+    const crashed = await running.ended;
+    expect(crashed.faults).toMatchObject([{ event: 'uncaught_exception' }]);
+    expect(JSON.stringify(crashed.faults)).not.toContain('4111');
   });
 
   it('closes once, however many signals come', async () => {

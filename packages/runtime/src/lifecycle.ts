@@ -13,9 +13,11 @@ export interface RunningService extends Running {
 interface Options {
   readonly name: string;
   readonly env: NodeJS.ProcessEnv;
+  /** What is written of faults goes through this: their messages may quote keys and words. */
+  readonly redact?: (line: string) => string;
 }
 
-function report(name: string, fields: Record<string, unknown>): void {
+function report({ name, redact = String }: Options, fields: Record<string, unknown>): void {
   const line = {
     ts: new Date().toISOString(),
     level: 'error',
@@ -23,7 +25,7 @@ function report(name: string, fields: Record<string, unknown>): void {
     sid: null,
     ...fields,
   };
-  process.stderr.write(`${JSON.stringify(line)}\n`);
+  process.stderr.write(`${redact(JSON.stringify(line))}\n`);
 }
 
 /**
@@ -42,13 +44,13 @@ export async function runService(
     // Nothing to close yet: what was begun goes with the process.
     if (running === undefined) process.exit(exitCode);
     setTimeout(() => {
-      report(options.name, { event: 'close_timed_out', cause });
+      report(options, { event: 'close_timed_out', cause });
       process.exit(1);
     }, running.closeTimeoutMs).unref();
     running.close().then(
       () => process.exit(exitCode),
       (error: unknown) => {
-        report(options.name, { event: 'close_failed', message: String(error) });
+        report(options, { event: 'close_failed', message: String(error) });
         process.exit(1);
       },
     );
@@ -57,7 +59,7 @@ export async function runService(
   process.on('SIGINT', () => shutDown('SIGINT', 0));
   const onFault = (kind: string) => (error: unknown) => {
     const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    report(options.name, { event: kind, message });
+    report(options, { event: kind, message });
     shutDown(kind, 1);
   };
   process.on('uncaughtException', onFault('uncaught_exception'));
@@ -71,10 +73,10 @@ export async function runService(
     running = await start();
   } catch (error) {
     if (error instanceof ConfigError) {
-      for (const fault of error.faults) report(options.name, { event: 'config_invalid', ...fault });
+      for (const fault of error.faults) report(options, { event: 'config_invalid', ...fault });
     } else {
       const message = error instanceof Error ? error.message : String(error);
-      report(options.name, { event: 'start_failed', message });
+      report(options, { event: 'start_failed', message });
     }
     process.exit(1);
   }

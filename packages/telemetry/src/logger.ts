@@ -81,6 +81,16 @@ function withAllFields(line: string): string {
   return sid + event === '' ? line : line.replace(END, `${sid}${event}}`);
 }
 
+/** A line of JSON without passwords, keys and words that messages in it quote. */
+export function redactedLine(line: string): string {
+  return line
+    .replace(IN_ADDRESS, '$1[redacted]@')
+    .replace(IN_ANSWER, '$1 [redacted]')
+    .replace(IN_JSON_FAULT, UNREADABLE)
+    .replace(IN_QUERY, '?[redacted]')
+    .replace(IN_HEADER, '$1 [redacted]');
+}
+
 function isErrorLike(value: unknown): value is Error & { code?: unknown } {
   return typeof value === 'object' && value !== null && 'message' in value;
 }
@@ -102,13 +112,7 @@ export function createLogger(
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: errorFields },
     hooks: {
-      streamWrite: (line: string) =>
-        withAllFields(line)
-          .replace(IN_ADDRESS, '$1[redacted]@')
-          .replace(IN_ANSWER, '$1 [redacted]')
-          .replace(IN_JSON_FAULT, UNREADABLE)
-          .replace(IN_QUERY, '?[redacted]')
-          .replace(IN_HEADER, '$1 [redacted]'),
+      streamWrite: (line: string) => redactedLine(withAllFields(line)),
     },
     redact: {
       paths: SECRET.flatMap((field) => [field, `*.${field}`]),

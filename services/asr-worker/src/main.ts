@@ -3,7 +3,7 @@ import { parseEnv } from '@voice-fleet/runtime/env';
 import { runService } from '@voice-fleet/runtime/lifecycle';
 import { TraceEnv } from '@voice-fleet/runtime/trace-env';
 import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
-import { createLogger } from '@voice-fleet/telemetry/logger';
+import { createLogger, redactedLine } from '@voice-fleet/telemetry/logger';
 import { openTracer } from '@voice-fleet/telemetry/tracing/open-tracer';
 import { capacitySettings } from './capacity/capacity-settings.ts';
 import { WorkerEnv } from './config.ts';
@@ -20,7 +20,7 @@ const PROBE_MS = 10_000;
 /** Of what engines log, that nothing is wrong with. */
 const USUAL = ['engine_ready', 'child_started', 'child_stopped'];
 
-await runService({ name: 'asr-worker', env: process.env }, async () => {
+await runService({ name: 'asr-worker', env: process.env, redact: redactedLine }, async () => {
   const config = parseEnv(WorkerEnv, process.env);
   const log = createLogger('asr-worker', config.logLevel);
   const metrics = new WorkerMetrics({ pool: config.pool });

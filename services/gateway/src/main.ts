@@ -1,12 +1,12 @@
 import { parseEnv } from '@voice-fleet/runtime/env';
 import { runService } from '@voice-fleet/runtime/lifecycle';
 import { TraceEnv } from '@voice-fleet/runtime/trace-env';
-import { createLogger } from '@voice-fleet/telemetry/logger';
+import { createLogger, redactedLine } from '@voice-fleet/telemetry/logger';
 import { openTracer } from '@voice-fleet/telemetry/tracing/open-tracer';
 import { GatewayEnv } from './config.ts';
 import { startGateway } from './gateway.ts';
 
-await runService({ name: 'gateway', env: process.env }, async () => {
+await runService({ name: 'gateway', env: process.env, redact: redactedLine }, async () => {
   const config = parseEnv(GatewayEnv, process.env);
   const log = createLogger('gateway', config.logLevel);
   const settings = parseEnv(TraceEnv, process.env);
