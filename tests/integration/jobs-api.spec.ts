@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import {
   createServer,
   request as httpRequest,
@@ -10,7 +10,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { run } from '@voice-fleet/client/cli/run';
 import { JobRequeue } from '@voice-fleet/gateway/jobs/job-requeue';
 import { JobOptions } from '@voice-fleet/jobs/job';
 import { newJobId } from '@voice-fleet/jobs/job-id';
@@ -144,27 +143,6 @@ async function ended(id: string): Promise<JobView> {
 }
 
 const recordings = (): Promise<string[]> => readdir(join(folder, 'jobs'));
-
-async function client(
-  ...argv: string[]
-): Promise<{ code: number; stdout: string; stderr: string }> {
-  let stdout = '';
-  let stderr = '';
-  const server = `http://127.0.0.1:${fleet.gateways[0]?.port}`;
-  const code = await run(['jobs', ...argv], {
-    stdout: (text) => {
-      stdout += text;
-    },
-    stderr: (text) => {
-      stderr += text;
-    },
-    isTty: false,
-    env: { VOXTRAL_API_KEY: KEY, VOXTRAL_SERVER: server },
-    clock: systemClock,
-    signal: new AbortController().signal,
-  });
-  return { code, stdout, stderr };
-}
 
 describe('batch jobs over HTTP', () => {
   it('take a recording, and give its transcript in every format', async () => {
@@ -368,72 +346,6 @@ describe('batch jobs over HTTP', () => {
     expect(faults).toHaveLength(2);
     await redis.del(recordKey('job_0'));
     await queue.close();
-  });
-});
-
-describe('npm run client -- jobs', () => {
-  let recording: string;
-
-  beforeAll(async () => {
-    recording = join(folder, 'call.wav');
-    await writeFile(recording, WAV);
-  });
-
-  it('hands over recordings, waits for them, and prints their transcripts', async () => {
-    const one = await client('submit', recording, '--wait', '--meta', 'call=4711');
-    expect(one).toMatchObject({ code: 0, stdout: `${transcript(WORDS)}\n` });
-    expect(one.stderr).toMatch(/ completed 100 %\n$/);
-    const two = await client('submit', recording, file('/call.wav'), '--wait', '--json');
-    expect(JSON.parse(two.stdout)).toMatchObject({
-      ok: true,
-      jobs: [{ result: transcript(WORDS) }, { result: transcript(WORDS) }],
-    });
-    const noise = join(folder, 'noise.wav');
-    await writeFile(noise, 'this is no recording');
-    const bad = await client('submit', noise, '--wait');
-    expect(bad.code).toBe(1);
-    expect(bad.stdout).toMatch(/^failed: /);
-  });
-
-  it('tells the ids of what it handed over before something went wrong', async () => {
-    const { code, stdout, stderr } = await client('submit', recording, '/nowhere', '--json');
-    expect([code, JSON.parse(stdout)]).toEqual([1, { ok: false, error: expect.any(String) }]);
-    const [, id = ''] = /: (job_[0-9a-z]+)$/m.exec(stderr) ?? [];
-    expect(await client('delete', id)).toMatchObject({ code: 0 });
-  });
-
-  it('lists, shows, cancels and forgets jobs', async () => {
-    const { stdout } = await client('submit', recording, '--priority', 'low');
-    const id = stdout.trim();
-    expect((await client('watch', id)).stdout).toMatch(/^State +completed, 100 %$/m);
-    expect((await client('list', '--state', 'completed')).stdout).toContain(id);
-    const { stderr: more } = await client('list', '--limit', '1');
-    expect(more).toBe(`There are more: --cursor ${id}\n`);
-    expect((await client('list', '--limit', '1', '--cursor', id)).stdout).not.toContain(id);
-    expect((await client('show', id)).stdout).toMatch(/^Priority +low$/m);
-    expect((await client('result', id, '--format', 'vtt')).stdout).toMatch(/^WEBVTT\n/);
-    expect(JSON.parse((await client('cancel', id, '--json')).stdout)).toMatchObject({
-      job: { id, state: 'completed' },
-    });
-    expect(await client('delete', id)).toMatchObject({ code: 0, stderr: `${id} is gone.\n` });
-    expect((await client('show', id)).stderr).toContain('job_not_found');
-  });
-
-  it.each<[readonly string[], number, RegExp]>([
-    [[], 2, /Which action\?/],
-    [['leave'], 2, /There is no "leave"/],
-    [['submit'], 2, /takes a file or a URL/],
-    [['show'], 2, /Name one job/],
-    [['submit', 'a', '--meta', 'x'], 2, /NAME=VALUE/],
-    [['list', '--limit', '0'], 1, /limit/],
-    [['list', '--voxtral-key', 'wrong'], 1, /did not accept the API key/],
-    [['list', '--server', '127.0.0.1:2'], 1, /Nothing listens at/],
-    [['submit', '/nowhere/call.wav'], 1, /\/nowhere\/call\.wav/],
-    [['submit', '/'], 1, /^\/ is no file\.$/m],
-  ])('says what is wrong with %j', async (argv, code, said) => {
-    const answer = await client(...argv);
-    expect(answer.code).toBe(code);
-    expect(answer.stderr).toMatch(said);
   });
 });
 

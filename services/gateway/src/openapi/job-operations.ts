@@ -23,7 +23,8 @@ const job: JobView = {
   attempts: 0,
   error: null,
 };
-const id: Parameter = {
+/** Which job is meant, in a path. */
+export const JOB_ID: Parameter = {
   name: 'id',
   in: 'path',
   description: 'Of the job.',
@@ -109,7 +110,7 @@ export const JOB_OPERATIONS: readonly Operation[] = [
     tag,
     summary: 'One job, and how far it is',
     key: 'jobs',
-    parameters: [id],
+    parameters: [JOB_ID],
     answers: [ok('The job.', jobJson)],
     refusals: [404, 503],
   },
@@ -120,7 +121,7 @@ export const JOB_OPERATIONS: readonly Operation[] = [
     summary: 'The transcript of a job',
     key: 'jobs',
     parameters: [
-      id,
+      JOB_ID,
       {
         name: 'format',
         in: 'query',
@@ -139,7 +140,7 @@ export const JOB_OPERATIONS: readonly Operation[] = [
     summary: 'Stop a job',
     description: 'A job that is over stays as it is.',
     key: 'jobs',
-    parameters: [id],
+    parameters: [JOB_ID],
     answers: [ok('The job.', jobJson)],
     refusals: [404, 503],
   },
@@ -149,7 +150,7 @@ export const JOB_OPERATIONS: readonly Operation[] = [
     tag,
     summary: 'Stop a job, and forget its recording and its transcript',
     key: 'jobs',
-    parameters: [id],
+    parameters: [JOB_ID],
     answers: [{ status: 204, description: 'It is gone.' }],
     refusals: [404, 503],
   },

@@ -1,25 +1,18 @@
 import { JOBS_PATH } from '@voice-fleet/protocol/jobs';
 import { WEBHOOK_SECRETS_PATH, WebhookSecrets, WebhookView } from '@voice-fleet/protocol/webhooks';
-import { z } from 'zod';
-import { json, type Operation, ok, type Parameter } from './operation.ts';
+import { JOB_ID } from './job-operations.ts';
+import { json, type Operation, ok } from './operation.ts';
 
 const webhook: WebhookView = {
   object: 'webhook',
-  id: 'evt_job_0mj2k5f8q9a1b2c3d4e5f6a7b8c9',
-  job: 'job_0mj2k5f8q9a1b2c3d4e5f6a7b8c9',
+  id: `evt_${JOB_ID.example}`,
+  job: String(JOB_ID.example),
   url: 'https://example.com/told?token=7',
   state: 'waiting',
   attempts: 1,
   acknowledged_at_ms: null,
   next_attempt_at_ms: 1_795_910_408_000,
   deliveries: [{ at_ms: 1_795_910_400_000, ms: 31, status: 503, fault: null, outcome: 'retried' }],
-};
-const id: Parameter = {
-  name: 'id',
-  in: 'path',
-  description: 'Of the job.',
-  schema: z.string(),
-  example: webhook.job,
 };
 const webhookJson = json('Webhook', WebhookView, webhook);
 const tag = 'Batch jobs';
@@ -31,7 +24,7 @@ export const WEBHOOK_OPERATIONS: readonly Operation[] = [
     tag,
     summary: 'The webhook of a job, and each attempt to send it',
     key: 'jobs',
-    parameters: [id],
+    parameters: [JOB_ID],
     answers: [ok('The webhook.', webhookJson)],
     refusals: [404, 503],
   },
@@ -42,7 +35,7 @@ export const WEBHOOK_OPERATIONS: readonly Operation[] = [
     summary: 'Send a webhook that was given up once more',
     description: 'The event has the same id and body as before.',
     key: 'jobs',
-    parameters: [id],
+    parameters: [JOB_ID],
     answers: [
       { status: 202, description: 'The webhook, which is sent next.', content: [webhookJson] },
     ],
