@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, rmdir } from 'node:fs/promises';
 import {
   createServer,
   request as httpRequest,
@@ -299,6 +299,22 @@ describe('batch jobs over HTTP', () => {
     expect(await fleet.metrics()).toMatch(/^voice_gateway_jobs_waiting 4$/m);
     for (const client of clients) client.terminate();
     for (const id of ids.slice(2)) expect(await ended(id)).toMatchObject({ state: 'completed' });
+  });
+
+  it('are kept while their recording cannot be deleted, and go when they are asked to again', async () => {
+    const { id } = (await upload()).body as JobView;
+    await ended(id);
+    const path = join(folder, 'jobs', id);
+    await rm(path);
+    // What is there in its place cannot be deleted as a file.
+    await mkdir(path);
+    const remove = (): Promise<Answer> => ask(`/v1/jobs/${id}`, { method: 'DELETE' });
+    const refused = await remove();
+    expect([refused.status, refused.body.error.code]).toEqual([503, 'fleet_unavailable']);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect((await ask(`/v1/jobs/${id}`)).status).toBe(200);
+    await rmdir(path);
+    expect((await remove()).status).toBe(204);
   });
 
   it('are not made of a recording whose sender goes away', async () => {

@@ -127,13 +127,21 @@ export class Jobs {
     return await this.get(tenantId, id);
   }
 
-  /** Cancels it where need be, and forgets its recording, result and record. */
+  /** Cancels it where need be, and forgets its recording, result and record. Safe to ask for again. */
   async remove(tenantId: string, id: string): Promise<void> {
     const job = await this.cancel(tenantId, id);
     // Not the record first: without it nobody knew of the recording.
-    await this.#deps.blobs.remove(job.audioKey);
-    await this.#deps.store.delete(job);
-    this.#deps.log.info({ event: 'job_deleted', job: id });
+    const { blobs, store, log } = this.#deps;
+    await blobs.remove(job.audioKey).catch((error: unknown) => {
+      log.error({ event: 'recording_store_fault', err: error });
+      throw new VoiceError('fleet_unavailable', {
+        message:
+          'The job is stopped, and its recording cannot be deleted right now. Try again shortly.',
+        cause: error,
+      });
+    });
+    await store.delete(job);
+    log.info({ event: 'job_deleted', job: id });
   }
 
   /** Throws job_not_finished and job_without_result. */
