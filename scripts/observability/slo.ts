@@ -1,12 +1,14 @@
 import type { AlertRule, RecordingRule, RuleGroup } from './rule.ts';
 
-/** One promise to those who talk to the fleet. All its expressions are by pool. */
+/** One promise to those who talk to the fleet. */
 export interface Slo {
   /** In names of recorded series. */
   readonly name: string;
   /** In names of alerts. */
   readonly alert: string;
   readonly title: string;
+  /** Workers know their pool; what gateways count is of the whole fleet. */
+  readonly scope: 'fleet' | 'pool';
   /** Part of the events that may be bad. */
   readonly budget: number;
   readonly bad: (window: string) => string;
@@ -14,15 +16,17 @@ export interface Slo {
   readonly runbook: string;
 }
 
-const rate = (selector: string, window: string): string =>
+const ofFleet = (selector: string, window: string): string => `sum (rate(${selector}[${window}]))`;
+const byPool = (selector: string, window: string): string =>
   `sum by (pool) (rate(${selector}[${window}]))`;
 
 /** More than `le` seconds after. `le` must be one of the histogram's buckets. */
-function slower(histogram: string, le: number): Pick<Slo, 'bad' | 'all'> {
+function slower(histogram: string, le: number): Pick<Slo, 'scope' | 'bad' | 'all'> {
   return {
+    scope: 'pool',
     bad: (window) =>
-      `${rate(`${histogram}_count`, window)}\n- ${rate(`${histogram}_bucket{le="${le}"}`, window)}`,
-    all: (window) => rate(`${histogram}_count`, window),
+      `${byPool(`${histogram}_count`, window)}\n- ${byPool(`${histogram}_bucket{le="${le}"}`, window)}`,
+    all: (window) => byPool(`${histogram}_count`, window),
   };
 }
 
@@ -32,11 +36,12 @@ export const SLOS: readonly Slo[] = [
     name: 'admission',
     alert: 'VoiceAdmission',
     title: '99.9 % of valid, authenticated starts of sessions are accepted',
+    scope: 'fleet',
     budget: 0.001,
     bad: (window) =>
-      rate('voice_gateway_admissions_total{outcome=~"rejected_capacity|error"}', window),
+      ofFleet('voice_gateway_admissions_total{outcome=~"rejected_capacity|error"}', window),
     all: (window) =>
-      rate(
+      ofFleet(
         'voice_gateway_admissions_total{outcome=~"accepted|resumed|rejected_capacity|error"}',
         window,
       ),
@@ -62,10 +67,11 @@ export const SLOS: readonly Slo[] = [
     name: 'session',
     alert: 'VoiceSession',
     title: '99.9 % of sessions end by no fault of the fleet',
+    scope: 'fleet',
     budget: 0.001,
     bad: (window) =>
-      rate('voice_gateway_session_duration_seconds_count{end_reason="error"}', window),
-    all: (window) => rate('voice_gateway_session_duration_seconds_count', window),
+      ofFleet('voice_gateway_session_duration_seconds_count{end_reason="error"}', window),
+    all: (window) => ofFleet('voice_gateway_session_duration_seconds_count', window),
     runbook: 'slo-session',
   },
 ];
@@ -96,6 +102,12 @@ export const ratioOf = ({ name }: Slo, window: string): string =>
 export const eventsOf = ({ name }: Slo, window: string): string =>
   `voice:${name}_events:rate${window}`;
 
+/** What the lines of a panel are called. */
+export const scopeLegend = ({ scope }: Slo): string => (scope === 'pool' ? '{{pool}}' : 'fleet');
+/** A recorded series, of the pools that are chosen where it has any. */
+export const chosen = ({ scope }: Slo, series: string): string =>
+  scope === 'pool' ? `${series}{pool=~"$pool"}` : series;
+
 function recorded(slo: Slo, windows: readonly string[]): RecordingRule[] {
   return windows.flatMap((window) => [
     { record: eventsOf(slo, window), expr: slo.all(window) },
@@ -108,6 +120,7 @@ function recorded(slo: Slo, windows: readonly string[]): RecordingRule[] {
 }
 
 function burning(slo: Slo): AlertRule[] {
+  const who = slo.scope === 'pool' ? 'Pool {{ $labels.pool }}' : 'The fleet';
   return BURNS.map(({ name, factor, long, short, severity }) => {
     // Rounded, as 14.4 times 0.001 is no short number.
     const threshold = Number((factor * slo.budget).toPrecision(6));
@@ -119,7 +132,7 @@ function burning(slo: Slo): AlertRule[] {
         `and ${eventsOf(slo, long)} * ${secondsOf(long)} >= ${FEWEST_EVENTS}`,
       ].join('\n'),
       severity,
-      summary: `Pool {{ $labels.pool }} spends its error budget ${factor} times too fast over ${long}: ${slo.title}.`,
+      summary: `${who} spends its error budget ${factor} times too fast over ${long}: ${slo.title}.`,
       runbook: slo.runbook,
     };
   });

@@ -54,11 +54,11 @@ export async function measure(
   await mkdir(folder);
   const upstream = await startUpstream(
     name === 'gateway'
-      ? { kind: 'link', sessions, redisUrl, pool: id }
+      ? { kind: 'link', sessions, redisUrl, fleet: id }
       : { kind: 'plain', sessions },
   );
   const upstreamPort = upstream.port;
-  const plan = { upstreamPort, redisUrl, pool: id, sessions, folder, core, profileDir };
+  const plan = { upstreamPort, redisUrl, fleet: id, sessions, folder, core, profileDir };
   const target: StartedTarget =
     name === 'direct'
       ? { child: upstream.child, url: clientUrl(upstreamPort) }

@@ -32,7 +32,7 @@ export const UpstreamJob = z.discriminatedUnion('kind', [
     kind: z.literal('link'),
     sessions: z.int(),
     redisUrl: z.string(),
-    pool: z.string(),
+    fleet: z.string(),
   }),
 ]);
 export type UpstreamJob = z.infer<typeof UpstreamJob>;

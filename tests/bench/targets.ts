@@ -14,7 +14,7 @@ const API_KEY = 'bench-key';
 export interface TargetPlan {
   readonly upstreamPort: number;
   readonly redisUrl: string;
-  readonly pool: string;
+  readonly fleet: string;
   readonly sessions: number;
   /** Empty, for this target alone. */
   readonly folder: string;
@@ -97,7 +97,7 @@ async function startGateway(plan: TargetPlan): Promise<{ child: Child; port: num
       INTERNAL_BIND_HOST: '127.0.0.1',
       INTERNAL_PORT: ANY_FREE,
       REDIS_URL: plan.redisUrl,
-      FLEET_POOL: plan.pool,
+      FLEET_NAME: plan.fleet,
       VOXTRAL_API_KEY: API_KEY,
     },
   });

@@ -6,7 +6,7 @@ import { freePort } from '@voice-fleet/testkit/ports';
 import { startRedis, type TestRedis } from '@voice-fleet/testkit/redis';
 import { ServiceProcess } from '../support/service-process.ts';
 import { until } from '../support/until.ts';
-import { PoolView } from './pool-view.ts';
+import { FleetView } from './fleet-view.ts';
 import { WEBHOOK_SECRET } from './webhook-receiver.ts';
 
 export const API_KEY = 'chaos-key';
@@ -76,7 +76,7 @@ class Seat {
 export class ChaosFleet implements AsyncDisposable {
   readonly shape: FleetShape;
   readonly redis: TestRedis;
-  readonly view: PoolView;
+  readonly view: FleetView;
   readonly gateways: readonly Seat[];
   readonly workers: readonly Seat[];
   readonly vllms: readonly Seat[];
@@ -110,7 +110,7 @@ export class ChaosFleet implements AsyncDisposable {
     this.webhookPort = parts.webhookPort;
     this.redis = redis;
     this.#redisFolder = parts.redisFolder;
-    this.view = new PoolView(redis.url);
+    this.view = new FleetView(redis.url);
     this.gateways = ports.map(
       (port) => new Seat('gateway', { ...env, SERVER_PORT: String(port) }, compiledRoot),
     );

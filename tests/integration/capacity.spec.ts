@@ -126,7 +126,7 @@ describe('capacity of the fleet', () => {
     expect(metrics).toMatch(/^voice_worker_slots\{pool="default"\} 3$/m);
     expect(metrics).toMatch(/^voice_worker_slots_used\{pool="default"\} 3$/m);
     expect(await fleet.metrics()).toMatch(
-      /voice_gateway_admissions_total\{pool="default",protocol="yap",outcome="rejected_capacity"\} 1/,
+      /voice_gateway_admissions_total\{protocol="yap",outcome="rejected_capacity"\} 1/,
     );
   });
 

@@ -22,7 +22,7 @@ const of = (model: string, workerId: string, slots: number): WorkerRecord => ({
   model,
 });
 
-describe('a pool of two models', () => {
+describe('a fleet of two models', () => {
   it('gives a request that names one a slot of a worker that serves it', async () => {
     await registerAll(of('ears', 'a', 1), of('ears', 'b', 3), of('eyes', 'c', 2));
     for (const policy of ['packing', 'spread'] as const) {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { poolKeys } from '@voice-fleet/fleet/keys';
+import { fleetKeys } from '@voice-fleet/fleet/keys';
 import { type Lease, type LeaseRequest, newLeaseToken } from '@voice-fleet/fleet/lease';
 import { LeaseKeeper } from '@voice-fleet/fleet/lease-keeper';
 import { LeaseStore } from '@voice-fleet/fleet/lease-store';
@@ -14,9 +14,9 @@ import {
   auditedUse,
   connect,
   connections,
+  fleet,
   LONG_MS,
   outcome,
-  pool,
   ready,
   registerAll,
   registryOf,
@@ -159,7 +159,7 @@ describe('without Redis', () => {
 
   it('fails at once, reports one error, and works again by itself', async () => {
     const store = storeOf({}, connection);
-    const registry = new WorkerRegistry(connection, { pool });
+    const registry = new WorkerRegistry(connection, { fleet });
     await registry.register(worker('a', 1), []);
     await own.kill();
     await until(async () => (await failure(store)) instanceof RedisUnavailable);
@@ -186,7 +186,7 @@ describe('without Redis', () => {
   it('gives a grant that came after its gateway gave up back within the claim time', async () => {
     const claimTtlMs = 1_000;
     const store = storeOf({ claimTtlMs }, connection);
-    const registry = new WorkerRegistry(connection, { pool, beatTtlMs: LONG_MS });
+    const registry = new WorkerRegistry(connection, { fleet, beatTtlMs: LONG_MS });
     await registry.register(worker('a', 1), []);
     own.freeze();
     expect(await failure(store)).toBeInstanceOf(RedisUnavailable);
@@ -274,16 +274,16 @@ describe('the books', () => {
 });
 
 describe('a cluster', () => {
-  it('takes all scripts, for the keys of a pool share a slot and are all declared', async () => {
+  it('takes all scripts, for the keys of a fleet share a slot and are all declared', async () => {
     const own = await startRedis({ 'cluster-enabled': 'yes' });
     const node = await connect(own.url);
     try {
       await node.cluster('ADDSLOTSRANGE', 0, 16_383);
       await until(async () => String(await node.cluster('INFO')).includes('cluster_state:ok'));
-      const keys = Object.values(poolKeys(pool));
+      const keys = Object.values(fleetKeys(fleet));
       const slots = await Promise.all(keys.map((key) => node.cluster('KEYSLOT', key)));
       expect(new Set(slots).size).toBe(1);
-      const registry = new WorkerRegistry(node, { pool });
+      const registry = new WorkerRegistry(node, { fleet });
       const store = storeOf({}, node);
       await registry.register(worker('a', 1), []);
       const lease = await take(store);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { poolKeys } from '@voice-fleet/fleet/keys';
+import { fleetKeys } from '@voice-fleet/fleet/keys';
 import type { Lease } from '@voice-fleet/fleet/lease';
 import { LeaseKeeper } from '@voice-fleet/fleet/lease-keeper';
 import { LeaseStore } from '@voice-fleet/fleet/lease-store';
@@ -8,9 +8,9 @@ import {
   atOnce,
   auditedUse,
   connections,
+  fleet,
   granted,
   outcome,
-  pool,
   redis,
   registerAll,
   registryOf,
@@ -47,7 +47,7 @@ describe('acquire', () => {
     });
   });
 
-  it('keeps to the limit of the pool when gateways race, and says so', async () => {
+  it('keeps to the limit of the fleet when gateways race, and says so', async () => {
     await registerAll(worker('a', 16));
     const stores = connections.map((connection) => storeOf({ maxLeases: 10 }, connection));
     const racing = await Promise.all(stores.map((store) => atOnce(50, () => outcome(store))));
@@ -188,7 +188,7 @@ describe('the end of a lease', () => {
 describe('a grant that nobody claims', () => {
   const endsInMs = async ({ token }: Lease): Promise<number> => {
     const [endMs, [seconds, micros]] = await Promise.all([
-      redis.zscore(poolKeys(pool).leases, token),
+      redis.zscore(fleetKeys(fleet).leases, token),
       redis.time(),
     ]);
     return Number(endMs) - (Number(seconds) * 1_000 + Number(micros) / 1_000);
@@ -232,7 +232,7 @@ describe('a dead worker', () => {
     await registry.register(worker('a', 1), []);
     await until(async () => (await registry.capacity()).workers === 0);
     expect(await outcome(storeOf())).toBe('no_workers');
-    expect(await redis.hlen(poolKeys(pool).workers)).toBe(0);
+    expect(await redis.hlen(fleetKeys(fleet).workers)).toBe(0);
     expect(await registry.beat(worker('a', 1))).toBe('unknown');
   });
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { poolKeys } from '@voice-fleet/fleet/keys';
+import { fleetKeys } from '@voice-fleet/fleet/keys';
 import type { Lease, LeaseRequest, Placement } from '@voice-fleet/fleet/lease';
 import { LeaseStore } from '@voice-fleet/fleet/lease-store';
 import { WaitingLine, type WaitOptions } from '@voice-fleet/fleet/waiting-line';
@@ -16,9 +16,9 @@ import {
   connect,
   connections,
   expectNoSlotIdle,
+  fleet,
   granted,
   LONG_MS,
-  pool,
   ready,
   redis,
   registerAll,
@@ -53,7 +53,10 @@ async function openLine(
 }
 
 async function listeners(of: Redis): Promise<number> {
-  const [, count] = (await of.call('PUBSUB', 'NUMSUB', poolKeys(pool).grants)) as [string, number];
+  const [, count] = (await of.call('PUBSUB', 'NUMSUB', fleetKeys(fleet).grants)) as [
+    string,
+    number,
+  ];
   return count;
 }
 
@@ -203,7 +206,7 @@ describe('a waiting line without Redis', () => {
   });
 
   it('refuses newcomers at once, and keeps those in line and those that move until their time is over', async () => {
-    const store = new LeaseStore(connection, { pool });
+    const store = new LeaseStore(connection, { fleet });
     const clock = new FakeClock();
     const line = await openLine(store, clock, own.url, connection);
     const ends: string[] = [];
@@ -230,8 +233,8 @@ describe('a waiting line without Redis', () => {
 
   it('is there again after Redis came back empty, with the leases of the workers, and goes on', async () => {
     const short = { ttlMs: 2_000, claimTtlMs: 2_000 };
-    const store = new LeaseStore(connection, { pool, ...short });
-    const registry = new WorkerRegistry(connection, { pool, leaseTtlMs: 2_000 });
+    const store = new LeaseStore(connection, { fleet, ...short });
+    const registry = new WorkerRegistry(connection, { fleet, leaseTtlMs: 2_000 });
     const served: ServedLease[] = [];
     const onError = (error: unknown): void => void errors.push(error);
     const facts = { describe: () => worker('a', 3), leases: () => served };

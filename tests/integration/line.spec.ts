@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { poolKeys } from '@voice-fleet/fleet/keys';
+import { fleetKeys } from '@voice-fleet/fleet/keys';
 import type { Lease, LeaseRequest, LinePriority, TenantClaim } from '@voice-fleet/fleet/lease';
 import type { LeaseStore } from '@voice-fleet/fleet/lease-store';
 import {
@@ -8,9 +8,9 @@ import {
   connect,
   connections,
   expectNoSlotIdle,
+  fleet,
   granted,
   outcome,
-  pool,
   RACE_TIMEOUT_MS,
   redis,
   registerAll,
@@ -52,7 +52,7 @@ async function serveAll(
   const order: string[] = [];
   for (let lease: Lease | undefined = first; lease !== undefined; ) {
     await store.release(lease);
-    const [token] = await redis.hkeys(poolKeys(pool).leaseData);
+    const [token] = await redis.hkeys(fleetKeys(fleet).leaseData);
     const [state] = token === undefined ? [] : await store.poll([token]);
     lease = state?.kind === 'granted' ? state.lease : undefined;
     if (lease === undefined) break;
@@ -68,7 +68,7 @@ const named = (...groups: (readonly [string, readonly string[]])[]): Map<string,
 const share = (order: readonly string[], name: string): number =>
   order.filter((one) => one === name).length / order.length;
 
-const flow = (): Promise<Record<string, string>> => redis.hgetall(poolKeys(pool).flow);
+const flow = (): Promise<Record<string, string>> => redis.hgetall(fleetKeys(fleet).flow);
 
 describe('the waiting line', () => {
   it('gives each slot that gets free to the one that has waited longest, and says so on its channel', async () => {
@@ -140,7 +140,7 @@ describe('the waiting line', () => {
     expect(await storeOf().poll([live as string])).toMatchObject([{ kind: 'granted' }]);
     await until(async () => {
       await storeOf().poll([]);
-      return (await redis.hlen(poolKeys(pool).tickets)) === 0;
+      return (await redis.hlen(fleetKeys(fleet).tickets)) === 0;
     });
     expect(await storeOf().poll(dead)).toEqual(dead.map(() => ({ kind: 'gone' })));
     expect(await auditedUse()).toEqual({ a: 1 });
@@ -162,7 +162,7 @@ describe('the waiting line', () => {
     const [token] = (await enterMany(storeOf({ claimTtlMs: 1_000 }), 1)) as [string];
     await storeOf().release(lease);
     const endMs = async (): Promise<number> =>
-      Number(await redis.zscore(poolKeys(pool).leases, token));
+      Number(await redis.zscore(fleetKeys(fleet).leases, token));
     const beforeMs = await endMs();
     expect(await storeOf().poll([token])).toMatchObject([{ kind: 'granted' }]);
     expect((await endMs()) - beforeMs).toBeGreaterThan(30_000);
@@ -221,7 +221,7 @@ describe('the waiting line', () => {
     expect(await outcome(storeOf())).toBe('a');
   });
 
-  it('keeps to the limit of the pool, and goes on when a lease ends', async () => {
+  it('keeps to the limit of the fleet, and goes on when a lease ends', async () => {
     await registerAll(worker('a', 4));
     const store = storeOf({ maxLeases: 1 });
     const lease = await take(store);
@@ -239,10 +239,10 @@ describe('the waiting line', () => {
     const store = storeOf({ maxWaiting: 3 });
     const lease = await take(store);
     await enterMany(store, 3);
-    await redis.hset(poolKeys(pool).flow, { mean: 7_000, count: 32 });
+    await redis.hset(fleetKeys(fleet).flow, { mean: 7_000, count: 32 });
     const refusal = { kind: 'refused', reason: 'line_full', retryAfterMs: 4 * 7_000 };
     expect(await store.enter(request())).toEqual(refusal);
-    await redis.hset(poolKeys(pool).flow, { mean: 600_000 });
+    await redis.hset(fleetKeys(fleet).flow, { mean: 600_000 });
     expect(await store.enter(request())).toEqual({ ...refusal, retryAfterMs: 60_000 });
     expect(await store.enter(request({ replaces: lease.token, exclude: ['a'] }))).toMatchObject({
       position: 1,
@@ -269,7 +269,7 @@ describe('the waiting line', () => {
     const meanMs = Number((await flow())['mean']);
     expect(meanMs).toBeGreaterThanOrEqual(SHORT_MS);
     expect(meanMs).toBeLessThan(Date.now() - startMs + 1_000);
-    await redis.hset(poolKeys(pool).flow, { mean: 8_000, count: 1 });
+    await redis.hset(fleetKeys(fleet).flow, { mean: 8_000, count: 1 });
     const [first, second] = await enterMany(store, 2);
     expect(await store.poll([first, second] as string[])).toMatchObject([
       { estimateMs: 2_000 },
@@ -367,8 +367,8 @@ describe('fairness', () => {
     const [waiting] = await enterMany(store, 1);
     const back = async (replaces: string): Promise<unknown> =>
       store.enter(request({ tenant: tenantId, resumes: true, replaces }));
-    await redis.zadd(poolKeys(pool).givenUp, Date.now() + 59_000, 'just-left');
-    await redis.zadd(poolKeys(pool).givenUp, Date.now() + 20_000, 'long-left');
+    await redis.zadd(fleetKeys(fleet).givenUp, Date.now() + 59_000, 'just-left');
+    await redis.zadd(fleetKeys(fleet).givenUp, Date.now() + 20_000, 'long-left');
     expect(await back('just-left')).toMatchObject({ position: 1 });
     expect(await back('long-left')).toMatchObject({ position: 3 });
     expect(await back('never-heard-of')).toMatchObject({ position: 4 });
@@ -409,7 +409,7 @@ describe('a race for the line', () => {
     let audits = 0;
     const audit = async (): Promise<void> => {
       for (const count of Object.values(await auditedUse())) expect(count).toBeLessThanOrEqual(8);
-      const places = Object.values(await redis.hgetall(poolKeys(pool).tenants)).map(Number);
+      const places = Object.values(await redis.hgetall(fleetKeys(fleet).tenants)).map(Number);
       expect(Math.max(0, ...places)).toBeLessThanOrEqual(40);
       audits += 1;
     };
@@ -450,6 +450,6 @@ describe('a race for the line', () => {
     expect(audits).toBeGreaterThan(20);
     await expectNoSlotIdle();
     expect(await auditedUse()).toEqual({});
-    expect(await redis.hgetall(poolKeys(pool).tenants)).toEqual({});
+    expect(await redis.hgetall(fleetKeys(fleet).tenants)).toEqual({});
   });
 });

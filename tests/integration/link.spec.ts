@@ -35,7 +35,7 @@ describe('the link port of a worker', () => {
     fleet = await Fleet.start([engine]);
     redis = connectRedis(fleet.redis.url, { onError: () => undefined, commandTimeoutMs: 30_000 });
     await untilReady(redis, AbortSignal.timeout(10_000));
-    store = new LeaseStore(redis, { pool: 'default', claimTtlMs: 10_000 });
+    store = new LeaseStore(redis, { fleet: 'default', claimTtlMs: 10_000 });
   });
   afterAll(async () => {
     redis.disconnect();

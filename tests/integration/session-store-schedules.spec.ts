@@ -3,7 +3,7 @@ import type { ResumedSession, SessionSave } from '@voice-fleet/fleet/session-rec
 import { type SessionHolder, SessionStore } from '@voice-fleet/fleet/sessions/session-store';
 import { UsageLedger } from '@voice-fleet/fleet/sessions/usage-ledger';
 import fc from 'fast-check';
-import { connections, pool, redis } from '../support/pool.ts';
+import { connections, fleet, redis } from '../support/pool.ts';
 import { FATES, FaultyRedis, type Identity, newSession } from './session-store.fixture.ts';
 
 const SESSIONS = 2;
@@ -212,7 +212,7 @@ class World {
     (connection) =>
       new FaultyRedis<Label>(connection, (label, reply) => this.books.run(label, reply)),
   );
-  readonly stores = this.faulty.map(({ client }) => new SessionStore(client, { pool }));
+  readonly stores = this.faulty.map(({ client }) => new SessionStore(client, { fleet }));
   readonly ledgers = this.faulty.map(({ client }) => new UsageLedger(client));
   readonly sessions: Identity[] = [];
   readonly holders: Holder[][] = [];
@@ -321,7 +321,7 @@ describe('sessions under lost, repeated, delayed and overtaken calls', () => {
 
   it('are billed once by gateways that charge and save at the same time', async () => {
     const tenantId = newSession().tenantId;
-    const stores = connections.map((connection) => new SessionStore(connection, { pool }));
+    const stores = connections.map((connection) => new SessionStore(connection, { fleet }));
     const ledgers = connections.map((connection) => new UsageLedger(connection));
     const sessions = Array.from({ length: 20 }, () => newSession({ tenantId }));
     const most = new Map(sessions.map(({ sessionId }, index) => [sessionId, 1_000 + index]));

@@ -11,7 +11,7 @@ import {
   atOnce,
   connect,
   connections,
-  pool,
+  fleet,
   ready,
   redis,
   SHORT_MS,
@@ -20,7 +20,7 @@ import {
 import { holderOf, opened, saveOf } from './session-store.fixture.ts';
 
 function storeOf(options: Partial<SessionStoreOptions> = {}, connection = redis): SessionStore {
-  return new SessionStore(connection, { pool, ...options });
+  return new SessionStore(connection, { fleet, ...options });
 }
 
 async function resumed(
@@ -154,7 +154,7 @@ describe('resume', () => {
     expect(await reason(store, token, 'other-tenant', 10)).toBe('wrong_tenant');
     expect(await reason(store, newResumeToken(sessionId), tenantId, 10)).toBe('unknown');
     expect(await reason(store, newResumeToken('sess_none'), tenantId, 10)).toBe('unknown');
-    expect(await reason(storeOf({ pool: 'elsewhere' }), token, tenantId, 10)).toBe('unknown');
+    expect(await reason(storeOf({ fleet: 'elsewhere' }), token, tenantId, 10)).toBe('unknown');
     expect(await reason(store, token, tenantId, 11)).toBe('seq_ahead');
     expect(await reason(store, token, tenantId, 5)).toBe('frames_gone');
     for (const lastSeq of [-1, 1.5, Number.NaN, 2 ** 60])
@@ -190,7 +190,7 @@ describe('resume', () => {
     const { session, token, holder } = await opened(store);
     await store.save(saveOf(session.sessionId, { frames: ['f1'] }), holder);
     const found = await resumed(store, token, session.tenantId, 0);
-    const { record } = sessionKeys(pool, session.sessionId);
+    const { record } = sessionKeys(fleet, session.sessionId);
     const stored = JSON.stringify(await redis.hgetall(record));
     for (const one of [token, found.token]) expect(stored).not.toContain(one.split('.')[1]);
   });
@@ -205,7 +205,7 @@ describe('save', () => {
     await store.save(saveOf(sessionId, { frames: ['f1'], text, acceptedSamples: 10 }), holder);
     const found = await resumed(store, token, tenantId, 0);
     const dump = async (): Promise<unknown> => {
-      const { record, frames, text: textKey } = sessionKeys(pool, sessionId);
+      const { record, frames, text: textKey } = sessionKeys(fleet, sessionId);
       const usage = await new UsageLedger(redis).today(tenantId);
       const data = [redis.hgetall(record), redis.lrange(frames, 0, -1), redis.get(textKey)];
       return [await Promise.all<unknown>(data), usage];
@@ -243,9 +243,9 @@ describe('save', () => {
     await store.save(saveOf(session.sessionId, { frames: names(7, 8), seq: 8 }), holder);
     expect(await reason(store, token, session.tenantId, 5)).toBe('frames_gone');
     expect((await resumed(store, token, session.tenantId, 6)).frames).toEqual(names(7, 8));
-    await redis.del(sessionKeys(pool, session.sessionId).record);
+    await redis.del(sessionKeys(fleet, session.sessionId).record);
     await store.save(saveOf(session.sessionId, { frames: ['g1'] }), holder);
-    const { frames } = sessionKeys(pool, session.sessionId);
+    const { frames } = sessionKeys(fleet, session.sessionId);
     expect(await redis.lrange(frames, 0, -1)).toEqual(['g1']);
   });
 
@@ -253,7 +253,7 @@ describe('save', () => {
     const store = storeOf({ maxFrames: 5, maxFrameBytes: 100 });
     const { session, token, holder } = await opened(store);
     const { sessionId, tenantId } = session;
-    const kept = (): Promise<string[]> => redis.lrange(sessionKeys(pool, sessionId).frames, 0, -1);
+    const kept = (): Promise<string[]> => redis.lrange(sessionKeys(fleet, sessionId).frames, 0, -1);
     await store.save(saveOf(sessionId, { frames: names(1, 40) }), holder);
     expect(await kept()).toEqual(names(36, 40));
     const large = ['a', 'b', 'c'].map((letter) => letter.repeat(40));
@@ -319,7 +319,7 @@ describe('save', () => {
       { atChar: 0, append: '' },
     ];
     for (const text of texts) await store.save(saveOf(session.sessionId, { text }), holder);
-    expect(await redis.exists(sessionKeys(pool, session.sessionId).text)).toBe(0);
+    expect(await redis.exists(sessionKeys(fleet, session.sessionId).text)).toBe(0);
     expect((await resumed(store, token, session.tenantId, 0)).text).toBe('');
   });
 
@@ -327,7 +327,7 @@ describe('save', () => {
     const { session, holder } = await opened(storeOf({ ttlMs: 5_000 }));
     const save = saveOf(session.sessionId, { frames: ['f'], text: { atChar: 0, append: 't' } });
     await storeOf({ ttlMs: 5_000 }).save(save, holder);
-    const keys = Object.values(sessionKeys(pool, session.sessionId));
+    const keys = Object.values(sessionKeys(fleet, session.sessionId));
     const ttls = (): Promise<number[]> => Promise.all(keys.map((key) => redis.pttl(key)));
     for (const ttlMs of await ttls()) expect(ttlMs).toBeLessThanOrEqual(5_000);
     await storeOf({ ttlMs: 9_000 }).save({ ...save, text: { atChar: 1, append: '' } }, holder);

@@ -1,15 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
-import { poolKeys } from '@voice-fleet/fleet/keys';
+import { fleetKeys } from '@voice-fleet/fleet/keys';
 import type { Lease } from '@voice-fleet/fleet/lease';
 import {
   atOnce,
   auditedUse,
   connections,
   expectNoSlotIdle,
+  fleet,
   granted,
   LONG_MS,
   outcome,
-  pool,
   ready,
   redis,
   registerAll,
@@ -27,10 +27,10 @@ import {
 } from '../support/pool.ts';
 
 const sessions = async (id = 't'): Promise<number> =>
-  Number((await redis.hget(poolKeys(pool).tenants, id)) ?? 0);
+  Number((await redis.hget(fleetKeys(fleet).tenants, id)) ?? 0);
 
 const endsAt = async ({ token }: Lease): Promise<string | null> =>
-  redis.zscore(poolKeys(pool).leases, token);
+  redis.zscore(fleetKeys(fleet).leases, token);
 
 describe("a tenant's sessions", () => {
   const ten = tenant('t', { maxSessions: 10 });
@@ -88,7 +88,7 @@ describe("a tenant's sessions", () => {
       ...refusal,
       retryAfterMs: undefined,
     });
-    await redis.hset(poolKeys(pool).flow, { mean: 9_000, count: 3 });
+    await redis.hset(fleetKeys(fleet).flow, { mean: 9_000, count: 3 });
     expect(await store.acquire(request({ tenant: two }))).toEqual({
       ...refusal,
       retryAfterMs: 4_500,
@@ -170,9 +170,9 @@ describe("a tenant's new sessions", () => {
       await take(storeOf(), { tenant: tenant('t', { sessionsPerSecond: 1_000 }) }).then((lease) =>
         storeOf().release(lease),
       );
-      return (await redis.zscore(poolKeys(pool).rates, 'fast')) === null;
+      return (await redis.zscore(fleetKeys(fleet).rates, 'fast')) === null;
     });
-    expect(await redis.zcard(poolKeys(pool).rates)).toBeLessThanOrEqual(2);
+    expect(await redis.zcard(fleetKeys(fleet).rates)).toBeLessThanOrEqual(2);
   });
 });
 
@@ -290,12 +290,12 @@ describe('a session that moves', () => {
     expect(await auditedUse()).toEqual({ a: 1, b: 1 });
   });
 
-  it('moves from the line when the pool is at its limit, and has lasted since its first lease', async () => {
+  it('moves from the line when the fleet is at its limit, and has lasted since its first lease', async () => {
     await registerAll(worker('a', 2));
     const store = storeOf({ maxLeases: 2 });
     const [lease] = (await takeMany(store, 2)) as [Lease];
     const since = async ({ token }: Pick<Lease, 'token'>): Promise<number> => {
-      const json = (await redis.hget(poolKeys(pool).leaseData, token)) ?? '{}';
+      const json = (await redis.hget(fleetKeys(fleet).leaseData, token)) ?? '{}';
       return (JSON.parse(json) as { since: number }).since;
     };
     const startMs = await since(lease);
@@ -309,7 +309,7 @@ describe('a session that moves', () => {
     expect((await registryOf().capacity()).waiting).toBe(1);
   });
 
-  it('moves also when the pool has as many leases as it may, never one more', async () => {
+  it('moves also when the fleet has as many leases as it may, never one more', async () => {
     await registerAll(worker('a', 2), worker('b', 2));
     const store = storeOf({ maxLeases: 2 });
     const leases = await takeMany(store, 2);

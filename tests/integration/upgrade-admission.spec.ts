@@ -161,7 +161,7 @@ describe('a dialect that is admitted before its upgrade is answered', () => {
     expect([refusal.status, refusal.error.code]).toEqual([403, 'scope_missing']);
   });
 
-  it('gets 429 with a time to come again for the limits of its tenant, however full the pool is', async () => {
+  it('gets 429 with a time to come again for the limits of its tenant, however full the fleet is', async () => {
     await gateway();
     const tenants = new TenantStore(redis);
     await tenants.createTenant('acme', { limits: { maxSessions: 1 } });
@@ -183,7 +183,7 @@ describe('a dialect that is admitted before its upgrade is answered', () => {
     expect(await fleet.metrics()).toContain('upgrades_refused_total{reason="tenant_limit"} 2\n');
   });
 
-  it('is held while the pool is full, and gets the slot that becomes free', async () => {
+  it('is held while the fleet is full, and gets the slot that becomes free', async () => {
     await gateway();
     const first = dial();
     await first.created();
@@ -226,12 +226,8 @@ describe('a dialect that is admitted before its upgrade is answered', () => {
     );
     const page = await fleet.metrics();
     expect(page).toContain('voice_gateway_connections{state="pending"} 0\n');
-    expect(page).toContain(
-      'admissions_total{pool="default",protocol="test-sdk",outcome="abandoned"} 3\n',
-    );
-    expect(page).toContain(
-      'admissions_total{pool="default",protocol="test-sdk",outcome="accepted"} 1\n',
-    );
+    expect(page).toContain('admissions_total{protocol="test-sdk",outcome="abandoned"} 3\n');
+    expect(page).toContain('admissions_total{protocol="test-sdk",outcome="accepted"} 1\n');
   });
 
   it('is turned away at once while Redis does not answer', async () => {
@@ -261,7 +257,7 @@ describe('a dialect that is admitted before its upgrade is answered', () => {
 
   it('waits in line on its open socket, hearing nothing, when the free slot was none', async () => {
     await fleet.workers.splice(0)[0]?.close();
-    await new WorkerRegistry(redis, { pool: 'default', beatTtlMs: 60_000 }).register(
+    await new WorkerRegistry(redis, { fleet: 'default', beatTtlMs: 60_000 }).register(
       {
         workerId: 'gone',
         address: '127.0.0.1:1',

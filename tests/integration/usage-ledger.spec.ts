@@ -6,7 +6,7 @@ import { SessionStore } from '@voice-fleet/fleet/sessions/session-store';
 import { UsageLedger } from '@voice-fleet/fleet/sessions/usage-ledger';
 import { dayName, dayNumber } from '@voice-fleet/fleet/sessions/utc-day';
 import { startRedis } from '@voice-fleet/testkit/redis';
-import { connect, connections, pool, ready, redis, until } from '../support/pool.ts';
+import { connect, connections, fleet, ready, redis, until } from '../support/pool.ts';
 import { newSession, opened, saveOf } from './session-store.fixture.ts';
 
 const DAY_S = 86_400;
@@ -91,7 +91,7 @@ describe('UsageLedger', () => {
 
   it('shares its books with the saves of sessions: neither books what the other has', async () => {
     const ledger = new UsageLedger(redis);
-    const store = new SessionStore(redis, { pool });
+    const store = new SessionStore(redis, { fleet });
     const { session, holder } = await opened(store);
     const save = (acceptedSamples: number): Promise<string> =>
       store.save(saveOf(session.sessionId, { acceptedSamples }), holder);
@@ -190,7 +190,7 @@ describe('a cluster', () => {
     try {
       await node.cluster('ADDSLOTSRANGE', 0, 16_383);
       await until(async () => String(await node.cluster('INFO')).includes('cluster_state:ok'));
-      const store = new SessionStore(node, { pool });
+      const store = new SessionStore(node, { fleet });
       const { session, token, holder } = await opened(store);
       const { sessionId, tenantId } = session;
       const save = saveOf(sessionId, { frames: ['f'], acceptedSamples: 9 });

@@ -118,7 +118,7 @@ describe('P46: clients that vanish', () => {
       'every model was left',
     );
     const metrics = await fleet.metrics();
-    expect(metrics).toContain('voice_gateway_sessions_active{pool="default",protocol="voice"} 0');
+    expect(metrics).toContain('voice_gateway_sessions_active{protocol="voice"} 0');
     expect(metrics).toContain('voice_gateway_outbox_waiting_events 0');
     const socket = await fleet.voice();
     socket.say(speak(range(1, 3)), { mode: 'transcribe' });

@@ -83,7 +83,7 @@ describe('POST /transcribe', () => {
     const metrics = await fleet.metrics();
     expect(metrics).toContain('voice_gateway_audio_seconds_total{protocol="http"} 2');
     expect(metrics).toContain(
-      'voice_gateway_admissions_total{pool="default",protocol="http",outcome="accepted"} 1',
+      'voice_gateway_admissions_total{protocol="http",outcome="accepted"} 1',
     );
   });
 

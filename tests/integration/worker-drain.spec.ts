@@ -180,7 +180,7 @@ describe('a worker that is told to stop', () => {
     redisServer = await startRedis();
     redis = connectRedis(redisServer.url, { onError: () => undefined, commandTimeoutMs: 30_000 });
     await untilReady(redis, AbortSignal.timeout(10_000));
-    store = new LeaseStore(redis, { pool: 'default' });
+    store = new LeaseStore(redis, { fleet: 'default' });
     engine = new ScriptedEngine();
   });
   afterEach(async () => {

@@ -87,7 +87,7 @@ describe('admission by a worker that takes its time', () => {
     });
     redis = connectRedis(fleet.redis.url, { onError: () => undefined, commandTimeoutMs: 30_000 });
     await untilReady(redis, AbortSignal.timeout(5_000));
-    await new WorkerRegistry(redis, { pool: 'default', beatTtlMs: 60_000 }).register(
+    await new WorkerRegistry(redis, { fleet: 'default', beatTtlMs: 60_000 }).register(
       {
         workerId: 'slow',
         address: `127.0.0.1:${(http.address() as AddressInfo).port}`,

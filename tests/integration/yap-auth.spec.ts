@@ -80,7 +80,7 @@ describe('the key of a client', () => {
       await expectRejected(client);
     }
     const [one, two] = await Promise.all([fleet.client(), fleet.client()]);
-    expect(await fleet.metrics()).toMatch(/sessions_active\{pool="default",protocol="yap"\} 2\n/);
+    expect(await fleet.metrics()).toMatch(/sessions_active\{protocol="yap"\} 2\n/);
     one.terminate();
     two.terminate();
   });

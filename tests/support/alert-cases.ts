@@ -66,11 +66,10 @@ function history(
       goods.push(all - bad);
     }
   const line = (values: readonly number[]): string => values.join(' ');
-  const rest = 'pool="p",instance="i"';
   switch (slo.name) {
     case 'admission': {
       const name = (outcome: string): string =>
-        `voice_gateway_admissions_total{${rest},protocol="yap",outcome="${outcome}"}`;
+        `voice_gateway_admissions_total{instance="i",protocol="yap",outcome="${outcome}"}`;
       // Refusals that are the client's own doing spend nothing.
       return [
         [name('accepted'), line(goods)],
@@ -80,7 +79,7 @@ function history(
     }
     case 'session': {
       const name = (reason: string): string =>
-        `voice_gateway_session_duration_seconds_count{${rest},end_reason="${reason}"}`;
+        `voice_gateway_session_duration_seconds_count{instance="i",end_reason="${reason}"}`;
       return [
         [name('ended'), line(goods)],
         [name('error'), line(bads)],
@@ -92,8 +91,8 @@ function history(
           ? ['voice_worker_asr_final_latency_seconds', '1.5']
           : ['voice_worker_asr_first_partial_seconds', '0.8'];
       return [
-        [`${histogram}_count{${rest},model="m"}`, line(alls)],
-        [`${histogram}_bucket{${rest},model="m",le="${le}"}`, line(goods)],
+        [`${histogram}_count{pool="p",instance="i",model="m"}`, line(alls)],
+        [`${histogram}_bucket{pool="p",instance="i",model="m",le="${le}"}`, line(goods)],
       ];
     }
   }
@@ -116,7 +115,7 @@ function burnCases(slo: Slo): AlertCase[] {
         behaviour: 'fires',
         series: history(slo, [lasting]),
         at: time(longSteps + 2),
-        fires: { pool: 'p' },
+        fires: slo.scope === 'pool' ? { pool: 'p' } : {},
       },
       {
         ...common,

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect } from '@jest/globals';
-import { poolKeys } from '@voice-fleet/fleet/keys';
+import { fleetKeys } from '@voice-fleet/fleet/keys';
 import type {
   Lease,
   LeaseRequest,
@@ -23,7 +23,7 @@ export const LONG_MS = 60_000;
 export let server: TestRedis;
 export let connections: Redis[];
 export let redis: Redis;
-export let pool: string;
+export let fleet: string;
 
 export const ready = (one: Redis): Promise<void> =>
   untilReady(one, AbortSignal.timeout(PATIENCE_MS));
@@ -53,7 +53,7 @@ afterAll(async () => {
   await server.stop();
 });
 beforeEach(async () => {
-  pool = newLeaseToken();
+  fleet = newLeaseToken();
   await Promise.all(connections.map(ready));
 });
 
@@ -67,11 +67,11 @@ export async function until(condition: () => Promise<boolean> | boolean): Promis
 }
 
 export function storeOf(options: Partial<LeaseStoreOptions> = {}, connection = redis): LeaseStore {
-  return new LeaseStore(connection, { pool, ttlMs: LONG_MS, claimTtlMs: LONG_MS, ...options });
+  return new LeaseStore(connection, { fleet, ttlMs: LONG_MS, claimTtlMs: LONG_MS, ...options });
 }
 
 export function registryOf(options: Partial<WorkerRegistryOptions> = {}): WorkerRegistry {
-  return new WorkerRegistry(redis, { pool, beatTtlMs: LONG_MS, leaseTtlMs: LONG_MS, ...options });
+  return new WorkerRegistry(redis, { fleet, beatTtlMs: LONG_MS, leaseTtlMs: LONG_MS, ...options });
 }
 
 export function worker(
@@ -136,7 +136,7 @@ interface StoredTicket {
 
 /** What MULTI answers, in one snapshot that no other connection can change. */
 async function snapshot() {
-  const keys = poolKeys(pool);
+  const keys = fleetKeys(fleet);
   const replies = await redis
     .multi()
     .hgetall(keys.used)

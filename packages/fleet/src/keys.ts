@@ -1,9 +1,9 @@
 /**
- * Every key of one pool. The braces make the pool's name the cluster hash tag, so that one script may touch them all.
+ * Every key of one fleet. The braces make the fleet's name the cluster hash tag, so that one script may touch them all.
  * None has a Redis TTL: expiry is a score, for a slot must go back in the same step in which its lease ends.
  * Their size is bounded by workers, leases and tickets, which are swept, and by tenants that opened a session of late.
  */
-export interface PoolKeys {
+export interface FleetKeys {
   /** zset, ready worker → free slots, below zero when over-committed. Owner: heartbeat and every script that moves a lease. */
   readonly free: string;
   /** zset, worker → time in ms at which it counts as dead. Owner: heartbeat; swept by acquire, poll and heartbeat. */
@@ -47,13 +47,13 @@ export interface PoolKeys {
   readonly grants: string;
 }
 
-export function poolKeys(pool: string): PoolKeys {
+export function fleetKeys(fleet: string): FleetKeys {
   // A brace in the name would end the hash tag early and scatter the keys.
-  if (!/^[\w.-]+$/.test(pool))
+  if (!/^[\w.-]+$/.test(fleet))
     throw new RangeError(
-      `pool name ${JSON.stringify(pool)}: use letters, digits, '.', '_' and '-'`,
+      `fleet name ${JSON.stringify(fleet)}: use letters, digits, '.', '_' and '-'`,
     );
-  const key = (name: string): string => `vf:{${pool}}:${name}`;
+  const key = (name: string): string => `vf:{${fleet}}:${name}`;
   return {
     free: key('free'),
     beats: key('beats'),
@@ -78,7 +78,7 @@ export function poolKeys(pool: string): PoolKeys {
 }
 
 /** The order that lua/includes/keys.lua expects. */
-export function scriptKeys(keys: PoolKeys): readonly string[] {
+export function scriptKeys(keys: FleetKeys): readonly string[] {
   return [
     keys.free,
     keys.beats,

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { poolKeys } from './keys.ts';
+import { fleetKeys } from './keys.ts';
 import type {
   Lease,
   LeaseCheck,
@@ -14,10 +14,10 @@ import type {
   TicketState,
   Waiting,
 } from './lease.ts';
-import { PoolScripts } from './scripts.ts';
+import { FleetScripts } from './scripts.ts';
 
 export interface LeaseStoreOptions {
-  readonly pool: string;
+  readonly fleet: string;
   /** How long a slot stays taken after its gateway has died. */
   readonly ttlMs?: number;
   /** How long a slot stays taken after a grant that nobody renews, such as one whose reply was lost; at most `ttlMs`. */
@@ -25,7 +25,7 @@ export interface LeaseStoreOptions {
   /** How long a ticket stays in line that nobody polls. */
   readonly ticketTtlMs?: number;
   readonly policy?: PlacementPolicy;
-  /** Live leases in the whole pool at the most; 0 for no limit but the slots. */
+  /** Live leases in the whole fleet at the most; 0 for no limit but the slots. */
   readonly maxLeases?: number;
   /** Tickets in line at which newcomers are refused. Moves still enter: they are no more than the sessions there are. */
   readonly maxWaiting?: number;
@@ -72,7 +72,7 @@ const LookReply = z.union([
 const RenewReply = z.array(z.enum(['renewed', 'lost', 'unknown']));
 const VerifyReply = z.enum(['valid', 'lease_unknown', 'stale_epoch']);
 
-/** Slots of a pool, taken and given back in single steps inside Redis. Every method may throw `RedisUnavailable`. */
+/** Slots of a fleet, taken and given back in single steps inside Redis. Every method may throw `RedisUnavailable`. */
 export class LeaseStore {
   readonly ttlMs: number;
   readonly claimTtlMs: number;
@@ -82,17 +82,17 @@ export class LeaseStore {
   readonly #policy: PlacementPolicy;
   readonly #maxLeases: number;
   readonly #maxWaiting: number;
-  readonly #scripts: PoolScripts;
+  readonly #scripts: FleetScripts;
 
   constructor(redis: Redis, options: LeaseStoreOptions) {
     this.ttlMs = options.ttlMs ?? LEASE_TTL_MS;
     this.claimTtlMs = Math.min(options.claimTtlMs ?? CLAIM_TTL_MS, this.ttlMs);
     this.ticketTtlMs = options.ticketTtlMs ?? TICKET_TTL_MS;
-    this.grantsChannel = poolKeys(options.pool).grants;
+    this.grantsChannel = fleetKeys(options.fleet).grants;
     this.#policy = options.policy ?? 'packing';
     this.#maxLeases = options.maxLeases ?? 0;
     this.#maxWaiting = options.maxWaiting ?? MAX_WAITING;
-    this.#scripts = new PoolScripts(redis, options.pool);
+    this.#scripts = new FleetScripts(redis, options.fleet);
   }
 
   /**

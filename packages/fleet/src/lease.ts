@@ -7,7 +7,7 @@ export interface Lease {
   /** Where the worker takes links, as the worker itself registered it. */
   readonly address: string;
   readonly model: string;
-  /** Grows with every grant in the pool: of two leases of one session, the higher one holds. */
+  /** Grows with every grant in the fleet: of two leases of one session, the higher one holds. */
   readonly epoch: number;
 }
 
@@ -56,7 +56,7 @@ export interface LeaseRequest {
 }
 
 /**
- * `full`: no usable worker (of the model asked for) has a free slot, or others wait for it. `limit`: the pool holds as many leases as it may.
+ * `full`: no usable worker (of the model asked for) has a free slot, or others wait for it. `limit`: the fleet holds as many leases as it may.
  * `no_workers`: none is ready. `line_full`: no more may wait. The other two are limits of the tenant.
  */
 export type Refusal =

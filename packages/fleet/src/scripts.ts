@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
-import { poolKeys, scriptKeys } from './keys.ts';
+import { fleetKeys, scriptKeys } from './keys.ts';
 import { redisFault } from './redis.ts';
 
 export const SCRIPT_NAMES = [
@@ -25,7 +25,7 @@ type Command = (...args: Argument[]) => Promise<unknown>;
 const LUA_FOLDER = new URL('./lua/', import.meta.url);
 const INCLUDE = /^-- @include (\S+)$/gm;
 
-/** Source of a script of a pool. */
+/** Source of a script of a fleet. */
 export function loadScript(name: ScriptName): string {
   return readLua(`${name}.lua`);
 }
@@ -42,14 +42,14 @@ export function readLua(file: string): string {
   return expand(file);
 }
 
-/** The scripts of one pool on one connection. */
-export class PoolScripts {
+/** The scripts of one fleet on one connection. */
+export class FleetScripts {
   readonly #redis: Redis;
   readonly #keys: readonly string[];
 
-  constructor(redis: Redis, pool: string) {
+  constructor(redis: Redis, fleet: string) {
     this.#redis = redis;
-    this.#keys = scriptKeys(poolKeys(pool));
+    this.#keys = scriptKeys(fleetKeys(fleet));
     for (const name of SCRIPT_NAMES) {
       if (commandOf(redis, name) !== undefined) continue;
       redis.defineCommand(commandName(name), {

@@ -12,7 +12,7 @@ const limit = z.number().nonnegative();
 
 /** What a tenant may use; 0 is no limit. Absent in a stored record: the default. */
 export const TenantLimits = z.object({
-  /** Sessions at once, in the whole pool. */
+  /** Sessions at once, in the whole fleet. */
   maxSessions: limit.int().default(0),
   sessionsPerSecond: limit
     .refine((rate) => rate === 0 || rate >= 0.001, 'use 0 for no limit, or at least 0.001')

@@ -117,7 +117,7 @@ describe('WorkerAgent', () => {
     expect(clock.pending).toBe(1);
   });
 
-  it('leaves the pool when it stops, and leaves no timer', async () => {
+  it('leaves the fleet when it stops, and leaves no timer', async () => {
     await agent.stop();
     expect(registry.calls.at(-1)).toBe('deregister w');
     expect(clock.pending).toBe(0);

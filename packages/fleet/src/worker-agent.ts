@@ -58,7 +58,7 @@ export class WorkerAgent {
     });
   }
 
-  /** Ends the beats and takes the worker out of the pool. Does not reject: Redis forgets a silent worker by itself. */
+  /** Ends the beats and takes the worker out of the fleet. Does not reject: Redis forgets a silent worker by itself. */
   async stop(): Promise<void> {
     if (!this.#running) return;
     this.#running = false;
@@ -68,7 +68,7 @@ export class WorkerAgent {
   }
 
   /**
-   * Ends the beats with one that says what the worker is at its end, and leaves that in the pool until it expires. While
+   * Ends the beats with one that says what the worker is at its end, and leaves that in the fleet until it expires. While
    * Redis is away it tries again for two seconds. Does not reject.
    */
   async leaveWord(): Promise<void> {

@@ -1,11 +1,11 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { LEASE_TTL_MS } from './lease-store.ts';
-import { PoolScripts } from './scripts.ts';
+import { FleetScripts } from './scripts.ts';
 import type { Capacity, ModelCapacity, ServedLease, WorkerDelay, WorkerRecord } from './worker.ts';
 
 export interface WorkerRegistryOptions {
-  readonly pool: string;
+  readonly fleet: string;
   /** A worker that has not beaten for so long gets no leases and is removed. */
   readonly beatTtlMs?: number;
   /** TTL of re-adopted leases: the `ttlMs` of the gateways' LeaseStore. */
@@ -25,18 +25,18 @@ const CapacityReply = z
   .tuple([z.int(), z.int(), z.int(), z.int(), z.int(), z.int(), z.int()])
   .rest(z.union([z.string(), z.int()]));
 
-/** The workers of a pool. Every method may throw `RedisUnavailable`. */
+/** The workers of a fleet. Every method may throw `RedisUnavailable`. */
 export class WorkerRegistry {
   readonly #beatTtlMs: number;
   readonly #leaseTtlMs: number;
   readonly #failedTtlMs: number;
-  readonly #scripts: PoolScripts;
+  readonly #scripts: FleetScripts;
 
   constructor(redis: Redis, options: WorkerRegistryOptions) {
     this.#beatTtlMs = options.beatTtlMs ?? BEAT_TTL_MS;
     this.#leaseTtlMs = options.leaseTtlMs ?? LEASE_TTL_MS;
     this.#failedTtlMs = options.failedTtlMs ?? FAILED_TTL_MS;
-    this.#scripts = new PoolScripts(redis, options.pool);
+    this.#scripts = new FleetScripts(redis, options.fleet);
   }
 
   /** Keeps a registered worker alive and updates its record. `unknown`: nothing was done, `register` it. */

@@ -11,6 +11,8 @@ export interface WorkerRecord {
   readonly address: string;
   readonly model: string;
   readonly engine: string;
+  /** Workers that are alike. Absent, as of a worker of an older version: `default`. */
+  readonly pool?: string;
   readonly slots: number;
   readonly state: WorkerState;
   /** Of the transcript behind the audio; absent: its engine has none of its own. */

@@ -41,7 +41,7 @@ export interface ListenOptions {
   readonly maxUtteranceMs?: number;
   /** `quiet` is told when so long nothing was said after an utterance. Absent: never. */
   readonly quietMs?: number;
-  /** Delay of the transcript behind the audio that the client would like, if a pool serves it. */
+  /** Delay of the transcript behind the audio that the client would like, if a worker serves it. */
   readonly delayMs?: number;
   /** Utterances are answered. Absent: they are transcribed alone. */
   readonly agent?: AgentOptions;

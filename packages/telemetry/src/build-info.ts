@@ -6,7 +6,7 @@ const { version } = JSON.parse(
   readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
 ) as { version: string };
 
-/** What runs: 1 with the service, what it serves, and versions. Alerts that miss a service look for this. `pool`: empty for a service of all pools. */
+/** What runs: 1 with the service, what it serves, and versions. Alerts that miss a service look for this. `pool`: that of a worker; empty for a service of all pools. */
 export function showBuild(registry: Registry, service: string, pool: string): void {
   const info = new Gauge({
     name: 'voice_build_info',

@@ -58,13 +58,12 @@ export const CAPACITY: Dashboard = {
           title: 'Refused for want of a slot',
           description: 'Counts against the budget.',
           unit: 'reqps',
-          queries: by(
-            'pool',
-            perSecond(
-              ofPool('voice_gateway_admissions_total', 'outcome="rejected_capacity"'),
-              'pool',
+          queries: [
+            one(
+              'refused',
+              perSecond(own('voice_gateway_admissions_total', 'outcome="rejected_capacity"')),
             ),
-          ),
+          ],
         },
         {
           title: 'Wait for a slot, p95',

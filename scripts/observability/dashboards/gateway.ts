@@ -1,12 +1,12 @@
 import type { Dashboard } from '../dashboard.ts';
-import { by, ofPool, one, own, perSecond, quantile, quantiles, sum } from '../query.ts';
+import { by, one, own, perSecond, quantile, quantiles, sum } from '../query.ts';
 import { processRow } from './process-row.ts';
 
 export const GATEWAY: Dashboard = {
   uid: 'voice-fleet-gateway',
   title: 'Voice fleet / Gateway',
   description: 'Connections from their upgrade to their end.',
-  pool: true,
+  pool: false,
   rows: [
     {
       title: 'Coming in',
@@ -27,13 +27,13 @@ export const GATEWAY: Dashboard = {
           title: 'Admissions by outcome',
           description: 'How starts of sessions end.',
           unit: 'reqps',
-          queries: by('outcome', perSecond(ofPool('voice_gateway_admissions_total'), 'outcome')),
+          queries: by('outcome', perSecond(own('voice_gateway_admissions_total'), 'outcome')),
         },
         {
           title: 'Admission',
           description: 'From accepted socket to slot taken and worker ready.',
           unit: 's',
-          queries: quantiles(ofPool('voice_gateway_admission_duration_seconds_bucket')),
+          queries: quantiles(own('voice_gateway_admission_duration_seconds_bucket')),
           exemplars: true,
         },
         {
@@ -173,14 +173,14 @@ export const GATEWAY: Dashboard = {
           unit: 'ops',
           queries: by(
             'end_reason',
-            perSecond(ofPool('voice_gateway_session_duration_seconds_count'), 'end_reason'),
+            perSecond(own('voice_gateway_session_duration_seconds_count'), 'end_reason'),
           ),
         },
         {
           title: 'Length of sessions',
           description: 'Of those that ended.',
           unit: 's',
-          queries: quantiles(ofPool('voice_gateway_session_duration_seconds_bucket')),
+          queries: quantiles(own('voice_gateway_session_duration_seconds_bucket')),
         },
         {
           title: 'Closed sockets',

@@ -15,14 +15,14 @@ export const LOAD_TEST: Dashboard = {
           title: 'Starts of sessions',
           description: 'By how they end.',
           unit: 'reqps',
-          queries: by('outcome', perSecond(ofPool('voice_gateway_admissions_total'), 'outcome')),
+          queries: by('outcome', perSecond(own('voice_gateway_admissions_total'), 'outcome')),
         },
         {
           title: 'Sessions and slots',
           description: 'Where the lines meet, refusals begin.',
           unit: 'short',
           queries: [
-            one('sessions', sum(ofPool('voice_gateway_sessions_active'))),
+            one('sessions', sum(own('voice_gateway_sessions_active'))),
             one('slots', sum(ofPool('voice_worker_slots'))),
             one('waiting', sum(own('voice_gateway_sessions_waiting'))),
           ],
@@ -46,7 +46,7 @@ export const LOAD_TEST: Dashboard = {
           title: 'Admission under load',
           description: 'From accepted socket to a ready worker.',
           unit: 's',
-          queries: quantiles(ofPool('voice_gateway_admission_duration_seconds_bucket')),
+          queries: quantiles(own('voice_gateway_admission_duration_seconds_bucket')),
           exemplars: true,
         },
         {

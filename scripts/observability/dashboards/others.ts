@@ -1,6 +1,6 @@
 import type { Dashboard, Row } from '../dashboard.ts';
-import { by, ofPool, one, own, perSecond, quantile, quantiles, sum } from '../query.ts';
-import { BURNS, eventsOf, ratioOf, SLOS, type Slo } from '../slo.ts';
+import { by, one, own, perSecond, quantile, quantiles, sum } from '../query.ts';
+import { BURNS, chosen, eventsOf, ratioOf, SLOS, type Slo, scopeLegend } from '../slo.ts';
 
 export const TENANTS: Dashboard = {
   uid: 'voice-fleet-tenants',
@@ -206,21 +206,24 @@ function budgetRow(slo: Slo): Row {
         description: 'Of 30 days. Below zero the promise is broken.',
         unit: 'percentunit',
         kind: 'stat',
-        queries: by('pool', `1 - ${ratioOf(slo, '30d')}{pool=~"$pool"} / ${slo.budget}`),
+        queries: [one(scopeLegend(slo), `1 - ${chosen(slo, ratioOf(slo, '30d'))} / ${slo.budget}`)],
       },
       {
         title: `Burn rate: ${slo.name}`,
         description: `How many times too fast the budget is spent. Alerts: ${burns.join(', ')}.`,
         unit: 'short',
         queries: ['5m', '30m', '1h', '6h', '3d'].map((window) =>
-          one(`{{pool}} ${window}`, `${ratioOf(slo, window)}{pool=~"$pool"} / ${slo.budget}`),
+          one(
+            `${scopeLegend(slo)} ${window}`,
+            `${chosen(slo, ratioOf(slo, window))} / ${slo.budget}`,
+          ),
         ),
       },
       {
         title: `Events: ${slo.name}`,
         description: 'In a second, over an hour. Few events make ratios jump.',
         unit: 'ops',
-        queries: by('pool', `${eventsOf(slo, '1h')}{pool=~"$pool"}`),
+        queries: [one(scopeLegend(slo), chosen(slo, eventsOf(slo, '1h')))],
       },
     ],
   };
@@ -240,7 +243,7 @@ export const SLO: Dashboard = {
           title: 'Sessions now',
           description: 'Without sessions there is nothing to measure, and ratios have gaps.',
           unit: 'short',
-          queries: by('pool', sum(ofPool('voice_gateway_sessions_active'), 'pool')),
+          queries: by('protocol', sum(own('voice_gateway_sessions_active'), 'protocol')),
         },
         {
           title: 'Burning',

@@ -1,6 +1,6 @@
 import type { Dashboard } from '../dashboard.ts';
 import { by, ofPool, one, own, perSecond, quantile, sum } from '../query.ts';
-import { ratioOf, SLOS } from '../slo.ts';
+import { chosen, ratioOf, SLOS, scopeLegend } from '../slo.ts';
 
 export const OVERVIEW: Dashboard = {
   uid: 'voice-fleet-overview',
@@ -15,13 +15,13 @@ export const OVERVIEW: Dashboard = {
           title: 'Sessions',
           description: 'Admitted sessions by protocol.',
           unit: 'short',
-          queries: by('protocol', sum(ofPool('voice_gateway_sessions_active'), 'protocol')),
+          queries: by('protocol', sum(own('voice_gateway_sessions_active'), 'protocol')),
         },
         {
           title: 'Admissions',
           description: 'How starts of sessions end. rejected_capacity and error spend the budget.',
           unit: 'reqps',
-          queries: by('outcome', perSecond(ofPool('voice_gateway_admissions_total'), 'outcome')),
+          queries: by('outcome', perSecond(own('voice_gateway_admissions_total'), 'outcome')),
         },
         {
           title: 'First text, p95',
@@ -89,8 +89,8 @@ export const OVERVIEW: Dashboard = {
           kind: 'stat',
           queries: SLOS.map((slo) =>
             one(
-              `${slo.name} {{pool}}`,
-              `1 - ${ratioOf(slo, '30d')}{pool=~"$pool"} / ${slo.budget}`,
+              `${slo.name} ${scopeLegend(slo)}`,
+              `1 - ${chosen(slo, ratioOf(slo, '30d'))} / ${slo.budget}`,
             ),
           ),
         },

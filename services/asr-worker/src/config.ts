@@ -1,4 +1,3 @@
-import { hostname } from 'node:os';
 import { fleetEnv } from '@voice-fleet/fleet/env';
 import {
   booleanVar,
@@ -15,14 +14,11 @@ import { batchEnv, batchSettings } from './batch/batch-env.ts';
 import { ENGINES } from './engines/engines.ts';
 import { childEnv } from './engines/process/child-env.ts';
 import { PROCESS_DEFAULTS } from './engines/process/engine.ts';
+import { identityEnv, identitySettings } from './identity-env.ts';
 import { segmentPlan } from './transcription/segment-plan.ts';
 import { VAD_CHOICES } from './vad/vad-ladder.ts';
 
 const SECONDS = 1000;
-
-/** A host name, an IPv4 or an IPv6 address: without port, brackets or zone. */
-const HOST =
-  /^(?:(?:[\w-]+\.)*(?!\d+$)[\w-]+|(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?=\d)|$)){4}|(?=.*:.*:)[\da-f:]{2,39})$/i;
 
 /** Of vLLM: a host with a port or without one, and no user, who would stand in each message about it. */
 const VLLM_URL =
@@ -34,6 +30,7 @@ export const WorkerEnv = z
   .object({
     ...operatorEnv(9200),
     ...fleetEnv,
+    ...identityEnv,
     ...batchEnv,
     WORKER_BIND_HOST: textVar({ default: '0.0.0.0', doc: 'Address the link port listens on.' }),
     WORKER_PORT: integerVar({
@@ -41,16 +38,6 @@ export const WorkerEnv = z
       min: 0,
       max: 65_535,
       doc: 'Port that gateways link to; 0 takes a free one.',
-    }),
-    WORKER_HOST: textVar({
-      default: '127.0.0.1',
-      pattern: HOST,
-      doc: 'Host under which gateways reach this worker; in a cluster the pod address.',
-    }),
-    WORKER_NAME: textVar({
-      default: '',
-      pattern: /^[\w.-]{1,200}$/,
-      doc: 'Name of this worker; a part that is new at each start is added. Empty: the host name.',
     }),
     WORKER_SLOTS: integerVar({
       default: 0,
@@ -280,15 +267,13 @@ export const WorkerEnv = z
   .transform((env) => ({
     host: env.WORKER_BIND_HOST,
     port: env.WORKER_PORT,
-    // As it stands in an address with a port.
-    advertiseHost: env.WORKER_HOST.includes(':') ? `[${env.WORKER_HOST}]` : env.WORKER_HOST,
-    name: env.WORKER_NAME || hostname(),
+    ...identitySettings(env),
     slots: env.WORKER_SLOTS,
     internalHost: env.INTERNAL_BIND_HOST,
     internalPort: env.INTERNAL_PORT,
     logLevel: env.LOG_LEVEL,
     redisUrl: env.REDIS_URL,
-    pool: env.FLEET_POOL,
+    fleet: env.FLEET_NAME,
     leaseTtlMs: env.LEASE_TTL_S * SECONDS,
     engines: env.ASR_ENGINE,
     vad: env.ASR_VAD,

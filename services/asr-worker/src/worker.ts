@@ -66,10 +66,10 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
     onError: (error) => log.error({ event: 'redis_lost', err: error }),
     onRecovered: () => log.info({ event: 'redis_back' }),
   });
-  const { pool, leaseTtlMs } = config;
+  const { fleet, pool, leaseTtlMs } = config;
   metrics.serves(engine.model);
-  const store = new LeaseStore(redis, { pool, ttlMs: leaseTtlMs });
-  const registry = new WorkerRegistry(redis, { pool, leaseTtlMs });
+  const store = new LeaseStore(redis, { fleet, ttlMs: leaseTtlMs });
+  const registry = new WorkerRegistry(redis, { fleet, leaseTtlMs });
 
   let links: LinkServer | undefined;
   let batch: BatchWorker | undefined;
@@ -137,6 +137,7 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
       address: `${config.advertiseHost}:${port}`,
       model: engine.model,
       engine: engine.name,
+      pool,
       slots: capacity.slots,
       state,
       ...(delayMs !== undefined && { delayMs }),
@@ -161,6 +162,7 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
     event: 'listening',
     port,
     internalPort: internal.port,
+    fleet,
     pool,
     slots: capacity.slots,
     engine: engine.name,

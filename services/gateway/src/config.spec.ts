@@ -11,7 +11,7 @@ describe('the environment of the gateway', () => {
       internalPort: 9100,
       logLevel: 'info',
       redisUrl: 'redis://127.0.0.1:6379',
-      pool: 'default',
+      fleet: 'default',
       placement: 'packing',
       leaseTtlMs: 10_000,
       apiKey: '',
@@ -59,7 +59,7 @@ describe('the environment of the gateway', () => {
   it.each([
     ['SERVER_PORT', '-1'],
     ['FLEET_PLACEMENT', 'random'],
-    ['FLEET_POOL', 'a b'],
+    ['FLEET_NAME', 'a b'],
     ['REDIS_URL', 'http://x'],
     ['MAX_CONCURRENT_CONNECTIONS', '-2'],
     ['WS_IDLE_TIMEOUT_S', 'soon'],

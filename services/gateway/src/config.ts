@@ -60,7 +60,7 @@ export const GatewayEnv = z
       default: 0,
       min: 0,
       max: 1_000_000,
-      doc: 'Sessions in the whole pool at the most; 0: as many as the workers have slots.',
+      doc: 'Sessions in the whole fleet at the most; 0: as many as the workers have slots.',
     }),
     ADMIN_API_KEY: textVar({
       default: '',
@@ -83,7 +83,7 @@ export const GatewayEnv = z
       default: 1000,
       min: 0,
       max: 100_000,
-      doc: 'Clients that may wait in the whole pool.',
+      doc: 'Clients that may wait in the whole fleet.',
     }),
     FAILOVER_TIMEOUT_S: numberVar({
       default: 30,
@@ -235,7 +235,7 @@ export const GatewayEnv = z
     internalPort: env.INTERNAL_PORT,
     logLevel: env.LOG_LEVEL,
     redisUrl: env.REDIS_URL,
-    pool: env.FLEET_POOL,
+    fleet: env.FLEET_NAME,
     placement: env.FLEET_PLACEMENT,
     leaseTtlMs: env.LEASE_TTL_S * SECONDS,
     apiKey: env.VOXTRAL_API_KEY,

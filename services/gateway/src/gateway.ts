@@ -104,7 +104,7 @@ export async function startGateway(
         realtimeDialect,
       ];
   const dialects = new Dialects([...ownDialects, ...extraDialects]);
-  const metrics = new GatewayMetrics([...dialects.names, HTTP_PROTOCOL], { pool: config.pool });
+  const metrics = new GatewayMetrics([...dialects.names, HTTP_PROTOCOL]);
   if (config.apiKey === '')
     log.warn(
       { event: 'stored_keys_only' },
@@ -124,15 +124,15 @@ export async function startGateway(
   // A connection that listens can do nothing else. What ails it ails the first one, which tells.
   const subscriber = connectRedis(config.redisUrl, { onError: () => undefined });
   const onError = (event: string) => (error: unknown) => log.error({ event, err: error });
-  const { pool, leaseTtlMs, placement, maxSessions, maxWaiting } = config;
+  const { fleet, leaseTtlMs, placement, maxSessions, maxWaiting } = config;
   const store = new LeaseStore(redis, {
-    pool,
+    fleet,
     ttlMs: leaseTtlMs,
     policy: placement,
     maxLeases: maxSessions,
     maxWaiting,
   });
-  const registry = new WorkerRegistry(redis, { pool, leaseTtlMs });
+  const registry = new WorkerRegistry(redis, { fleet, leaseTtlMs });
   const keeper = new LeaseKeeper({ store, clock, onError: onError('lease_fault') });
   const line = new WaitingLine({ store, subscriber, clock, onError: onError('line_fault') });
   metrics.spans.watch(tracer);
@@ -157,7 +157,7 @@ export async function startGateway(
     onError: onError('delays_unread'),
   });
   const route = { line, keeper, clock, delays, link: config.link, metrics, log };
-  const sessions = new SessionStore(redis, { pool, ttlMs: config.resumeTtlMs });
+  const sessions = new SessionStore(redis, { fleet, ttlMs: config.resumeTtlMs });
 
   const models = new ModelCatalogue({
     served: () => registry.models(),
@@ -306,7 +306,7 @@ export async function startGateway(
   if (!lean) jobs.start();
   const { port } = http.address() as AddressInfo;
   const tlsPort = tls?.port;
-  log.info({ event: 'listening', port, tlsPort, internalPort: internal.port, pool });
+  log.info({ event: 'listening', port, tlsPort, internalPort: internal.port, fleet });
 
   return {
     port,

@@ -91,22 +91,16 @@ export class VoiceMetrics {
   }
 }
 
-export interface GatewayMetricsOptions {
-  /** What sessions are placed in. */
-  readonly pool: string;
-}
-
 /** Every metric of the gateway. Labels are bounded: never a session, key, tenant or address. */
 export class GatewayMetrics {
   readonly registry = new Registry();
   readonly spans = new SpanMetric(this.registry);
-  readonly pool: string;
   readonly #registers = [this.registry];
 
   readonly sessionsActive = new Gauge({
     name: 'voice_gateway_sessions_active',
     help: 'Admitted sessions that are not over.',
-    labelNames: ['pool', 'protocol'],
+    labelNames: ['protocol'],
     registers: this.#registers,
   });
   /** Asked for when the page is. */
@@ -140,20 +134,19 @@ export class GatewayMetrics {
   readonly admissions = new Counter({
     name: 'voice_gateway_admissions_total',
     help: 'Connections by how their admission ended.',
-    labelNames: ['pool', 'protocol', 'outcome'],
+    labelNames: ['protocol', 'outcome'],
     registers: this.#registers,
   });
   readonly admissionSeconds = new LatencyHistogram({
     name: 'voice_gateway_admission_duration_seconds',
     help: 'From accepted socket to slot taken and worker ready.',
-    labelNames: ['pool'],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
     registers: this.#registers,
   });
   readonly sessionSeconds = new Histogram({
     name: 'voice_gateway_session_duration_seconds',
     help: 'Length of admitted sessions by why they ended. error: a fault of the fleet; refused: the client may not go on.',
-    labelNames: ['pool', 'end_reason'],
+    labelNames: ['end_reason'],
     buckets: [1, 5, 15, 60, 300, 900, 3600, 14_400],
     registers: this.#registers,
   });
@@ -279,12 +272,11 @@ export class GatewayMetrics {
   readonly voice = new VoiceMetrics(this.#registers);
   readonly jobs = new JobMetrics(this.#registers);
 
-  constructor(protocols: readonly string[], options: Partial<GatewayMetricsOptions> = {}) {
-    this.pool = options.pool ?? 'default';
+  constructor(protocols: readonly string[]) {
     collectNodeMetrics(this.registry);
-    showBuild(this.registry, 'gateway', this.pool);
+    showBuild(this.registry, 'gateway', '');
     for (const protocol of protocols) {
-      this.sessionsActive.labels(this.pool, protocol).set(0);
+      this.sessionsActive.labels(protocol).set(0);
       this.audioSeconds.labels(protocol).inc(0);
       for (const outcome of ADMISSION_OUTCOMES) this.countAdmission(protocol, outcome, 0);
     }
@@ -295,11 +287,10 @@ export class GatewayMetrics {
     }
     for (const [op, outcomes] of Object.entries(LEASE_OUTCOMES))
       for (const outcome of outcomes) this.leaseOperations.labels(op, outcome).inc(0);
-    for (const reason of END_REASONS)
-      this.sessionSeconds.zero({ pool: this.pool, end_reason: reason });
+    for (const reason of END_REASONS) this.sessionSeconds.zero({ end_reason: reason });
     for (const reason of [...LinkRefusal.options, 'unreachable'])
       this.linkRefusals.labels(reason).inc(0);
-    this.admissionSeconds.zero({ pool: this.pool });
+    this.admissionSeconds.zero({});
     this.leaseSeconds.zero({ op: 'acquire' });
     this.certificateExpiry.set(0);
     for (const reason of UPGRADE_REFUSALS) this.upgradesRefused.labels(reason).inc(0);
@@ -311,7 +302,7 @@ export class GatewayMetrics {
   }
 
   countAdmission(protocol: string, outcome: AdmissionOutcome, times = 1): void {
-    this.admissions.labels(this.pool, protocol, outcome).inc(times);
+    this.admissions.labels(protocol, outcome).inc(times);
   }
 
   countError(code: ErrorCode, times = 1): void {

@@ -35,13 +35,13 @@ export async function startStandInWorker(
 }
 
 async function register(
-  { redisUrl, pool, sessions }: Extract<UpstreamJob, { kind: 'link' }>,
+  { redisUrl, fleet, sessions }: Extract<UpstreamJob, { kind: 'link' }>,
   address: string,
 ): Promise<void> {
   const redis = connectRedis(redisUrl, { onError: (error) => fail(`redis: ${error.message}`) });
   await untilReady(redis, AbortSignal.timeout(REDIS_TIMEOUT_MS));
   const agent = new WorkerAgent({
-    registry: new WorkerRegistry(redis, { pool }),
+    registry: new WorkerRegistry(redis, { fleet }),
     clock: systemClock,
     describe: () => ({
       workerId: `bench-${process.pid}`,

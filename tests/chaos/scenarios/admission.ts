@@ -1,7 +1,7 @@
 import { until } from '../../support/until.ts';
 import { API_KEY, type ChaosFleet } from '../chaos-fleet.ts';
 import { Crowd } from '../crowd.ts';
-import { PoolWatch } from '../pool-watch.ts';
+import { FleetWatch } from '../fleet-watch.ts';
 import { type Form, pause, type Scenario, type ScenarioRun } from '../scenario.ts';
 import { countEach } from '../trial.ts';
 import { Doorkeeper, type Visit, visit } from '../visitor.ts';
@@ -48,7 +48,7 @@ export const admission: Scenario = {
 async function rush({ fleet, trial, form, random }: ScenarioRun): Promise<void> {
   const count = VISITORS[form];
   const door = new Doorkeeper();
-  await using watch = new PoolWatch(fleet.view);
+  await using watch = new FleetWatch(fleet.view);
   const visits = await Promise.all(
     Array.from({ length: count }, (_, index) => {
       const holdMs = HOLD_MS * (0.5 + random());
@@ -96,7 +96,7 @@ async function burst({ fleet, trial, form }: ScenarioRun): Promise<void> {
 /** As many as there are slots come again and again: nobody may be refused but for slots that have just been left. */
 async function churn({ fleet, trial, form, random }: ScenarioRun): Promise<void> {
   const door = new Doorkeeper();
-  await using watch = new PoolWatch(fleet.view);
+  await using watch = new FleetWatch(fleet.view);
   const endMs = performance.now() + CHURN_MS[form];
   const visits: Visit[] = [];
   const comeAgain = async (index: number): Promise<void> => {
@@ -127,7 +127,7 @@ async function churn({ fleet, trial, form, random }: ScenarioRun): Promise<void>
 /** The slots of a gateway that is gone are others' within the TTL of a lease. */
 async function gatewayDeath({ fleet, trial, random }: ScenarioRun): Promise<void> {
   const door = new Doorkeeper();
-  await using watch = new PoolWatch(fleet.view);
+  await using watch = new FleetWatch(fleet.view);
   const victim = Math.floor(random() * fleet.gateways.length);
   const survivors = fleet.urls.filter((_, index) => index !== victim);
   let isOver = false;
@@ -182,7 +182,7 @@ async function redisDeath(
   );
   await fleet.untilReady(REBUILD_MS);
   trial.note(`redis back ${comesBack}: rebuilt after ms`, performance.now() - faultMs);
-  await using watch = new PoolWatch(fleet.view);
+  await using watch = new FleetWatch(fleet.view);
   const visits = await Promise.all(
     Array.from({ length: 2 * fleet.slots }, (_, index) =>
       visit({ ...options, url: urlOf(fleet, index), waitS: WAIT_S }),
@@ -203,7 +203,7 @@ async function redisDeath(
 /** By what the visitors saw themselves, and by the books. `room`: slots that visitors may have. */
 function expectExact(
   { fleet, trial }: Pick<ScenarioRun, 'fleet' | 'trial'>,
-  watch: PoolWatch,
+  watch: FleetWatch,
   door: Doorkeeper,
   room: number,
   when: string,

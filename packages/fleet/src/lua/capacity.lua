@@ -1,4 +1,4 @@
--- Counts the pool in one pass over its workers.
+-- Counts the fleet in one pass over its workers.
 -- KEYS    see includes/keys.lua
 -- ARGV    none
 -- result  {workers, ready workers, failed workers, slots of ready workers, live leases, free slots of ready workers, tickets,

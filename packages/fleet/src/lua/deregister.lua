@@ -1,4 +1,4 @@
--- Takes a worker out of the pool. Its leases stay until they are released or end.
+-- Takes a worker out of the fleet. Its leases stay until they are released or end.
 -- KEYS    see includes/keys.lua
 -- ARGV    1 worker
 -- result  nothing

@@ -1,6 +1,6 @@
 -- Keeps a worker alive and updates its record; with 'register' also makes it known, together with the leases it serves.
 -- KEYS    see includes/keys.lua
--- ARGV    1 worker · 2 beat TTL in ms · 3 record as JSON: {address, model, engine, slots, state, delayMs?}
+-- ARGV    1 worker · 2 beat TTL in ms · 3 record as JSON: {address, model, engine, pool?, slots, state, delayMs?}
 --         4 'register' or nothing · 5 lease TTL in ms · then for each lease: token, epoch, session, tenant
 -- result  'ok' | 'unknown' when the worker must register
 -- @include sweep

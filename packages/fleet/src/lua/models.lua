@@ -1,4 +1,4 @@
--- Which models the workers of the pool serve.
+-- Which models the workers of the fleet serve.
 -- KEYS    see includes/keys.lua
 -- ARGV    none
 -- result  {model, ...}, each once, of workers that beat and have not failed

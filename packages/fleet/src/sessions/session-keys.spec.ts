@@ -17,7 +17,7 @@ describe('the keys of sessions and usage', () => {
     expect(new Set(keys.map((key) => /\{(.+?)\}/.exec(key)?.[1]))).toEqual(new Set(['sessions']));
   });
 
-  it('differ by pool, session, tenant and day', () => {
+  it('differ by fleet, session, tenant and day', () => {
     expect(new Set(keys).size).toBe(keys.length);
   });
 });

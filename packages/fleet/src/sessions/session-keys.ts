@@ -17,8 +17,8 @@ export interface SessionKeys {
   readonly text: string;
 }
 
-export function sessionKeys(pool: string, sessionId: string): SessionKeys {
-  const key = (name: string): string => `${PREFIX}${pool}:${name}:${sessionId}`;
+export function sessionKeys(fleet: string, sessionId: string): SessionKeys {
+  const key = (name: string): string => `${PREFIX}${fleet}:${name}:${sessionId}`;
   return { record: key('session'), frames: key('frames'), text: key('text') };
 }
 

@@ -7,8 +7,8 @@ import { SessionScripts } from './session-scripts.ts';
 import { dayName } from './utc-day.ts';
 
 export interface SessionStoreOptions {
-  /** Sessions of one pool cannot be resumed in another, for their leases cannot be moved there. */
-  readonly pool?: string;
+  /** Sessions of one fleet cannot be resumed in another, for their leases cannot be moved there. */
+  readonly fleet?: string;
   /** How long a session can be resumed after its connection's last `save`. */
   readonly ttlMs?: number;
   /** Frames kept for clients that missed them; the oldest go first. */
@@ -64,14 +64,14 @@ export class SessionStore {
   /** Numbers the saves of this process, for one that is overtaken on its way, after its caller has given it up, to be known. */
   static #saves = 0;
   readonly ttlMs: number;
-  readonly #pool: string;
+  readonly #fleet: string;
   readonly #maxFrames: number;
   readonly #maxFrameBytes: number;
   readonly #scripts: SessionScripts;
 
   constructor(redis: Redis, options: SessionStoreOptions = {}) {
     this.ttlMs = options.ttlMs ?? SESSION_TTL_MS;
-    this.#pool = options.pool ?? 'default';
+    this.#fleet = options.fleet ?? 'default';
     this.#maxFrames = options.maxFrames ?? MAX_FRAMES;
     this.#maxFrameBytes = options.maxFrameBytes ?? MAX_FRAME_BYTES;
     this.#scripts = new SessionScripts(redis);
@@ -181,7 +181,7 @@ export class SessionStore {
   }
 
   #keys(sessionId: string): string[] {
-    const { record, frames, text }: SessionKeys = sessionKeys(this.#pool, sessionId);
+    const { record, frames, text }: SessionKeys = sessionKeys(this.#fleet, sessionId);
     return [record, frames, text];
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Every Redis key of tenants. All share one hash tag, so that a change of several is one step on a cluster too; none can be
- * a key of a pool, which begin with `vf:`.
+ * a key of a fleet, which begin with `vf:`.
  */
 export const TENANT_KEYS = {
   /** string, grows with each change of a tenant or key: what gateways poll. Owner: TenantStore. */

@@ -24,7 +24,7 @@ export interface Change<T> {
  * ARGV    1 the version read, '0' for none · then for each write: field, '1' to set or '0' to remove, value
  * result  1 | 0 when somebody was faster
  *
- * Here and not under lua/, whose scripts all take the keys of a pool.
+ * Here and not under lua/, whose scripts all take the keys of a fleet.
  */
 const COMMIT = `
 local version = redis.call('GET', KEYS[1]) or '0'

@@ -140,7 +140,7 @@ export class Transcriber {
       );
       if (recording.failure) throw recording.failure;
       const tookS = (clock.now() - sinceMs) / 1000;
-      metrics.admissionSeconds.record(tookS, { pool: metrics.pool }, chronicle.traceId);
+      metrics.admissionSeconds.record(tookS, {}, chronicle.traceId);
       count('accepted');
       return admitted;
     } catch (error) {
@@ -161,7 +161,7 @@ export class Transcriber {
     const { session, info, principal } = admitted;
     const { tenantId, keyId } = principal;
     const sinceMs = clock.now();
-    const active = metrics.sessionsActive.labels(metrics.pool, HTTP_PROTOCOL);
+    const active = metrics.sessionsActive.labels(HTTP_PROTOCOL);
     const tierActive = metrics.tierSessionsActive.labels(principal.limits.priority);
     active.inc();
     tierActive.inc();
@@ -182,7 +182,7 @@ export class Transcriber {
       const durationS = (clock.now() - sinceMs) / 1000;
       const why =
         reason === 'error' && failure ? ({ kind: 'error', error: failure } as const) : undefined;
-      metrics.sessionSeconds.labels(metrics.pool, why ? endReason(why) : reason).observe(durationS);
+      metrics.sessionSeconds.labels(why ? endReason(why) : reason).observe(durationS);
       const heard = metrics.tierAudioSeconds.labels(principal.limits.priority);
       heard.inc(session.recordedSamples / SAMPLE_RATE);
       const code = failure && { code: failure.code };

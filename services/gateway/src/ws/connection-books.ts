@@ -97,8 +97,8 @@ export class ConnectionBooks {
 
   /** It has a slot, `tookMs` after its upgrade. */
   letIn(tookMs: number, resumed: boolean): void {
-    const { admissionSeconds, pool } = this.#deps.metrics;
-    admissionSeconds.record(tookMs / 1000, { pool }, this.chronicle.traceId);
+    const { admissionSeconds } = this.#deps.metrics;
+    admissionSeconds.record(tookMs / 1000, {}, this.chronicle.traceId);
     this.admission(resumed ? 'resumed' : 'accepted');
   }
 
@@ -174,7 +174,7 @@ export class ConnectionBooks {
     if (totals === undefined) return;
     const durationS = (clock.now() - this.#beganMs) / 1000;
     this.#count(-1);
-    metrics.sessionSeconds.labels(metrics.pool, endReason(why)).observe(durationS);
+    metrics.sessionSeconds.labels(endReason(why)).observe(durationS);
     const reason = why?.kind ?? 'client';
     const { turns: _turns, ...report } = this.chronicle.close(reason);
     const ended = { code, initiator, reason, durationS, ...totals, ...report };
@@ -182,8 +182,8 @@ export class ConnectionBooks {
   }
 
   #count(change: 1 | -1): void {
-    const { sessionsActive, tierSessionsActive, pool } = this.#deps.metrics;
-    sessionsActive.labels(pool, this.#dialect).inc(change);
+    const { sessionsActive, tierSessionsActive } = this.#deps.metrics;
+    sessionsActive.labels(this.#dialect).inc(change);
     if (this.#tier) tierSessionsActive.labels(this.#tier).inc(change);
   }
 }

@@ -175,7 +175,7 @@ describe('UpgradeHold', () => {
     expect(log).toEqual(['a passed']);
   });
 
-  it('keeps to the limit of the pool', async () => {
+  it('keeps to the limit of the fleet', async () => {
     hold = holdOf(3);
     fleet = free(2);
     come('a');

@@ -5,7 +5,7 @@ export interface UpgradeHoldOptions {
   readonly clock: Clock;
   /** One question to Redis; may throw RedisUnavailable. */
   readonly capacity: () => Promise<Capacity>;
-  /** Sessions in the whole pool at the most; 0: as many as there are slots. */
+  /** Sessions in the whole fleet at the most; 0: as many as there are slots. */
   readonly maxSessions: number;
 }
 

@@ -199,7 +199,7 @@ describe('UpgradeGate', () => {
       const refusal = await refused('/sdk');
       expect(refusal.status).toBe(status);
       expect(await refusals(reason)).toBe(1);
-      const admissions = `voice_gateway_admissions_total{pool="default",protocol="sdk",outcome="${outcomeLabel}"}`;
+      const admissions = `voice_gateway_admissions_total{protocol="sdk",outcome="${outcomeLabel}"}`;
       expect(await metric(admissions)).toBe(1);
       expect('Retry-After' in (refusal.headers ?? {})).toBe(status === 429 || status === 503);
       expect(JSON.stringify(refusal.body)).not.toContain('a fault of ours');
@@ -246,8 +246,7 @@ describe('UpgradeGate', () => {
     faults['hold'] = new Error('aborted');
     gone.abort();
     expect(await check('/sdk')).toBeUndefined();
-    const admissions =
-      'voice_gateway_admissions_total{pool="default",protocol="sdk",outcome="abandoned"}';
+    const admissions = 'voice_gateway_admissions_total{protocol="sdk",outcome="abandoned"}';
     expect([await metric(admissions), await refusals('error')]).toEqual([1, 0]);
   });
 

@@ -13,7 +13,7 @@ local function slot_for_some()
 end
 
 -- Serves one ticket of a line, the oldest that can be. 'none_of': models that no free slot is of.
--- result  'served' | 'moved', which freed another slot | 'limit' of the pool | 'none' can be served | 'empty'
+-- result  'served' | 'moved', which freed another slot | 'limit' of the fleet | 'none' can be served | 'empty'
 local function serve_line(line, none_of)
   local passed = 0
   while true do

@@ -1,20 +1,20 @@
-import type { PoolSample, PoolView } from './pool-view.ts';
+import type { FleetSample, FleetView } from './fleet-view.ts';
 
 const INTERVAL_MS = 20;
 
-export interface TimedSample extends PoolSample {
+export interface TimedSample extends FleetSample {
   /** Of `performance.now()`: between the question and the answer. */
   readonly atMs: number;
 }
 
-/** Looks at the pool fifty times a second until it is stopped. */
-export class PoolWatch implements AsyncDisposable {
+/** Looks at the fleet fifty times a second until it is stopped. */
+export class FleetWatch implements AsyncDisposable {
   readonly samples: TimedSample[] = [];
-  readonly #view: PoolView;
+  readonly #view: FleetView;
   readonly #watching: Promise<void>;
   #stopped = false;
 
-  constructor(view: PoolView) {
+  constructor(view: FleetView) {
     this.#view = view;
     this.#watching = this.#watch();
   }

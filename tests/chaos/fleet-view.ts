@@ -1,9 +1,9 @@
-import { poolKeys } from '@voice-fleet/fleet/keys';
+import { fleetKeys } from '@voice-fleet/fleet/keys';
 import { Redis } from 'ioredis';
 
-const POOL = 'default';
+const FLEET = 'default';
 
-export interface PoolSample {
+export interface FleetSample {
   /** Slots of live, ready workers. */
   readonly slots: number;
   /** Live leases. */
@@ -12,10 +12,10 @@ export interface PoolSample {
   readonly waiting: number;
 }
 
-/** What Redis knows of the pool, read past the fleet's own code: with its keys, but without its scripts. */
-export class PoolView implements AsyncDisposable {
+/** What Redis knows of the fleet, read past the fleet's own code: with its keys, but without its scripts. */
+export class FleetView implements AsyncDisposable {
   readonly #redis: Redis;
-  readonly #keys = poolKeys(POOL);
+  readonly #keys = fleetKeys(FLEET);
 
   constructor(url: string) {
     // Redis is killed on purpose; whoever asks meanwhile waits.
@@ -24,7 +24,7 @@ export class PoolView implements AsyncDisposable {
   }
 
   /** All at one moment. */
-  async sample(): Promise<PoolSample> {
+  async sample(): Promise<FleetSample> {
     const { workers, beats, leases, ticketEnds } = this.#keys;
     const [time, records, live, ends, tickets] = (await this.#redis
       .multi()
