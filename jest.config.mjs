@@ -52,6 +52,11 @@ export default {
     },
     {
       ...shared,
+      displayName: 'chart',
+      testMatch: ['<rootDir>/tests/chart/**/*.spec.ts'],
+    },
+    {
+      ...shared,
       displayName: 'alone',
       testMatch: ALONE.map(
         (path) => `<rootDir>/${path}${path.endsWith('/') ? '**/*.spec.ts' : ''}`,

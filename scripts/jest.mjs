@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { ensureHelm } from './lib/helm.mjs';
 import { ensureSystem } from './lib/system.mjs';
 
 const jest = join(
@@ -19,9 +20,10 @@ const needPrometheus =
   (patterns.length === 0 || patterns.some((pattern) => pattern.includes('observ')));
 // Redis may be in a folder that is on nobody's PATH.
 const system = await ensureSystem({ needBrowser, needPrometheus });
+const helm = args.includes('chart') ? await ensureHelm() : {};
 const { status } = spawnSync(
   process.execPath,
   ['--experimental-vm-modules', '--no-warnings=ExperimentalWarning', jest, ...args],
-  { stdio: 'inherit', env: { ...process.env, ...system.env } },
+  { stdio: 'inherit', env: { ...process.env, ...system.env, ...helm } },
 );
 process.exitCode = status ?? 1;

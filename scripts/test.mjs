@@ -3,6 +3,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { env } from 'node:process';
 import { parseArgs } from 'node:util';
+import { ensureHelm } from './lib/helm.mjs';
 import { ensureNodeModules } from './lib/node-modules.mjs';
 import { paint, say } from './lib/output.mjs';
 import { repoRoot } from './lib/paths.mjs';
@@ -12,7 +13,7 @@ import { ensureSystem } from './lib/system.mjs';
 
 const HELP = `npm test [-- options]
 
-Installs what this machine lacks, then runs every check: lint, typecheck, build, docs, unit, integration, alone.
+Installs what this machine lacks, then runs every check: lint, typecheck, build, docs, unit, chart, integration, alone.
 A failed check does not keep the others from running; the exit code is 1 if any failed.
 
   --only NAME     run this check only; may be repeated
@@ -34,6 +35,7 @@ const CHECKS = {
     commands(output, ['npm', 'run', '--silent', 'build', '--', '--output-logs=errors-only']),
   docs: (output) => commands(output, ['npm', 'run', '--silent', 'docs:check']),
   unit: (_output, config) => jest('unit', config),
+  chart: (_output, config) => jest('chart', config),
   integration: (_output, config) => jest('integration', config),
   alone: (_output, config) => jest('alone', config),
 };
@@ -43,7 +45,7 @@ const LANES = [['lint'], ['typecheck', 'build', 'docs']];
 
 /** Files at once: those of alone measure. More than the cores made specs that speak at the pace of a voice stall. */
 const CORES = availableParallelism();
-const WORKERS = { unit: CORES, integration: CORES, alone: 1 };
+const WORKERS = { unit: CORES, chart: CORES, integration: CORES, alone: 1 };
 
 /** They start processes and wait for sockets on whatever machine this is; the other checks have no such excuse. */
 const RUN_AGAIN = ['integration', 'alone'];
@@ -67,6 +69,8 @@ async function main() {
     needPrometheus: needs('integration', 'alone'),
   });
   Object.assign(env, system.env);
+  // Where it cannot be got the checks of the chart fail, and no others.
+  if (needs('chart')) Object.assign(env, await ensureHelm().catch(told));
 
   const names = Object.keys(CHECKS).filter((name) => only.length === 0 || only.includes(name));
   const lanes = LANES.map((lane) => lane.filter((name) => names.includes(name)));
@@ -94,6 +98,10 @@ async function main() {
   const note = flaky > 0 ? `, ${flaky} flaky` : '';
   console.log(`${total('passed')} passed, ${total('failed')} failed${note}`);
   return total('failed') === 0 ? 0 : 1;
+}
+
+function told(error) {
+  say(paint('red', error.message));
 }
 
 /** Runs these checks one after the other; what one that is `beside` others has to say is told when it is over. */

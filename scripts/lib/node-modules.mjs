@@ -39,7 +39,12 @@ export async function ensureNodeModules(root = repoRoot) {
   return { installed: true };
 }
 
-async function npm(root, args, { show = false } = {}) {
+/** Runs npm to its end in a folder; throws when it fails. */
+export async function npm(
+  root,
+  args,
+  { show = false, hint = 'that node_modules is writable' } = {},
+) {
   // The npm that runs us, so that no second one is needed on PATH.
   const outer = env.npm_execpath;
   const [command, ...first] = outer?.endsWith('npm-cli.js') ? [process.execPath, outer] : ['npm'];
@@ -52,7 +57,7 @@ async function npm(root, args, { show = false } = {}) {
   });
   if (code !== 0) {
     throw new Error(
-      `\`npm ${args.join(' ')}\` failed (its reason is above); check the network and that node_modules is writable, then run the same command again.`,
+      `\`npm ${args.join(' ')}\` failed (its reason is above); check the network and ${hint}, then run the same command again.`,
     );
   }
 }

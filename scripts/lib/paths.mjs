@@ -10,3 +10,6 @@ export const binFolder = join(repoRoot, '.cache/bin');
 /** Where Debian packages are unpacked for a user who may not install them; asr-worker looks here too. */
 export const debianFolder = join(repoRoot, '.cache/debian');
 export const unpackedRoot = join(debianFolder, 'root');
+
+/** Programs that come from npm packages, such as helm. */
+export const toolsFolder = join(repoRoot, '.cache/tools');

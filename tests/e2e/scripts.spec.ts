@@ -9,7 +9,7 @@ afterEach(endCommands);
 describe('--help', () => {
   it.each([
     ['start', /Ctrl\+C stops everything/],
-    ['test', /lint, typecheck, build, docs, unit, integration/],
+    ['test', /lint, typecheck, build, docs, unit, chart, integration/],
     ['setup', /Installs what this machine lacks/],
   ])('of npm run %s is all it prints', async (name, text) => {
     const command = startCommand([`scripts/${name}.mjs`, '--help']);

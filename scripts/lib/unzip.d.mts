@@ -1,0 +1,1 @@
+export function unzipOne(archive: Buffer, name: string): Buffer;
