@@ -1,0 +1,34 @@
+{{/* What a Job and a CronJob of load share. */}}
+
+{{- define "voice.loadJob" -}}
+{{- $load := .Values.loadTest }}
+parallelism: {{ $load.parallelism }}
+completions: {{ $load.parallelism }}
+backoffLimit: 0
+activeDeadlineSeconds: {{ $load.deadlineSeconds }}
+ttlSecondsAfterFinished: {{ $load.ttlSeconds }}
+template:
+  metadata:
+    labels:
+      {{- include "voice.podLabels" (list . "loadtest" "" dict) | nindent 6 }}
+  spec:
+    {{- include "voice.clientPod" (list . "loadtest") | nindent 4 }}
+    # What was measured until it is stopped is told.
+    terminationGracePeriodSeconds: 30
+    {{- include "voice.placement" $load | nindent 4 }}
+    containers:
+      - name: loadtest
+        image: {{ include "voice.image" (list . .Values.images.clients dict) | quote }}
+        imagePullPolicy: {{ .Values.images.pullPolicy }}
+        securityContext:
+          {{- include "voice.containerSecurity" . | nindent 10 }}
+        args:
+          {{- toYaml (concat (list "loadtest" "--json" "--metrics-port" "9300") $load.args) | nindent 10 }}
+        env:
+          {{- include "voice.clientEnv" (list . $load.apiKey.existingSecret $load.apiKey.key) | nindent 10 }}
+        ports:
+          - name: metrics
+            containerPort: 9300
+        resources:
+          {{- toYaml $load.resources | nindent 10 }}
+{{- end -}}
