@@ -15,6 +15,7 @@ import { ENGINES } from './engines/engines.ts';
 import { childEnv } from './engines/process/child-env.ts';
 import { PROCESS_DEFAULTS } from './engines/process/engine.ts';
 import { identityEnv, identitySettings } from './identity-env.ts';
+import { deletionCostSettings, kubernetesEnv } from './kubernetes/kubernetes-env.ts';
 import { segmentPlan } from './transcription/segment-plan.ts';
 import { VAD_CHOICES } from './vad/vad-ladder.ts';
 
@@ -32,6 +33,7 @@ export const WorkerEnv = z
     ...fleetEnv,
     ...identityEnv,
     ...batchEnv,
+    ...kubernetesEnv,
     WORKER_BIND_HOST: textVar({ default: '0.0.0.0', doc: 'Address the link port listens on.' }),
     WORKER_PORT: integerVar({
       default: 8200,
@@ -264,7 +266,7 @@ export const WorkerEnv = z
       doc: 'After SIGTERM sessions may move elsewhere, and utterances under way finish, within this time.',
     }),
   })
-  .transform((env) => ({
+  .transform((env, context) => ({
     host: env.WORKER_BIND_HOST,
     port: env.WORKER_PORT,
     ...identitySettings(env),
@@ -313,6 +315,9 @@ export const WorkerEnv = z
     catchUpSessions: env.WORKER_CATCHUP_SESSIONS,
     drainMs: env.WORKER_DRAIN_S * SECONDS,
     batch: batchSettings(env),
+    deletionCost: deletionCostSettings(env, (variable, message) =>
+      context.addIssue({ code: 'custom', path: [variable], message }),
+    ),
     transcription: {
       plan: segmentPlan({
         roll: env.STT_INTERNAL_ROLL,

@@ -239,6 +239,12 @@ export class WorkerMetrics {
     help: 'Times the thread of Silero was started anew.',
     registers: this.#registers,
   });
+  readonly deletionCosts = new Counter({
+    name: 'voice_worker_deletion_costs_total',
+    help: 'Times Kubernetes was to be told what the loss of this pod would cost, by whether it was.',
+    labelNames: ['outcome'],
+    registers: this.#registers,
+  });
 
   readonly batch: BatchMetrics;
   /** What was told of the engine's work at the last beat. */
@@ -261,6 +267,7 @@ export class WorkerMetrics {
     for (const code of [...CLOSE_CODES, 'other']) this.upstreamCloses.labels(code).inc(0);
     for (const outcome of ['passed', 'failed', 'skipped']) this.canaries.labels(outcome).inc(0);
     for (const cause of FAULT_CAUSES) this.streamFaults.labels(cause).inc(0);
+    for (const outcome of ['told', 'failed']) this.deletionCosts.labels(outcome).inc(0);
     for (const outcome of ['recovered', 'gave_up']) this.recoveries.labels(outcome).inc(0);
     for (const outcome of ['final', 'failed', 'cancelled']) {
       this.utterances.labels(outcome).inc(0);

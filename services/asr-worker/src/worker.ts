@@ -26,6 +26,8 @@ import type { WorkerConfig } from './config.ts';
 import type { AsrEngine } from './engines/engine.ts';
 import type { EngineRegistry } from './engines/registry.ts';
 import { WorkerHealth } from './http/worker-health.ts';
+import { DeletionCost } from './kubernetes/deletion-cost.ts';
+import { annotatePod } from './kubernetes/patch-pod.ts';
 import { LinkServer } from './link/link-server.ts';
 import { WorkerMetrics } from './metrics.ts';
 import { CatchUp, catchUpPermits } from './transcription/catch-up.ts';
@@ -195,13 +197,27 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
       log,
     });
   };
+  const { deletionCost } = config;
+  const cost =
+    deletionCost &&
+    new DeletionCost({
+      clock,
+      intervalMs: deletionCost.intervalMs,
+      sessions: () => server.leases().length,
+      draining: () => server.draining,
+      annotate: (annotations, signal) => annotatePod(deletionCost.pod, annotations, signal),
+      onOutcome: (outcome) => metrics.deletionCosts.labels(outcome).inc(),
+      onError: (error) => log.warn({ event: 'deletion_cost_untold', err: error }),
+    });
   const end = async (): Promise<void> => {
     await batch?.close();
     await jobQueue?.close();
     blobs?.close();
     const drained = server.drain(config.drainMs);
     agent.announce();
+    void cost?.tell();
     await drained;
+    cost?.stop();
     capacity.stop();
     await agent.stop();
     server.close();
@@ -234,6 +250,7 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
   }
   capacity.start();
   agent.announce();
+  cost?.start();
   takeJobs();
   log.info({ event: 'ready', engine: engine.name, model: engine.model });
   return { id, port, internalPort: internal.port, close };
