@@ -12,8 +12,7 @@ import { SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 import { z } from 'zod';
 import { batchEnv, batchSettings } from './batch/batch-env.ts';
 import { ENGINES } from './engines/engines.ts';
-import { childEnv } from './engines/process/child-env.ts';
-import { PROCESS_DEFAULTS } from './engines/process/engine.ts';
+import { processEnv, processSettings } from './engines/process/process-env.ts';
 import { identityEnv, identitySettings } from './identity-env.ts';
 import { deletionCostSettings, kubernetesEnv } from './kubernetes/kubernetes-env.ts';
 import { segmentPlan } from './transcription/segment-plan.ts';
@@ -85,38 +84,7 @@ export const WorkerEnv = z
       default: 'auto',
       doc: 'What tells voices from noise, for sessions that ask where speech ends; `auto`: the best that can be loaded.',
     }),
-    VOXTRAL_PROCESS_BIN: textVar({
-      default: 'voxtral',
-      doc: 'Program of the engine `process`, in the manner of voxtral.c.',
-    }),
-    VOXTRAL_PROCESS_MODEL_DIR: textVar({
-      default: 'models/voxtral',
-      doc: 'Folder with its consolidated.safetensors.',
-    }),
-    VOXTRAL_PROCESS_INTERVAL_S: numberVar({
-      default: 0.5,
-      min: 0.1,
-      max: 10,
-      doc: 'How much audio it encodes at once (-I). Not the delay of the model, which is 480 ms.',
-    }),
-    VOXTRAL_PROCESS_START_TIMEOUT_S: numberVar({
-      default: 120,
-      min: 1,
-      max: 3600,
-      doc: 'Its first run, which loads the model, must end within this time.',
-    }),
-    VOXTRAL_PROCESS_STOP_GRACE_S: numberVar({
-      default: 5,
-      min: 0.1,
-      max: 60,
-      doc: 'Time to end by itself when it is stopped.',
-    }),
-    VOXTRAL_PROCESS_SLOTS: integerVar({
-      default: 1,
-      min: 1,
-      max: 64,
-      doc: 'Processes at once; each holds a model of its own.',
-    }),
+    ...processEnv,
     POCKETSPHINX_ROOT: textVar({
       default: '',
       doc: 'Folder with the unpacked Debian packages; empty: the system, then the project cache.',
@@ -288,17 +256,7 @@ export const WorkerEnv = z
       memoryUtilization: env.VLLM_GPU_MEMORY_UTILIZATION,
       maxNumSeqs: env.VLLM_MAX_NUM_SEQS,
     },
-    process: {
-      binary: env.VOXTRAL_PROCESS_BIN,
-      modelDir: env.VOXTRAL_PROCESS_MODEL_DIR,
-      model: env.VOXTRAL_SERVED_MODEL_NAME,
-      intervalS: env.VOXTRAL_PROCESS_INTERVAL_S,
-      modelDelayMs: PROCESS_DEFAULTS.modelDelayMs,
-      startTimeoutMs: env.VOXTRAL_PROCESS_START_TIMEOUT_S * SECONDS,
-      stopGraceMs: env.VOXTRAL_PROCESS_STOP_GRACE_S * SECONDS,
-      slots: env.VOXTRAL_PROCESS_SLOTS,
-      env: childEnv(process.env),
-    },
+    process: processSettings(env, env.VOXTRAL_SERVED_MODEL_NAME),
     vllm: {
       baseUrl: env.VLLM_BASE_URL,
       apiKey: env.VLLM_API_KEY === '' ? undefined : env.VLLM_API_KEY,
