@@ -152,6 +152,7 @@ async function snapshot() {
     .hgetall(keys.lines)
     .zrange(keys.idle, 0, -1)
     .hgetall(keys.wanted)
+    .hgetall(keys.poolLeases)
     .exec();
   const read = (replies ?? []).map(([error, reply]) => {
     if (error !== null) throw error;
@@ -173,6 +174,7 @@ async function snapshot() {
     lines: lines as Record<string, string>,
     idle: idle as string[],
     wanted: read[12] as Record<string, string>,
+    poolLeases: read[13] as Record<string, string>,
   };
 }
 
@@ -189,7 +191,7 @@ const numbers = (record: Record<string, string>): Record<string, number> =>
 export async function auditedUse(): Promise<Record<string, number>> {
   const books = await snapshot();
   const leases = Object.values(books.data).map(
-    (json) => JSON.parse(json) as { worker: string; tenant: string },
+    (json) => JSON.parse(json) as { worker: string; pool: string; tenant: string },
   );
   const counted = tally(leases.map(({ worker: id }) => id));
   const free: string[] = [];
@@ -200,6 +202,7 @@ export async function auditedUse(): Promise<Record<string, number>> {
   expect(books.tokens.sort()).toEqual(Object.keys(books.data).sort());
   expect(numbers(books.used)).toEqual(counted);
   expect(books.scores.sort()).toEqual(free.sort());
+  expect(numbers(books.poolLeases)).toEqual(tally(leases.map((lease) => lease.pool)));
 
   const tickets = Object.values(books.tickets).map((json) => JSON.parse(json) as StoredTicket);
   const places = [...leases, ...tickets.filter((ticket) => ticket.counted)];

@@ -15,7 +15,7 @@ export interface FleetKeys {
   /** zset, lease token → time in ms at which it ends. Owner: acquire, renew, release; swept by acquire, poll and heartbeat. */
   readonly leases: string;
   /**
-   * hash, lease token → JSON {worker, epoch, address, model, session, tenant, since, mover}. `since`: when the session got
+   * hash, lease token → JSON {worker, pool, epoch, address, model, session, tenant, since, mover}. `since`: when the session got
    * its first slot; `mover`: the ticket that would replace it. Goes with `leases`.
    */
   readonly leaseData: string;
@@ -43,6 +43,8 @@ export interface FleetKeys {
   readonly givenUp: string;
   /** hash, model → tickets that wait for it and no other. Owner: tickets.lua. */
   readonly wanted: string;
+  /** hash, pool → its leases. Owner: pools.lua. */
+  readonly poolLeases: string;
   /** No key but a channel: each grant to a ticket, as a message. */
   readonly grants: string;
 }
@@ -73,6 +75,7 @@ export function fleetKeys(fleet: string): FleetKeys {
     idle: key('idle'),
     givenUp: key('given-up'),
     wanted: key('wanted'),
+    poolLeases: key('pool-leases'),
     grants: key('grants'),
   };
 }
@@ -98,6 +101,7 @@ export function scriptKeys(keys: FleetKeys): readonly string[] {
     keys.idle,
     keys.givenUp,
     keys.wanted,
+    keys.poolLeases,
     keys.grants,
   ];
 }

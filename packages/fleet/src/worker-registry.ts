@@ -21,9 +21,33 @@ export const FAILED_TTL_MS = 30_000;
 const BeatReply = z.enum(['ok', 'unknown']);
 const ModelsReply = z.array(z.string());
 const DelaysReply = z.array(z.union([z.string(), z.int()]));
-const CapacityReply = z
-  .tuple([z.int(), z.int(), z.int(), z.int(), z.int(), z.int(), z.int()])
-  .rest(z.union([z.string(), z.int()]));
+const Counts = z.record(z.string(), z.int());
+/** `models`: free slots of those that ready workers serve. `wanted`: tickets that wait for one and no other. */
+const CapacityReply = z.object({
+  workers: z.int(),
+  readyWorkers: z.int(),
+  failedWorkers: z.int(),
+  slots: z.int(),
+  leased: z.int(),
+  free: z.int(),
+  waiting: z.int(),
+  moving: z.int(),
+  waitingForAny: z.int(),
+  models: Counts,
+  wanted: Counts,
+  pools: z.record(
+    z.string(),
+    z.object({
+      workers: z.int(),
+      readyWorkers: z.int(),
+      slots: z.int(),
+      leased: z.int(),
+      leaving: z.int(),
+      free: z.int(),
+      models: z.record(z.string(), z.literal(true)).transform(Object.keys),
+    }),
+  ),
+});
 
 /** The workers of a fleet. Every method may throw `RedisUnavailable`. */
 export class WorkerRegistry {
@@ -72,15 +96,18 @@ export class WorkerRegistry {
 
   /** A snapshot for metrics and readiness. Costs Redis time in proportion to the workers: not for the request path. */
   async capacity(): Promise<Capacity> {
-    const [workers, readyWorkers, failedWorkers, slots, leased, free, waiting, ...ofModels] =
-      CapacityReply.parse(await this.#scripts.run('capacity'));
-    const models = new Map<string, ModelCapacity>();
-    for (let at = 0; at < ofModels.length; at += 3)
-      models.set(String(ofModels[at]), {
-        free: Number(ofModels[at + 1]),
-        waiting: Number(ofModels[at + 2]),
-      });
-    return { workers, readyWorkers, failedWorkers, slots, leased, free, waiting, models };
+    const reply = await this.#scripts.run('capacity');
+    const { models, wanted, pools, ...counts } = CapacityReply.parse(JSON.parse(String(reply)));
+    const ofModel = ([name, free]: [string, number]): [string, ModelCapacity] => [
+      name,
+      { free, waiting: wanted[name] ?? 0 },
+    ];
+    return {
+      ...counts,
+      waitingFor: new Map(Object.entries(wanted)),
+      models: new Map(Object.entries(models).map(ofModel)),
+      pools: new Map(Object.entries(pools)),
+    };
   }
 
   /** Names of the models that live workers serve, in no order. Costs as much as `capacity`. */

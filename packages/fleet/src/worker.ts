@@ -35,6 +35,22 @@ export interface ServedLease {
   readonly tenantId: string;
 }
 
+/** What a pool has. Of its workers that beat, but not of those that failed. */
+export interface PoolCapacity {
+  readonly workers: number;
+  readonly readyWorkers: number;
+  /** Slots of ready workers. */
+  readonly slots: number;
+  /** Leases on workers of the pool in any state, those of lost workers included. */
+  readonly leased: number;
+  /** Those of `leased` whose worker drains or is lost: their sessions need a slot elsewhere. */
+  readonly leaving: number;
+  /** Slots a new lease could take now. */
+  readonly free: number;
+  /** What its workers serve, ready or not. */
+  readonly models: readonly string[];
+}
+
 export interface ModelCapacity {
   /** Slots a new lease could take now. */
   readonly free: number;
@@ -56,6 +72,14 @@ export interface Capacity {
   readonly free: number;
   /** Tickets in line: sessions that would start, or move, if there were slots. */
   readonly waiting: number;
+  /** Tickets whose session has a lease all the while, which is among `leased`. */
+  readonly moving: number;
+  /** Tickets that any model will do for. */
+  readonly waitingForAny: number;
+  /** By model, the tickets that wait for it and no other, whether any worker serves it or not. */
+  readonly waitingFor: ReadonlyMap<string, number>;
   /** By model, of those that ready workers serve. */
   readonly models: ReadonlyMap<string, ModelCapacity>;
+  /** Of pools that have workers or leases. */
+  readonly pools: ReadonlyMap<string, PoolCapacity>;
 }

@@ -1,41 +1,68 @@
 -- Counts the fleet in one pass over its workers.
 -- KEYS    see includes/keys.lua
 -- ARGV    none
--- result  {workers, ready workers, failed workers, slots of ready workers, live leases, free slots of ready workers, tickets,
---         then of each model that ready workers serve: model, its free slots, tickets that wait for it alone}
--- @include keys
+-- result  JSON, see CapacityReply in worker-registry.ts
+-- @include pools
 -- @include now
 
-local scored, used, models, free_of = {}, {}, {}, {}
-local workers, ready, failed, slots, free = 0, 0, 0, 0, 0
-local counts = redis.call('HGETALL', USED)
-for i = 1, #counts, 2 do used[counts[i]] = tonumber(counts[i + 1]) end
-local scores = redis.call('ZRANGE', FREE, 0, -1, 'WITHSCORES')
-for i = 1, #scores, 2 do scored[scores[i]] = tonumber(scores[i + 1]) end
+local function sum_of(counts)
+  local sum = 0
+  for i = 2, #counts, 2 do sum = sum + tonumber(counts[i]) end
+  return sum
+end
+
+local function table_of(counts)
+  local found = {}
+  for i = 1, #counts, 2 do found[counts[i]] = tonumber(counts[i + 1]) end
+  return found
+end
+
+local scored, used = table_of(redis.call('ZRANGE', FREE, 0, -1, 'WITHSCORES')), table_of(redis.call('HGETALL', USED))
+local wanted = redis.call('HGETALL', WANTED)
+local total = {
+  workers = 0, readyWorkers = 0, failedWorkers = 0, slots = 0, free = 0,
+  leased = redis.call('ZCOUNT', LEASES, '(' .. now, '+inf'),
+  waiting = redis.call('ZCOUNT', TICKET_ENDS, '(' .. now, '+inf'),
+  waitingForAny = redis.call('HLEN', TICKETS) - sum_of(wanted),
+  -- A tenant's count has its leases, and those tickets whose session holds none.
+  moving = redis.call('ZCARD', LEASES) + redis.call('HLEN', TICKETS) - sum_of(redis.call('HGETALL', TENANTS)),
+}
+local free_of, pools = {}, {}
+
+local function pool(name)
+  pools[name] = pools[name] or { workers = 0, readyWorkers = 0, slots = 0, leased = 0, leaving = 0, free = 0, models = {} }
+  return pools[name]
+end
+
+for name, leased in pairs(pool_leases()) do
+  pool(name).leased = leased
+  -- But for those met below whose worker stays.
+  pool(name).leaving = leased
+end
+
+local function add(key, by, ours)
+  total[key] = total[key] + by
+  ours[key] = ours[key] + by
+end
+
 for _, worker in ipairs(redis.call('ZRANGEBYSCORE', BEATS, '(' .. now, '+inf')) do
-  local score = scored[worker]
-  local json = redis.call('HGET', WORKERS, worker)
-  local record = json and cjson.decode(json)
-  if not score and record and record.state == 'failed' then
-    failed = failed + 1
-  else
-    workers = workers + 1
-  end
-  if score then
-    ready = ready + 1
-    slots = slots + score + (used[worker] or 0)
-    free = free + math.max(score, 0)
-    if record then
-      if not free_of[record.model] then models[#models + 1] = record.model end
-      free_of[record.model] = (free_of[record.model] or 0) + math.max(score, 0)
+  local score, record = scored[worker], record_of(worker)
+  if record and not score and record.state == 'failed' then
+    total.failedWorkers = total.failedWorkers + 1
+  elseif record then
+    local ours = pool(pool_of(record))
+    local leased = used[worker] or 0
+    add('workers', 1, ours)
+    ours.models[record.model] = true
+    if record.state ~= 'draining' then ours.leaving = ours.leaving - leased end
+    if score then
+      local free = math.max(score, 0)
+      add('readyWorkers', 1, ours)
+      add('slots', score + leased, ours)
+      add('free', free, ours)
+      free_of[record.model] = (free_of[record.model] or 0) + free
     end
   end
 end
-local leased = redis.call('ZCOUNT', LEASES, '(' .. now, '+inf')
-local result = { workers, ready, failed, slots, leased, free, redis.call('ZCOUNT', TICKET_ENDS, '(' .. now, '+inf') }
-for _, model in ipairs(models) do
-  result[#result + 1] = model
-  result[#result + 1] = free_of[model]
-  result[#result + 1] = tonumber(redis.call('HGET', WANTED, model) or 0)
-end
-return result
+total.models, total.wanted, total.pools = free_of, table_of(wanted), pools
+return cjson.encode(total)

@@ -13,7 +13,7 @@ local function adopt(token, epoch, session, tenant)
   local known = read_lease(token)
   if given_up_ago(token) then return end
   if not known then
-    local lease = { worker = worker, epoch = epoch, address = record.address, model = record.model, session = session, tenant = tenant }
+    local lease = { worker = worker, pool = pool_of(record), epoch = epoch, address = record.address, model = record.model, session = session, tenant = tenant }
     add_lease(token, lease, tonumber(ARGV[5]))
   elseif known.worker == worker and known.epoch == epoch then
     redis.call('ZADD', LEASES, now + tonumber(ARGV[5]), token)

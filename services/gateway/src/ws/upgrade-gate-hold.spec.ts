@@ -12,6 +12,10 @@ const FULL: Capacity = {
   leased: 4,
   free: 0,
   waiting: 0,
+  moving: 0,
+  waitingForAny: 0,
+  waitingFor: new Map(),
+  pools: new Map(),
   models: new Map([['ears', { free: 0, waiting: 0 }]]),
 };
 const free = (count: number, over: Partial<Capacity> = {}): Capacity => ({

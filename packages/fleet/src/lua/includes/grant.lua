@@ -53,9 +53,9 @@ end
 local function grant(token, terms, worker, old)
   local epoch = math.max(tonumber(redis.call('GET', EPOCH) or 0), terms.min_epoch) + 1
   redis.call('SET', EPOCH, epoch)
-  local record = cjson.decode(redis.call('HGET', WORKERS, worker))
+  local record = record_of(worker)
   local lease = {
-    worker = worker, epoch = epoch, address = record.address, model = record.model,
+    worker = worker, pool = pool_of(record), epoch = epoch, address = record.address, model = record.model,
     session = terms.session, tenant = terms.tenant, since = now,
   }
   if old then

@@ -3,11 +3,14 @@
 -- @include tenants
 -- @include tickets
 -- @include flow
+-- @include pools
 
--- Counts one lease more or fewer on a worker, and moves the worker among the free ones if it is there.
-local function occupy(worker, by)
+-- Counts one lease more or fewer on its worker, and moves the worker among the free ones if it is there.
+local function occupy(lease, by)
+  local worker = lease.worker
   if redis.call('HINCRBY', USED, worker, by) <= 0 then redis.call('HDEL', USED, worker) end
   redis.call('ZADD', FREE, 'XX', 'INCR', -by, worker)
+  count_pool(pool_of(lease), by)
 end
 
 local function read_lease(token)
@@ -34,7 +37,7 @@ end
 local function add_lease(token, lease, ttl)
   write_lease(token, lease)
   redis.call('ZADD', LEASES, now + ttl, token)
-  occupy(lease.worker, 1)
+  occupy(lease, 1)
   count_tenant(lease.tenant, 1)
 end
 
@@ -48,7 +51,7 @@ local function drop_lease(token)
   local lease = read_lease(token)
   redis.call('ZREM', LEASES, token)
   if not lease or redis.call('HDEL', DATA, token) == 0 then return end
-  occupy(lease.worker, -1)
+  occupy(lease, -1)
   local mover = lease.mover and read_ticket(lease.mover)
   if mover and mover.replaces == token and not mover.counted then
     -- The session is still there, and waits: its tenant's place is now that of the ticket.
