@@ -171,6 +171,11 @@ export const ERRORS = {
     status: 429,
     message: 'Your tenant has as many jobs waiting as it may. Wait until some are done.',
   },
+  jobs_disabled: {
+    tier: 'client_mistake',
+    status: 404,
+    message: 'Batch jobs are not done here. Use /v1/audio/transcriptions, or ask the operator.',
+  },
   url_refused: {
     tier: 'client_mistake',
     status: 400,

@@ -8,6 +8,7 @@
 {{- $_ := set $env "LEASE_TTL_S" .Values.fleet.leaseTtlSeconds -}}
 {{- $_ := set $env "DRAIN_S" $gateway.drainSeconds -}}
 {{- $_ := set $env "SHUTDOWN_TIMEOUT_S" (add $gateway.drainSeconds 10) -}}
+{{- $_ := set $env "JOBS_ENABLED" .Values.jobs.enabled -}}
 {{- if .Values.llmTts.enabled }}{{ $_ := set $env "LLM_TTS_URL" (printf "http://%s:8400" (include "voice.llmTts" .)) }}{{ end -}}
 {{- if $gateway.tls.existingSecret -}}
 {{- $_ := set $env "TLS_CERT_FILE" "/etc/voice-fleet/tls/tls.crt" -}}

@@ -214,7 +214,7 @@ initContainers:
 - name: models
   hostPath:
     path: {{ .model.cache.path | quote }}
-    type: DirectoryOrCreate
+    type: Directory
 {{- else if eq .model.cache.kind "emptyDir" }}
 - name: models
   emptyDir:

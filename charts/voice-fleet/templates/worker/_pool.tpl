@@ -71,7 +71,12 @@
 {{- $_ := set $env "POD_NAME" (dict "field" "metadata.name") -}}
 {{- $_ := set $env "POD_NAMESPACE" (dict "field" "metadata.namespace") -}}
 {{- end -}}
-{{- if gt (int $pool.slots) 0 }}{{ $_ := set $env "WORKER_SLOTS" $pool.slots }}{{ end -}}
+{{- if gt (int $pool.slots) 0 }}
+{{- $_ := set $env "WORKER_SLOTS" $pool.slots -}}
+{{- else if and (gt (int $pool.slotsPerPod) 0) (eq $pool.engine "vllm") }}
+{{- /* The card is the sidecar's: the worker cannot see what it is. */ -}}
+{{- $_ := set $env "WORKER_SLOTS_START" $pool.slotsPerPod -}}
+{{- end -}}
 {{- if $root.Values.jobs.enabled }}{{ $_ := set $env "BATCH_JOBS_MAX" $root.Values.jobs.perWorker }}{{ end -}}
 {{- if eq $pool.engine "vllm" -}}
 {{- $env = mergeOverwrite $env (include "voice.engineEnv" $pool | fromJson) -}}

@@ -66,6 +66,7 @@ export class JobService implements JobsSource, WebhooksSource {
     const webhooks = new UrlGuard({ allow: settings.webhooks.allow });
     this.jobs = new Jobs({
       ...{ clock, store, queue, blobs, models, dailyAudio, maxOfTenant, maxOfAll, log, tracer },
+      enabled: settings.enabled,
       slots: this.#slots,
       intake: new RecordingIntake({
         ...{ clock, blobs, maxBytes, urlTimeoutMs, urls, webhooks },

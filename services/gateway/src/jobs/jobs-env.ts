@@ -1,5 +1,5 @@
 import { blobEnv, blobSettings } from '@voice-fleet/jobs/blobs/blob-env';
-import { integerVar, numberVar, textVar } from '@voice-fleet/runtime/env';
+import { booleanVar, integerVar, numberVar, textVar } from '@voice-fleet/runtime/env';
 import type { z } from 'zod';
 import { listOf, webhookEnv, webhookSettings } from '../webhooks/webhook-env.ts';
 
@@ -9,6 +9,10 @@ const HOUR_MS = 3_600_000;
 export const jobsEnv = {
   ...blobEnv,
   ...webhookEnv,
+  JOBS_ENABLED: booleanVar({
+    default: true,
+    doc: 'Whether jobs are taken in. Off where no worker does any (BATCH_JOBS_MAX); jobs that there are can still be read.',
+  }),
   JOBS_MAX_BYTES: integerVar({
     default: 1_073_741_824,
     min: 1024,
@@ -62,6 +66,7 @@ type JobsEnv = { readonly [Name in keyof typeof jobsEnv]: z.infer<(typeof jobsEn
 
 export interface JobsSettings {
   readonly blobs: ReturnType<typeof blobSettings>;
+  readonly enabled: boolean;
   readonly maxBytes: number;
   readonly maxOfTenant: number;
   readonly maxOfAll: number;
@@ -76,6 +81,7 @@ export interface JobsSettings {
 export function jobsSettings(env: JobsEnv): JobsSettings {
   return {
     blobs: blobSettings(env),
+    enabled: env.JOBS_ENABLED,
     maxBytes: env.JOBS_MAX_BYTES,
     maxOfTenant: env.JOBS_TENANT_MAX,
     maxOfAll: env.JOBS_MAX,

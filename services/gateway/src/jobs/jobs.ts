@@ -25,6 +25,8 @@ export interface JobsDeps {
   readonly queue: JobQueue;
   readonly blobs: BlobStore;
   readonly intake: RecordingIntake;
+  /** Whether any are taken in. */
+  readonly enabled: boolean;
   readonly slots: RequestSlots;
   readonly models: ModelNames;
   readonly dailyAudio: Pick<DailyAudio, 'expectLeft'>;
@@ -65,7 +67,8 @@ export class Jobs {
 
   /** Keeps the recording and queues the job. */
   async submit(principal: Principal, submission: Submission): Promise<Submitted> {
-    const { slots, dailyAudio, onSubmitted } = this.#deps;
+    const { enabled, slots, dailyAudio, onSubmitted } = this.#deps;
+    if (!enabled) throw new VoiceError('jobs_disabled');
     const { idempotencyKey: name } = submission;
     if (name !== undefined && !REQUEST_NAME.test(name))
       throw badField('Idempotency-Key', 'use 1 to 255 visible ASCII characters');
