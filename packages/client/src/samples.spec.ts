@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { findSamples } from './samples.ts';
+import { durationS, loadPcm } from './audio-source.ts';
+import { findSamples, shippedSample } from './samples.ts';
 
 describe('findSamples', () => {
   let folder = '';
@@ -25,5 +26,11 @@ describe('findSamples', () => {
     await expect(findSamples(async () => [])).rejects.toThrow(
       /apt-get install pocketsphinx-testdata/,
     );
+  });
+
+  it('has two seconds of speech of its own, with what is said in them', async () => {
+    const { path, transcript } = await shippedSample();
+    expect(transcript).toBe('he might even have been made');
+    expect(durationS(await loadPcm(path, { ffmpeg: 'none' }))).toBe(2);
   });
 });

@@ -12,8 +12,10 @@ export interface Sample {
 const PACKAGE = 'pocketsphinx-testdata';
 const FOLDER = 'usr/share/pocketsphinx/test/data/librivox';
 const REPOSITORY = join(import.meta.dirname, '../../..');
+/** Beside the sources, compiled or not; whose it is stands there. */
+const SHIPPED = join(import.meta.dirname, '../recordings');
 
-/** The LibriVox recordings of Debian's pocketsphinx-testdata, in the order of their names. */
+/** The LibriVox recordings of Debian's pocketsphinx-testdata, in the order of their names; without them the one that is shipped. */
 export async function findSamples(
   folders: () => Promise<readonly string[]> = sampleFolders,
 ): Promise<[Sample, ...Sample[]]> {
@@ -26,8 +28,14 @@ export async function findSamples(
   );
 }
 
+/** Two seconds of speech that lie in this package: the same words wherever it runs. */
+export async function shippedSample(): Promise<Sample> {
+  const [sample] = await findSamples(async () => [SHIPPED]);
+  return sample;
+}
+
 async function sampleFolders(): Promise<readonly string[]> {
-  return [...(await packagedFolder()), join(REPOSITORY, '.cache/debian/root', FOLDER)];
+  return [...(await packagedFolder()), join(REPOSITORY, '.cache/debian/root', FOLDER), SHIPPED];
 }
 
 async function packagedFolder(): Promise<readonly string[]> {

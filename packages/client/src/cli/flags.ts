@@ -2,7 +2,7 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { YAP_PATH } from '@voice-fleet/protocol/yap';
 import type { Clock } from '@voice-fleet/runtime/clock';
 import { loadPcm } from '../audio-source.ts';
-import { findSamples } from '../samples.ts';
+import { findSamples, type Sample, shippedSample } from '../samples.ts';
 import { parseServerUrl, printableUrl } from '../server-url.ts';
 import type { OpenOptions } from '../transcribe.ts';
 import type { YapConnectOptions } from '../yap-client.ts';
@@ -16,8 +16,10 @@ export interface CliIo {
   readonly isTty: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
-  /** Aborted by Ctrl+C. */
+  /** Aborted by Ctrl+C, and by SIGTERM for commands that do not stop by themselves. */
   readonly signal: AbortSignal;
+  /** Aborted by SIGTERM: time is left to come to an end. */
+  readonly stop?: AbortSignal;
   readonly connectTimeoutMs?: number;
   readonly sessionTimeoutMs?: number;
 }
@@ -25,6 +27,8 @@ export interface CliIo {
 export interface Command {
   readonly summary: string;
   readonly help: string;
+  /** It heeds `stop`: SIGTERM does not abort its signal. */
+  readonly stopsItself?: boolean;
   readonly run: (args: readonly string[], io: CliIo) => Promise<number>;
 }
 
@@ -187,9 +191,19 @@ export async function loadRecording(
     return { path, pcm: await loadPcm(path, { signal: io.signal }), reference: undefined };
   }
   const samples = await findSamples();
-  const sample = samples[sampleIndex % samples.length] ?? samples[0];
-  const pcm = await loadPcm(sample.path, { signal: io.signal });
-  return { path: sample.path, pcm, reference: sample.transcript || undefined };
+  return await recordingOf(samples[sampleIndex % samples.length] ?? samples[0], io);
+}
+
+/** The named file, or the two seconds that are the same wherever the client runs. */
+export async function loadShipped(path: string | undefined, io: CliIo): Promise<Recording> {
+  return path === undefined
+    ? await recordingOf(await shippedSample(), io)
+    : await loadRecording(path, io);
+}
+
+async function recordingOf({ path, transcript }: Sample, io: CliIo): Promise<Recording> {
+  const pcm = await loadPcm(path, { signal: io.signal });
+  return { path, pcm, reference: transcript || undefined };
 }
 
 function serverUrls(

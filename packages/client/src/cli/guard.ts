@@ -1,9 +1,9 @@
 import { explain } from './explain.ts';
 import { type CliIo, UsageError } from './flags.ts';
 
-export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130, stopped: 143 } as const;
 
-/** The reason of the signal that Ctrl+C aborts. */
+/** The reason of the signals that Ctrl+C and SIGTERM abort. */
 export class Interrupted extends Error {
   override readonly name = 'Interrupted';
 }

@@ -13,6 +13,13 @@ export async function runProcess(argv: readonly string[]): Promise<never> {
     process.once('SIGINT', () => process.exit(EXIT.interrupted));
     interrupt.abort(new Interrupted('Interrupted.'));
   });
+  const stop = new AbortController();
+  setMaxListeners(0, stop.signal);
+  // As process 1 of a container it would not end by this without a handler. The second does not wait either.
+  process.once('SIGTERM', () => {
+    process.once('SIGTERM', () => process.exit(EXIT.stopped));
+    stop.abort(new Interrupted('Stopped.'));
+  });
   const exitCode = await run(argv, {
     stdout: (text) => void process.stdout.write(text),
     stderr: (text) => void process.stderr.write(text),
@@ -20,6 +27,7 @@ export async function runProcess(argv: readonly string[]): Promise<never> {
     env: process.env,
     clock: systemClock,
     signal: interrupt.signal,
+    stop: stop.signal,
   });
   // A finished command ends, even if a handle is left or Node waits for its own threads (nodejs/node#54918); what was written
   // may still be on its way into a pipe.

@@ -6,11 +6,13 @@ import { idle } from './idle.ts';
 import { jobs } from './jobs.ts';
 import { manual } from './manual.ts';
 import { remote } from './remote.ts';
+import { smoke } from './smoke.ts';
 import { uat } from './uat.ts';
 import { voice } from './voice.ts';
 import { warmup } from './warmup.ts';
 
 const COMMANDS: Readonly<Record<string, Command>> = {
+  smoke,
   warmup,
   bench,
   idle,
@@ -39,12 +41,17 @@ export async function run(argv: readonly string[], io: CliIo): Promise<number> {
     return EXIT.ok;
   }
   try {
-    return await command.run(args, io);
+    return await command.run(args, command.stopsItself ? io : endedBySigterm(io));
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     io.stderr(`${error.message}\nSee: npm run client -- ${name} --help\n`);
     return EXIT.usage;
   }
+}
+
+/** All that a command does ends by SIGTERM as it does by Ctrl+C. */
+function endedBySigterm(io: CliIo): CliIo {
+  return io.stop ? { ...io, signal: AbortSignal.any([io.signal, io.stop]) } : io;
 }
 
 function usage(): string {
