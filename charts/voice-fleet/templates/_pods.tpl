@@ -40,9 +40,10 @@ schedulerName: {{ . | quote }}
 {{- end }}
 {{- end -}}
 
-{{/* (root, component, pool or "", settings): over zones first, then over hosts. */}}
+{{/* (root, component, pool or "", settings, label of a revision or ""): over zones first, then over hosts. */}}
 {{- define "voice.spread" -}}
 {{- $selector := include "voice.selector" (list (index . 0) (index . 1) (index . 2)) -}}
+{{- $revision := index . 4 -}}
 {{- $when := (index . 3).topologySpread.whenUnsatisfiable -}}
 topologySpreadConstraints:
   {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
@@ -52,6 +53,10 @@ topologySpreadConstraints:
     labelSelector:
       matchLabels:
         {{- $selector | nindent 8 }}
+    {{- with $revision }}
+    # Each revision for itself, or the old pods would decide where the new ones may be.
+    matchLabelKeys: [{{ . }}]
+    {{- end }}
   {{- end }}
 {{- end -}}
 
@@ -131,6 +136,9 @@ spec:
         target:
           type: Utilization
           averageUtilization: {{ $scaling.targetCPUUtilizationPercentage }}
+    {{- with $scaling.extraMetrics }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   behavior:
     scaleDown:
       # Clients that cannot resume lose their session with their pod: not for a short dip.
@@ -156,5 +164,21 @@ spec:
 {{- $root := index . 0 -}}
 {{- if and $root.Values.crdChecks (not ($root.Capabilities.APIVersions.Has (index . 1))) -}}
 {{- fail (printf "%s needs %s, which this cluster does not have: install it, turn %s off, or set crdChecks=false to render without a cluster" (index . 2) (index . 1) (index . 2)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* (root, kind, name, number, whether an autoscaler owns it): `replicas`, as JSON. Left to the autoscaler it is not there. But a
+     number that was there cannot just be left out: the server would make it 1. Then the number that there is goes on being told. */}}
+{{- define "voice.replicas" -}}
+{{- $root := index . 0 -}}
+{{- if not (index . 4) -}}
+{{- dict "replicas" (int (index . 3)) | toJson -}}
+{{- else -}}
+{{- $live := lookup "apps/v1" (index . 1) $root.Release.Namespace (index . 2) | default dict -}}
+{{- if hasKey (dig "metadata" "annotations" dict $live) "voice-fleet/replicas" -}}
+{{- dict "replicas" (int $live.spec.replicas) | toJson -}}
+{{- else -}}
+{}
+{{- end -}}
 {{- end -}}
 {{- end -}}

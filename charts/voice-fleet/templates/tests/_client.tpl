@@ -3,7 +3,7 @@
 automountServiceAccountToken: false
 enableServiceLinks: false
 restartPolicy: Never
-{{- include "voice.pullSecrets" (index . 0) | nindent 0 }}
+{{- with include "voice.pullSecrets" (index . 0) | trim }}{{ . | nindent 0 }}{{ end }}
 securityContext:
   {{- include "voice.podSecurity" (index . 0) | nindent 2 }}
 {{- end -}}

@@ -15,7 +15,7 @@ template:
     {{- include "voice.clientPod" (list . "loadtest") | nindent 4 }}
     # What was measured until it is stopped is told.
     terminationGracePeriodSeconds: 30
-    {{- include "voice.placement" $load | nindent 4 }}
+    {{- with include "voice.placement" $load | trim }}{{ . | nindent 4 }}{{ end }}
     containers:
       - name: loadtest
         image: {{ include "voice.image" (list . .Values.images.clients dict) | quote }}

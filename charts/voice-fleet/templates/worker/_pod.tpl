@@ -20,7 +20,7 @@ spec:
   # A worker of a Deployment tells how dear its pod is.
   automountServiceAccountToken: {{ eq $pool.kind "Deployment" }}
   enableServiceLinks: false
-  {{- include "voice.pullSecrets" $root | nindent 2 }}
+  {{- with include "voice.pullSecrets" $root | trim }}{{ . | nindent 2 }}{{ end }}
   {{- with $pool.gpu.runtimeClassName }}
   runtimeClassName: {{ . | quote }}
   {{- end }}
@@ -37,8 +37,8 @@ spec:
   {{- $_ := set $where "tolerations" (append $pool.tolerations (dict "key" "nvidia.com/gpu" "operator" "Exists" "effect" "NoSchedule")) }}
   {{- end }}
   {{- end }}
-  {{- include "voice.placement" $where | nindent 2 }}
-  {{- include "voice.spread" (list $root "asr-worker" $name $pool) | nindent 2 }}
+  {{- with include "voice.placement" $where | trim }}{{ . | nindent 2 }}{{ end }}
+  {{- include "voice.spread" (list $root "asr-worker" $name $pool (ternary "pod-template-hash" "" (eq $pool.kind "Deployment"))) | nindent 2 }}
   {{- with $pool.gpu.resourceClaims }}
   resourceClaims:
     {{- toYaml . | nindent 4 }}
@@ -53,7 +53,7 @@ spec:
       securityContext:
         {{- include "voice.containerSecurity" $root | nindent 8 }}
       env:
-        {{- include "voice.env" (list (include "voice.workerEnv" . | fromJson) $pool.config $pool.extraEnv (printf "pools.%s" $name)) | nindent 8 }}
+        {{- include "voice.env" (list (include "voice.workerEnv" . | fromJson) $pool.config $pool.extraEnv (printf "pools.%s" $name)) | trim | nindent 8 }}
       {{- with $pool.extraEnvFrom }}
       envFrom:
         {{- toYaml . | nindent 8 }}
@@ -102,7 +102,7 @@ spec:
     - name: scratch
       emptyDir:
         sizeLimit: {{ $pool.vllm.scratchSize }}
-    {{- include "voice.modelVolume" $pool | nindent 4 }}
+    {{- include "voice.modelVolume" $pool | trim | nindent 4 }}
     {{- end }}
     {{- with $pool.extraVolumes }}
     {{- toYaml . | nindent 4 }}
@@ -129,7 +129,7 @@ initContainers:
     {{- $_ := set $download "HF_TOKEN" (dict "secret" . "key" $pool.model.token.key) }}
     {{- end }}
     env:
-      {{- include "voice.env" (list $download $pool.vllm.config list $what) | nindent 6 }}
+      {{- include "voice.env" (list $download $pool.vllm.config list $what) | trim | nindent 6 }}
     resources:
       requests: { cpu: 500m, memory: 1Gi }
       limits: { memory: 4Gi }
@@ -146,7 +146,7 @@ initContainers:
     args: [run]
     {{- $_ := set $env "HF_HUB_OFFLINE" 1 }}
     env:
-      {{- include "voice.env" (list $env $pool.vllm.config $pool.vllm.extraEnv $what) | nindent 6 }}
+      {{- include "voice.env" (list $env $pool.vllm.config $pool.vllm.extraEnv $what) | trim | nindent 6 }}
     ports:
       - name: vllm
         containerPort: 8300
