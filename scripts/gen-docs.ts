@@ -14,6 +14,7 @@ import { ERRORS } from '@voice-fleet/protocol/errors';
 import type { EnvMeta } from '@voice-fleet/runtime/env';
 import type { Registry } from 'prom-client';
 import type { z } from 'zod';
+import { chartFiles } from './chart/docs/generated.ts';
 import { observabilityFiles } from './observability/generated.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -135,6 +136,7 @@ const pages = {
   'docs/errors.md': errors(),
   'docs/metrics.md': metrics(),
   ...observabilityFiles(),
+  ...chartFiles(),
   'docs/openapi.json': `${JSON.stringify(openApiDocument(), undefined, 2)}\n`,
 };
 const check = process.argv.includes('--check');
