@@ -2,6 +2,7 @@ import { WorkerMetrics } from '@voice-fleet/asr-worker/metrics';
 import { GatewayMetrics } from '@voice-fleet/gateway/metrics';
 import { LlmTtsMetrics } from '@voice-fleet/llm-tts/metrics';
 import type { Registry } from 'prom-client';
+import { CAUSE_GROUPS } from './causes.ts';
 import { EXTERNAL_METRICS } from './external.ts';
 import { SLO_GROUPS } from './slo.ts';
 
@@ -22,16 +23,16 @@ export async function ownMetrics(): Promise<ReadonlyMap<string, MetricKind>> {
 
 /** All that rules and dashboards may name: of services, recorded, and of others. */
 export async function catalogue(): Promise<ReadonlyMap<string, MetricKind>> {
-  const recorded = SLO_GROUPS.flatMap(({ rules }) => rules).flatMap((rule) =>
-    'record' in rule ? [[rule.record, 'recorded'] as const] : [],
-  );
+  const recorded = [...SLO_GROUPS, ...CAUSE_GROUPS]
+    .flatMap(({ rules }) => rules)
+    .flatMap((rule) => ('record' in rule ? [[rule.record, 'recorded'] as const] : []));
   const external = Object.values(EXTERNAL_METRICS).flatMap((metrics) => Object.entries(metrics));
   // Prometheus's own, of alerts.
   return new Map([...(await ownMetrics()), ...recorded, ...external, ['ALERTS', 'gauge']]);
 }
 
 const WORDS = new Set(
-  'sum max min count topk rate increase changes absent max_over_time histogram_quantile vector time by on and or unless'.split(
+  'sum max min count topk rate increase changes absent max_over_time histogram_quantile scalar vector time by on group_left and or unless'.split(
     ' ',
   ),
 );
@@ -42,7 +43,7 @@ export function seriesOf(expr: string): string[] {
     .replace(/"(?:[^"\\]|\\.)*"/g, '')
     .replace(/\{[^}]*\}/g, '')
     .replace(/\[[^\]]*\]/g, '')
-    .replace(/\b(?:by|on)\s*\([^)]*\)/g, '');
+    .replace(/\b(?:by|on|group_left)\s*\([^)]*\)/g, '');
   return [...bare.matchAll(/[a-zA-Z_][\w:]*/g)]
     .map(([name]) => name)
     .filter((name) => !WORDS.has(name));

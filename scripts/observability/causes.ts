@@ -1,13 +1,22 @@
+import { CANARY_GROUP } from './canary.ts';
 import type { AlertRule, RuleGroup } from './rule.ts';
+import { plainGroups } from './rule-text.ts';
+
+const ABSENT = [
+  ['Gateway', 'gateway', 'gateway'],
+  ['Worker', 'asr-worker', 'worker'],
+  ['LlmTts', 'llm-tts', 'llmTts'],
+] as const;
 
 /** What is wrong inside, whether or not those who talk to the fleet have noticed yet. */
-export const CAUSES: readonly AlertRule[] = [
+const CAUSES: readonly AlertRule[] = [
   {
     alert: 'VoicePoolSaturated',
-    expr: 'sum by (pool) (voice_worker_slots_used)\n/ (sum by (pool) (voice_worker_slots) > 0)\n> 0.9',
+    expr: 'sum by (pool) (voice_worker_slots_used)\n/ (sum by (pool) (voice_worker_slots) > 0)\n> %poolSaturation%',
     for: '5m',
     severity: 'page',
-    summary: 'More than nine tenths of the slots of pool {{ $labels.pool }} are taken.',
+    summary:
+      'More than %poolSaturationPercent% % of the slots of pool {{ $labels.pool }} are taken.',
     runbook: 'pool-saturated',
   },
   {
@@ -28,7 +37,7 @@ export const CAUSES: readonly AlertRule[] = [
   },
   {
     alert: 'VoiceLeasesLost',
-    expr: 'sum(increase(voice_lease_operations_total{op="renew",outcome="lost"}[10m])) > 5',
+    expr: 'sum(increase(voice_lease_operations_total{op="renew",outcome="lost"}[10m])) > %leasesLost%',
     severity: 'page',
     summary: 'Gateways lose leases of sessions that they still serve.',
     runbook: 'leases-lost',
@@ -44,8 +53,8 @@ export const CAUSES: readonly AlertRule[] = [
   {
     alert: 'VoiceWorkerDrainsTooLong',
     expr: 'voice_worker_draining == 1',
-    // No drain lasts longer than ten: see WORKER_DRAIN_S.
-    for: '5m',
+    // Longer than any drain should: see WORKER_DRAIN_S.
+    for: '%drainFor%',
     severity: 'ticket',
     summary:
       'Worker {{ $labels.instance }} of pool {{ $labels.pool }} was told to stop and goes on.',
@@ -53,7 +62,7 @@ export const CAUSES: readonly AlertRule[] = [
   },
   {
     alert: 'VoiceEngineRestarts',
-    expr: 'increase(voice_worker_engine_restarts_total[15m]) > 2',
+    expr: 'increase(voice_worker_engine_restarts_total[15m]) > %engineRestarts%',
     severity: 'page',
     summary: 'The engine of worker {{ $labels.instance }} is started again and again.',
     runbook: 'engine-restarts',
@@ -64,11 +73,11 @@ export const CAUSES: readonly AlertRule[] = [
     expr: [
       'sum by (pool) (rate(voice_worker_decode_seconds_total[10m]))',
       '/ (sum by (pool) (rate(voice_worker_audio_seconds_total[10m])) + sum by (pool) (rate(voice_worker_batch_audio_seconds_total[10m])) > 0)',
-      '> 0.9',
+      '> %engineLoad%',
       'or histogram_quantile(0.95, sum by (le, pool) (',
       '  rate(voice_worker_frame_latency_seconds_bucket[10m])',
       '  unless on (job, instance) max_over_time(voice_worker_batch_jobs_running[10m]) > 0',
-      ')) > 0.16',
+      ')) > %frameLatencySeconds%',
     ].join('\n'),
     for: '10m',
     severity: 'ticket',
@@ -78,16 +87,17 @@ export const CAUSES: readonly AlertRule[] = [
   },
   {
     alert: 'VoiceTurnsFail',
-    expr: 'sum(rate(voice_llm_tts_turns_total{outcome="failed"}[10m]))\n/ (sum(rate(voice_llm_tts_turns_total[10m])) > 0)\n> 0.05',
+    expr: 'sum(rate(voice_llm_tts_turns_total{outcome="failed"}[10m]))\n/ (sum(rate(voice_llm_tts_turns_total[10m])) > 0)\n> %turnsFailed%',
     for: '10m',
     severity: 'page',
-    summary: 'More than one reply in twenty fails.',
+    summary: 'More than %turnsFailedPercent% % of replies fail.',
     runbook: 'turns-fail',
+    of: 'llmTts',
   },
   {
     alert: 'VoiceEventLoopLags',
     // Other programs on Node tell the same metric.
-    expr: 'nodejs_eventloop_lag_p99_seconds > 0.1\nand on (job, instance) voice_build_info',
+    expr: 'nodejs_eventloop_lag_p99_seconds > %eventLoopLagSeconds%\nand on (job, instance) voice_build_info',
     for: '5m',
     severity: 'ticket',
     summary: 'The event loop of {{ $labels.instance }} comes late: audio and words wait in it.',
@@ -99,6 +109,7 @@ export const CAUSES: readonly AlertRule[] = [
     severity: 'ticket',
     summary: 'Batch jobs were given back because their worker was not heard of.',
     runbook: 'jobs-stalled',
+    of: 'job',
   },
   {
     alert: 'VoiceJobsQuarantined',
@@ -106,74 +117,114 @@ export const CAUSES: readonly AlertRule[] = [
     severity: 'ticket',
     summary: 'Batch jobs were given up after as many attempts as they may have.',
     runbook: 'jobs-quarantined',
+    of: 'job',
   },
   {
     alert: 'VoiceCertificateEnds',
-    expr: '(voice_gateway_tls_certificate_expiry_timestamp_seconds > 0) - time() < 14 * 86400',
+    expr: '(voice_gateway_tls_certificate_expiry_timestamp_seconds > 0) - time() < %certificateDays% * 86400',
     for: '1h',
     severity: 'ticket',
-    summary: 'The certificate of {{ $labels.instance }} ends within two weeks.',
+    summary: 'The certificate of {{ $labels.instance }} ends within %certificateDays% days.',
     runbook: 'certificate-ends',
+    of: 'tls',
   },
-  ...['gateway', 'asr-worker', 'llm-tts'].map(
-    (service): AlertRule => ({
-      alert: `Voice${service === 'gateway' ? 'Gateway' : service === 'llm-tts' ? 'LlmTts' : 'Worker'}Absent`,
+  ...ABSENT.map(
+    ([name, service, of]): AlertRule => ({
+      alert: `Voice${name}Absent`,
       expr: `absent(voice_build_info{service="${service}"})`,
       for: '5m',
       severity: 'page',
       summary: 'Prometheus sees no {{ $labels.service }}: none runs, or none is scraped.',
       runbook: 'service-absent',
+      of,
     }),
   ),
 ];
 
+/** Names of autoscalers as the chart gives them. */
+const SCALED = '%release%-(asr-worker-.+|gateway|llm-tts)';
+const HPA = `{%kube%,horizontalpodautoscaler=~"${SCALED}"}`;
+
 /** Told by programs beside the fleet: NVIDIA's DCGM exporter, kube-state-metrics, KEDA and the Redis exporter. */
-export const EXTERNAL_CAUSES: readonly AlertRule[] = [
+const EXTERNAL_CAUSES: readonly AlertRule[] = [
   {
     alert: 'VoiceGpuFault',
     // The metric is the number of the last fault, which stays.
-    expr: 'changes(DCGM_FI_DEV_XID_ERRORS[15m]) > 0\nand DCGM_FI_DEV_XID_ERRORS > 0',
+    expr: 'changes(DCGM_FI_DEV_XID_ERRORS{%cards%}[15m]) > 0\nand DCGM_FI_DEV_XID_ERRORS{%cards%} > 0',
     severity: 'page',
     summary:
       'The driver of GPU {{ $labels.gpu }} of {{ $labels.Hostname }} has reported a fault (XID).',
     runbook: 'gpu-fault',
+    of: 'card',
   },
   {
     alert: 'VoiceAutoscalerAtMax',
-    expr: 'kube_horizontalpodautoscaler_status_current_replicas{horizontalpodautoscaler=~".*(asr-worker|gateway|llm-tts).*"}\n>= kube_horizontalpodautoscaler_spec_max_replicas{horizontalpodautoscaler=~".*(asr-worker|gateway|llm-tts).*"}',
+    expr: [
+      `kube_horizontalpodautoscaler_status_current_replicas${HPA}`,
+      `>= kube_horizontalpodautoscaler_spec_max_replicas${HPA}`,
+      // Where there is nothing to choose, nothing is at its end.
+      `> kube_horizontalpodautoscaler_spec_min_replicas${HPA}`,
+    ].join('\n'),
     for: '15m',
     severity: 'ticket',
     summary: 'Autoscaler {{ $labels.horizontalpodautoscaler }} has as many pods as it may.',
     runbook: 'autoscaler-at-max',
+    of: 'autoscaler',
   },
   {
     alert: 'VoiceScalerErrors',
-    expr: 'sum by (scaledObject) (increase(keda_scaler_detail_errors_total{scaledObject=~".*(asr-worker|gateway|llm-tts).*"}[10m])) > 0',
+    expr: `sum by (scaledObject) (increase(keda_scaler_detail_errors_total{%kube%,scaledObject=~"${SCALED}"}[10m])) > 0`,
     for: '5m',
     severity: 'ticket',
     summary: 'KEDA cannot read what {{ $labels.scaledObject }} is scaled by.',
     runbook: 'scaler-errors',
+    of: 'keda',
+  },
+  {
+    alert: 'VoicePodTerminating',
+    // Kubernetes tells when its grace ends, not when it was told to stop.
+    expr: 'time() - kube_pod_deletion_timestamp{%kube%,%pod%=~"%release%-(asr-worker|gateway|llm-tts)-.+"}\n> %terminatingSeconds%',
+    for: '2m',
+    severity: 'ticket',
+    summary:
+      'Pod {{ or $labels.exported_pod $labels.pod }} should have ended and has not; what it holds, such as a card, is taken.',
+    runbook: 'pod-terminating',
+  },
+  {
+    alert: 'VoiceLoadTestFailed',
+    expr: 'kube_job_failed{%kube%,job_name=~"%release%-loadtest-.+",condition="true"} > 0',
+    severity: 'ticket',
+    summary: 'Load test {{ $labels.job_name }} has failed.',
+    runbook: 'load-test-failed',
+    of: 'loadTest',
   },
   {
     alert: 'VoiceRedisMemoryHigh',
-    expr: 'redis_memory_used_bytes / (redis_memory_max_bytes > 0) > 0.8',
+    expr: 'redis_memory_used_bytes{%redis%} / (redis_memory_max_bytes{%redis%} > 0) > %redisMemory%',
     for: '5m',
     severity: 'page',
-    summary: 'Redis {{ $labels.instance }} uses more than four fifths of the memory that it may.',
+    summary:
+      'Redis {{ $labels.instance }} uses more than %redisMemoryPercent% % of the memory that it may.',
     runbook: 'redis-memory-high',
+    of: 'redis',
   },
   {
     alert: 'VoiceRedisMayEvict',
-    expr: 'redis_instance_info{maxmemory_policy!="noeviction"}',
+    expr: 'redis_instance_info{%redis%,maxmemory_policy!="noeviction"}',
     for: '5m',
     severity: 'page',
     summary:
       'Redis {{ $labels.instance }} throws keys away when it is full ({{ $labels.maxmemory_policy }}).',
     runbook: 'redis-may-evict',
+    of: 'redis',
   },
 ];
 
-export const CAUSE_GROUPS: readonly RuleGroup[] = [
+/** Rules of all causes, with their settings left open. */
+export const CAUSES_DECLARED: readonly RuleGroup[] = [
   { name: 'voice-causes', rules: CAUSES },
+  CANARY_GROUP,
   { name: 'voice-causes-external', rules: EXTERNAL_CAUSES },
 ];
+
+export const CAUSE_GROUPS = plainGroups(CAUSES_DECLARED);

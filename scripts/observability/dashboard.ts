@@ -49,17 +49,22 @@ export interface Dashboard {
   readonly uid: string;
   readonly title: string;
   readonly description: string;
-  /** Beside the data source and the job. */
+  /** Beside the data source, namespace, fleet and job. */
   readonly pool: boolean;
   readonly rows: readonly Row[];
 }
 
 const WIDTH = 24;
 const PANEL = { w: 8, h: 8 };
+/** On one machine series have no namespace and no fleet, and those of vLLM no pool. */
+const MAY_LACK = '.*';
+const BUILDS = 'voice_build_info';
+const IN_NAMESPACE = `${BUILDS}{namespace=~"$namespace"}`;
+const IN_FLEET = '{namespace=~"$namespace",fleet=~"$fleet"}';
 const DATASOURCE = { type: 'prometheus', uid: '$datasource' };
 
-/** A list of values to choose from, all of them at first. */
-function variable(name: string, label: string, query: string): object {
+/** A list of values to choose from, all of them at first. `all`: the pattern for that. */
+function variable(name: string, label: string, query: string, all = '.+'): object {
   return {
     name,
     label,
@@ -71,7 +76,7 @@ function variable(name: string, label: string, query: string): object {
     refresh: 2,
     multi: true,
     includeAll: true,
-    allValue: '.+',
+    allValue: all,
     current: { text: 'All', value: '$__all' },
     sort: 1,
   };
@@ -146,8 +151,19 @@ export function dashboardFile({ uid, title, description, pool, rows }: Dashboard
     templating: {
       list: [
         { name: 'datasource', label: 'Data source', type: 'datasource', query: 'prometheus' },
-        variable('job', 'Job', 'label_values(voice_build_info, job)'),
-        ...(pool ? [variable('pool', 'Pool', 'label_values(voice_worker_slots, pool)')] : []),
+        variable('namespace', 'Namespace', `label_values(${BUILDS}, namespace)`, MAY_LACK),
+        variable('fleet', 'Fleet', `label_values(${IN_NAMESPACE}, fleet)`, MAY_LACK),
+        variable('job', 'Job', `label_values(${BUILDS}${IN_FLEET}, job)`),
+        ...(pool
+          ? [
+              variable(
+                'pool',
+                'Pool',
+                `label_values(voice_worker_slots${IN_FLEET}, pool)`,
+                MAY_LACK,
+              ),
+            ]
+          : []),
       ],
     },
     panels: panels(rows),

@@ -23,6 +23,9 @@ export const EXTERNAL_METRICS: Readonly<
     kube_horizontalpodautoscaler_status_current_replicas: 'gauge',
     kube_horizontalpodautoscaler_status_desired_replicas: 'gauge',
     kube_horizontalpodautoscaler_spec_max_replicas: 'gauge',
+    kube_horizontalpodautoscaler_spec_min_replicas: 'gauge',
+    kube_pod_deletion_timestamp: 'gauge',
+    kube_job_failed: 'gauge',
   },
   keda: {
     keda_scaler_metrics_value: 'gauge',

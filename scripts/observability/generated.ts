@@ -1,8 +1,9 @@
-import { CAUSE_GROUPS } from './causes.ts';
+import { CAUSE_GROUPS, CAUSES_DECLARED } from './causes.ts';
+import { chartRules } from './chart-rules.ts';
 import { dashboardFile } from './dashboard.ts';
 import { DASHBOARDS } from './dashboards.ts';
 import { rulesFile } from './rule.ts';
-import { SLO_GROUPS } from './slo.ts';
+import { SLO_DECLARED, SLO_GROUPS } from './slo.ts';
 
 /** Every generated file of the chart, by its path from the root of the repository. */
 export function observabilityFiles(): Readonly<Record<string, string>> {
@@ -13,6 +14,10 @@ export function observabilityFiles(): Readonly<Record<string, string>> {
   return {
     'charts/voice-fleet/rules/slo.yaml': rulesFile(SLO_GROUPS),
     'charts/voice-fleet/rules/causes.yaml': rulesFile(CAUSE_GROUPS),
+    'charts/voice-fleet/templates/monitoring/_rule-groups.tpl': chartRules([
+      ...SLO_DECLARED,
+      ...CAUSES_DECLARED,
+    ]),
     ...Object.fromEntries(dashboards),
   };
 }

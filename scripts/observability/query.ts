@@ -1,8 +1,25 @@
 import type { Query } from './dashboard.ts';
 
-/** One metric of the fleet's own, of the jobs that are chosen. */
+/** Of the fleets that are chosen. */
+const FLEET = 'namespace=~"$namespace",fleet=~"$fleet"';
+
+/** One metric of the fleet's own, of the fleets and jobs that are chosen. */
 export const own = (metric: string, matchers = ''): string =>
-  `${metric}{job=~"$job"${matchers && `,${matchers}`}}`;
+  `${metric}{${FLEET},job=~"$job"${matchers && `,${matchers}`}}`;
+
+/** One metric of vLLM, which has the labels that the chart gives it; on one machine it has none of them. */
+export const ofVllm = (metric: string): string => `${metric}{${FLEET},pool=~"$pool"}`;
+
+/** A series that rules have recorded. */
+export const recordedOf = (series: string, matchers = ''): string =>
+  `${series}{${FLEET}${matchers && `,${matchers}`}}`;
+
+/**
+ * Metrics of programs that tell of objects in the namespaces that are chosen: `read` gets the matchers. Prometheus puts
+ * its own `namespace` in place of theirs, which becomes `exported_namespace`, unless it is told to honour theirs.
+ */
+export const ofNamespaces = (read: (matchers: string) => string): string =>
+  `(${read('exported_namespace=~"$namespace"')} or ${read('namespace=~"$namespace",exported_namespace=""')})`;
 
 /** And of the pools that are chosen. */
 export const ofPool = (metric: string, matchers = ''): string =>

@@ -7,6 +7,19 @@ export interface RecordingRule {
 /** `page`: somebody is woken; `ticket`: it can wait for the morning. */
 export type Severity = 'page' | 'ticket';
 
+/** Parts of an installation. Without the one that an alert is about, the chart leaves it out. */
+export type Subject =
+  | 'autoscaler'
+  | 'card'
+  | 'gateway'
+  | 'job'
+  | 'keda'
+  | 'llmTts'
+  | 'loadTest'
+  | 'redis'
+  | 'tls'
+  | 'worker';
+
 /** Fires when `expr` gave something for as long as `for`. */
 export interface AlertRule {
   readonly alert: string;
@@ -17,6 +30,8 @@ export interface AlertRule {
   readonly summary: string;
   /** File below docs/operations/runbooks, without `.md`. */
   readonly runbook: string;
+  /** Absent: of every installation. */
+  readonly of?: Subject;
 }
 
 export interface RuleGroup {

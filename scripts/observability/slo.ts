@@ -1,4 +1,8 @@
+import { recordedOf } from './query.ts';
 import type { AlertRule, RecordingRule, RuleGroup } from './rule.ts';
+import { plainGroups } from './rule-text.ts';
+import { fill, plainTexts, value } from './settings.ts';
+import { FEWEST_EVENTS, secondsOf } from './windows.ts';
 
 /** One promise to those who talk to the fleet. */
 export interface Slo {
@@ -9,7 +13,9 @@ export interface Slo {
   readonly title: string;
   /** Workers know their pool; what gateways count is of the whole fleet. */
   readonly scope: 'fleet' | 'pool';
-  /** Part of the events that may be bad. */
+  /** The objective among the settings of the chart. */
+  readonly setting: string;
+  /** Part of the events that may be bad, by default. */
   readonly budget: number;
   readonly bad: (window: string) => string;
   readonly all: (window: string) => string;
@@ -20,24 +26,30 @@ const ofFleet = (selector: string, window: string): string => `sum (rate(${selec
 const byPool = (selector: string, window: string): string =>
   `sum by (pool) (rate(${selector}[${window}]))`;
 
-/** More than `le` seconds after. `le` must be one of the histogram's buckets. */
-function slower(histogram: string, le: number): Pick<Slo, 'scope' | 'bad' | 'all'> {
+/** More than so many seconds after. They must be one of the histogram's bounds. */
+function slower(histogram: string, setting: string): Pick<Slo, 'scope' | 'bad' | 'all'> {
   return {
     scope: 'pool',
     bad: (window) =>
-      `${byPool(`${histogram}_count`, window)}\n- ${byPool(`${histogram}_bucket{le="${le}"}`, window)}`,
+      `${byPool(`${histogram}_count`, window)}\n- ${byPool(`${histogram}_bucket{le=~"%${setting}Bucket%"}`, window)}`,
     all: (window) => byPool(`${histogram}_count`, window),
   };
 }
+
+const objective = (setting: string): Pick<Slo, 'setting' | 'budget'> => ({
+  setting,
+  // Rounded, as 1 less 0.999 is no short number.
+  budget: Number((1 - value(setting)).toPrecision(6)),
+});
 
 /** Objectives over 30 days. What is aimed at is a first guess, to be set anew when numbers of real cards are known. */
 export const SLOS: readonly Slo[] = [
   {
     name: 'admission',
     alert: 'VoiceAdmission',
-    title: '99.9 % of valid, authenticated starts of sessions are accepted',
+    title: '%admissionPercent% % of valid, authenticated starts of sessions are accepted',
     scope: 'fleet',
-    budget: 0.001,
+    ...objective('admission'),
     bad: (window) =>
       ofFleet('voice_gateway_admissions_total{outcome=~"rejected_capacity|error"}', window),
     all: (window) =>
@@ -50,25 +62,26 @@ export const SLOS: readonly Slo[] = [
   {
     name: 'first_partial',
     alert: 'VoiceFirstPartial',
-    title: '99 % of utterances have their first text within 0.8 s',
-    budget: 0.01,
-    ...slower('voice_worker_asr_first_partial_seconds', 0.8),
+    title:
+      '%firstPartialPercent% % of utterances have their first text within %firstPartialSeconds% s',
+    ...objective('firstPartial'),
+    ...slower('voice_worker_asr_first_partial_seconds', 'firstPartialSeconds'),
     runbook: 'slo-first-partial',
   },
   {
     name: 'final',
     alert: 'VoiceFinal',
-    title: '99 % of finals come within 1.5 s of the end of the utterance',
-    budget: 0.01,
-    ...slower('voice_worker_asr_final_latency_seconds', 1.5),
+    title: '%finalPercent% % of finals come within %finalSeconds% s of the end of the utterance',
+    ...objective('final'),
+    ...slower('voice_worker_asr_final_latency_seconds', 'finalSeconds'),
     runbook: 'slo-final',
   },
   {
     name: 'session',
     alert: 'VoiceSession',
-    title: '99.9 % of sessions end by no fault of the fleet',
+    title: '%sessionIntegrityPercent% % of sessions end by no fault of the fleet',
     scope: 'fleet',
-    budget: 0.001,
+    ...objective('sessionIntegrity'),
     bad: (window) =>
       ofFleet('voice_gateway_session_duration_seconds_count{end_reason="error"}', window),
     all: (window) => ofFleet('voice_gateway_session_duration_seconds_count', window),
@@ -84,16 +97,6 @@ export const BURNS = [
   { name: 'Creeping', factor: 1, long: '3d', short: '6h', severity: 'ticket' },
 ] as const;
 
-/** Fewer events than these in the long window tell of too little to call anybody. */
-export const FEWEST_EVENTS = 20;
-
-const SECONDS: Readonly<Record<string, number>> = { m: 60, h: 3600, d: 86_400 };
-
-/** Seconds of `5m`, `1h`, `3d`. */
-export function secondsOf(window: string): number {
-  return Number.parseInt(window, 10) * (SECONDS[window.slice(-1)] ?? Number.NaN);
-}
-
 const SHORT_WINDOWS = ['5m', '30m', '1h', '2h', '6h'];
 const LONG_WINDOWS = ['1d', '3d', '30d'];
 
@@ -101,12 +104,19 @@ export const ratioOf = ({ name }: Slo, window: string): string =>
   `voice:${name}_errors:ratio_rate${window}`;
 export const eventsOf = ({ name }: Slo, window: string): string =>
   `voice:${name}_events:rate${window}`;
+/** What may go wrong, as it is set: dashboards need not know. */
+export const budgetOf = ({ name }: Slo): string => `voice:${name}_budget:ratio`;
+/** By how much of the budget a ratio goes, fleet by fleet. */
+export const perBudget = (slo: Slo, ratio: string): string =>
+  `${ratio} / on (namespace, fleet) group_left () ${budgetOf(slo)}`;
+/** The promise in words, with its defaults. */
+export const titleOf = ({ title }: Slo): string => fill(title, (name) => plainTexts()[name]);
 
 /** What the lines of a panel are called. */
 export const scopeLegend = ({ scope }: Slo): string => (scope === 'pool' ? '{{pool}}' : 'fleet');
-/** A recorded series, of the pools that are chosen where it has any. */
+/** A recorded series, of the fleets that are chosen, and of the pools where it has any. */
 export const chosen = ({ scope }: Slo, series: string): string =>
-  scope === 'pool' ? `${series}{pool=~"$pool"}` : series;
+  recordedOf(series, scope === 'pool' ? 'pool=~"$pool"' : '');
 
 function recorded(slo: Slo, windows: readonly string[]): RecordingRule[] {
   return windows.flatMap((window) => [
@@ -122,8 +132,7 @@ function recorded(slo: Slo, windows: readonly string[]): RecordingRule[] {
 function burning(slo: Slo): AlertRule[] {
   const who = slo.scope === 'pool' ? 'Pool {{ $labels.pool }}' : 'The fleet';
   return BURNS.map(({ name, factor, long, short, severity }) => {
-    // Rounded, as 14.4 times 0.001 is no short number.
-    const threshold = Number((factor * slo.budget).toPrecision(6));
+    const threshold = `${factor} * (1 - %${slo.setting}%)`;
     return {
       alert: `${slo.alert}Burn${name}`,
       expr: [
@@ -138,12 +147,21 @@ function burning(slo: Slo): AlertRule[] {
   });
 }
 
-export const SLO_GROUPS: readonly RuleGroup[] = SLOS.flatMap((slo) => {
+/** Rules of all objectives, with their settings left open. */
+export const SLO_DECLARED: readonly RuleGroup[] = SLOS.flatMap((slo) => {
   const name = slo.name.replaceAll('_', '-');
   return [
-    { name: `voice-slo-${name}`, rules: recorded(slo, SHORT_WINDOWS) },
+    {
+      name: `voice-slo-${name}`,
+      rules: [
+        { record: budgetOf(slo), expr: `vector(1 - %${slo.setting}%)` },
+        ...recorded(slo, SHORT_WINDOWS),
+      ],
+    },
     // They move slowly and cost much.
     { name: `voice-slo-${name}-days`, interval: '2m', rules: recorded(slo, LONG_WINDOWS) },
     { name: `voice-slo-${name}-burn`, rules: burning(slo) },
   ];
 });
+
+export const SLO_GROUPS = plainGroups(SLO_DECLARED);

@@ -9,7 +9,7 @@ import {
   ownMetrics,
   seriesOf,
 } from '../../scripts/observability/catalogue.ts';
-import { CAUSES, EXTERNAL_CAUSES } from '../../scripts/observability/causes.ts';
+import { CAUSE_GROUPS } from '../../scripts/observability/causes.ts';
 import { EXTERNAL_SOURCES } from '../../scripts/observability/dashboard.ts';
 import { DASHBOARDS } from '../../scripts/observability/dashboards.ts';
 import { EXTERNAL_METRICS } from '../../scripts/observability/external.ts';
@@ -107,9 +107,14 @@ describe('dashboards', () => {
         'datasource',
       ]);
       const lists = list.filter(({ type }) => type === 'query');
-      expect(lists.map(({ name }) => name)).toContain('job');
-      for (const { multi, allValue, refresh } of lists)
-        expect({ multi, allValue, refresh }).toEqual({ multi: true, allValue: '.+', refresh: 2 });
+      expect(lists.map(({ name }) => name).slice(0, 3)).toEqual(['namespace', 'fleet', 'job']);
+      // What series may lack must match where it is lacking.
+      for (const { name, multi, allValue, refresh } of lists)
+        expect({ multi, allValue, refresh }).toEqual({
+          multi: true,
+          allValue: name === 'job' ? '.+' : '.*',
+          refresh: 2,
+        });
     },
   );
 
@@ -122,7 +127,7 @@ describe('dashboards', () => {
   it.each(texts)('%s names no data source, namespace or host of its own', (_, text) => {
     for (const [, uid] of text.matchAll(/"uid": "([^"]*)"/g))
       expect(uid === '$datasource' || DASHBOARDS.some((one) => one.uid === uid)).toBe(true);
-    expect(text).not.toMatch(/namespace=|instance=|https?:\/\//);
+    expect(text).not.toMatch(/(?:namespace|fleet)=~?\\"[^$\\]|instance=|https?:\/\//);
   });
 
   it.each(dashboards)('%s has panels that do not overlap', (_, { panels: all }) => {
@@ -194,7 +199,7 @@ describe('panels', () => {
 
 describe('queries', () => {
   it('name only metrics that are in the catalogue; what none names is printed', async () => {
-    const rules = [...SLO_GROUPS.flatMap((group) => group.rules), ...CAUSES, ...EXTERNAL_CAUSES];
+    const rules = [...SLO_GROUPS, ...CAUSE_GROUPS].flatMap((group) => group.rules);
     const exprs = [
       ...queries,
       ...rules.map((rule) => ({
@@ -219,7 +224,9 @@ describe('queries', () => {
       const path = join(folder, 'queries.yaml');
       const rules = queries.map(({ expr }, index) => ({
         record: `query:number${index}`,
-        expr: expr.replaceAll('$__rate_interval', '1m').replace(/\$(?:job|pool)/g, '.+'),
+        expr: expr
+          .replaceAll('$__rate_interval', '1m')
+          .replace(/\$(?:namespace|fleet|job|pool)/g, '.*'),
       }));
       writeFileSync(path, JSON.stringify({ groups: [{ name: 'queries', rules }] }));
       expect(await promtool(['check', 'rules', path])).toMatchObject({ code: 0 });

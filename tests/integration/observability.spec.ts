@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { writeWav } from '@voice-fleet/speech/wav';
 import { seriesOf } from '../../scripts/observability/catalogue.ts';
-import { CAUSES, EXTERNAL_CAUSES } from '../../scripts/observability/causes.ts';
+import { CAUSE_GROUPS } from '../../scripts/observability/causes.ts';
 import { DASHBOARDS } from '../../scripts/observability/dashboards.ts';
+import type { AlertRule } from '../../scripts/observability/rule.ts';
 import { SLO_GROUPS } from '../../scripts/observability/slo.ts';
 import { FakeExporter } from '../support/fake-exporter.ts';
 import { fliteSays } from '../support/flite-voice.ts';
@@ -103,7 +104,7 @@ async function load(): Promise<void> {
 
 /** A query of a panel as Grafana would send it, with everything chosen. */
 const filled = (expr: string): string =>
-  expr.replaceAll('$__rate_interval', RATE).replace(/\$(?:job|pool)\b/g, '.+');
+  expr.replaceAll('$__rate_interval', RATE).replace(/\$(?:namespace|fleet|job|pool)\b/g, '.*');
 
 describe('a fleet of real services, some load, and a real Prometheus', () => {
   it('has pages of metrics without fault to promtool', async () => {
@@ -128,7 +129,7 @@ describe('a fleet of real services, some load, and a real Prometheus', () => {
           ),
         ),
       );
-      const recorded = SLO_GROUPS.flatMap((group) =>
+      const recorded = [...SLO_GROUPS, ...CAUSE_GROUPS].flatMap((group) =>
         group.rules.flatMap((rule) => ('record' in rule ? [['rule', rule.record] as const] : [])),
       );
       let silent: (readonly [string, string])[] = [...panels, ...recorded];
@@ -149,7 +150,10 @@ describe('a fleet of real services, some load, and a real Prometheus', () => {
   );
 
   it('has the series, with the labels, that alerts on causes look at', async () => {
-    const selectors = [...CAUSES, ...EXTERNAL_CAUSES].flatMap(({ alert, expr }) => {
+    const alerts = CAUSE_GROUPS.flatMap(({ rules }) => rules).filter(
+      (rule): rule is AlertRule => 'alert' in rule,
+    );
+    const selectors = alerts.flatMap(({ alert, expr }) => {
       // What is matched by `!=` should not be there.
       const matched = expr.match(/[a-zA-Z_]\w+\{[^}!]*\}/g) ?? [];
       return [...matched, ...seriesOf(expr)].map((selector) => [alert, selector] as const);

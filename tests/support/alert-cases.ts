@@ -1,11 +1,6 @@
 import { type AlertRule, RUNBOOKS } from '../../scripts/observability/rule.ts';
-import {
-  BURNS,
-  FEWEST_EVENTS,
-  SLOS,
-  type Slo,
-  secondsOf,
-} from '../../scripts/observability/slo.ts';
+import { BURNS, SLOS, type Slo } from '../../scripts/observability/slo.ts';
+import { FEWEST_EVENTS, secondsOf } from '../../scripts/observability/windows.ts';
 
 /** A series of promtool: its name with labels, and its values in promtool's notation. */
 type Series = readonly [name: string, values: string];
@@ -26,8 +21,9 @@ export interface AlertCase {
 /** The case as a test group of promtool, which reads JSON as YAML. */
 export function testGroup(rule: AlertRule, test: AlertCase): object {
   const labels = test.fires;
-  const summary = rule.summary.replace(/\{\{ \$labels\.(\w+) \}\}/g, (_, name: string) => {
-    return labels?.[name] ?? '';
+  const summary = rule.summary.replace(/\{\{ (?:or )?(.*?) \}\}/g, (_, names: string) => {
+    const given = [...names.matchAll(/\$labels\.(\w+)/g)].map(([, name = '']) => labels?.[name]);
+    return given.find((value) => value !== undefined) ?? '';
   });
   const expected = labels && {
     exp_labels: { severity: rule.severity, ...labels },

@@ -17,7 +17,9 @@ interface Cause {
 
 const worker = 'pool="p",job="w",instance="i"';
 const on = { pool: 'p', job: 'w', instance: 'i' };
-const hpa = 'horizontalpodautoscaler="keda-hpa-vf-asr-worker"';
+const hpa = 'horizontalpodautoscaler="vf-asr-worker-l40s"';
+/** A gateway whose number is fixed by its autoscaler. */
+const fixed = 'horizontalpodautoscaler="vf-gateway"';
 
 /** Of an engine that tells no processing time. */
 const idleDecoder = {
@@ -35,6 +37,29 @@ const lateFrames = {
   [frames('+Inf')]: '0+100x40 4000+90x70',
 };
 const jobsRunning = 'voice_worker_batch_jobs_running{job="w",instance="i"}';
+
+/** One worker of a new version, one of the old. */
+const build = (instance: string, version: string): string =>
+  `voice_build_info{job="w",instance="${instance}",service="asr-worker",pool="p",version="${version}"}`;
+const workers = { [build('canary', '2')]: '1x110', [build('old', '1')]: '1x110' };
+
+/** So many a minute that are well and that are not; the latter until minute 40. */
+function utterances(instance: string, well: number, ill: number): Record<string, string> {
+  const of = (outcome: string): string =>
+    `voice_worker_utterances_total{job="w",instance="${instance}",outcome="${outcome}"}`;
+  return { [of('final')]: `0+${well}x110`, [of('failed')]: untilMinute40(ill) };
+}
+function finals(instance: string, well: number, ill: number): Record<string, string> {
+  const name = 'voice_worker_asr_final_latency_seconds';
+  const of = `job="w",instance="${instance}",pool="p",model="m"`;
+  const all = well + ill;
+  const [minute, later] = [40 * all, 70];
+  return {
+    [`${name}_bucket{${of},le="1.5"}`]: `0+${well}x110`,
+    [`${name}_count{${of}}`]: `0+${all}x40 ${minute + well}+${well}x${later - 1}`,
+  };
+}
+const untilMinute40 = (each: number): string => `0+${each}x40 ${40 * each}x70`;
 
 const absent = (service: string): Pick<Cause, 'labels' | 'fires' | 'quiet' | 'absent'> => ({
   labels: { service },
@@ -188,6 +213,30 @@ const CAUSES: readonly Cause[] = [
     },
     firesAt: 70,
   },
+  {
+    alert: 'VoiceCanaryFails',
+    labels: { pool: 'p', version: '2' },
+    // One in ten, where the others have one in a hundred.
+    fires: { ...workers, ...utterances('canary', 90, 10), ...utterances('old', 99, 1) },
+    quiet: { ...workers, ...utterances('canary', 90, 10), ...utterances('old', 94, 6) },
+    overAt: 109,
+  },
+  {
+    alert: 'VoiceCanaryFails',
+    labels: { pool: 'p', version: '2' },
+    fires: { ...workers, ...utterances('canary', 90, 10), ...utterances('old', 99, 0) },
+    // Too few to tell, and none to compare with.
+    quiet: { ...workers, ...utterances('canary', 0, 0.5), ...utterances('old', 99, 0) },
+    overAt: 109,
+  },
+  {
+    alert: 'VoiceCanaryLate',
+    labels: { pool: 'p', version: '2' },
+    fires: { ...workers, ...finals('canary', 90, 10), ...finals('old', 99, 1) },
+    // All are late, so it is not the canary.
+    quiet: { ...workers, ...finals('canary', 90, 10), ...finals('old', 92, 8) },
+    overAt: 109,
+  },
   { alert: 'VoiceGatewayAbsent', ...absent('gateway') },
   { alert: 'VoiceWorkerAbsent', ...absent('asr-worker') },
   { alert: 'VoiceLlmTtsAbsent', ...absent('llm-tts') },
@@ -199,28 +248,58 @@ const CAUSES: readonly Cause[] = [
   },
   {
     alert: 'VoiceAutoscalerAtMax',
-    labels: { horizontalpodautoscaler: 'keda-hpa-vf-asr-worker' },
+    labels: { horizontalpodautoscaler: 'vf-asr-worker-l40s' },
     fires: {
       [`kube_horizontalpodautoscaler_status_current_replicas{${hpa}}`]: '8x40 5x70',
       [`kube_horizontalpodautoscaler_spec_max_replicas{${hpa}}`]: '8x110',
+      [`kube_horizontalpodautoscaler_spec_min_replicas{${hpa}}`]: '1x110',
     },
     quiet: {
       [`kube_horizontalpodautoscaler_status_current_replicas{${hpa}}`]: '7x110',
       [`kube_horizontalpodautoscaler_spec_max_replicas{${hpa}}`]: '8x110',
+      [`kube_horizontalpodautoscaler_spec_min_replicas{${hpa}}`]: '1x110',
+      [`kube_horizontalpodautoscaler_status_current_replicas{${fixed}}`]: '2x110',
+      [`kube_horizontalpodautoscaler_spec_max_replicas{${fixed}}`]: '2x110',
+      [`kube_horizontalpodautoscaler_spec_min_replicas{${fixed}}`]: '2x110',
       'kube_horizontalpodautoscaler_status_current_replicas{horizontalpodautoscaler="other"}':
         '3x110',
       'kube_horizontalpodautoscaler_spec_max_replicas{horizontalpodautoscaler="other"}': '3x110',
+      'kube_horizontalpodautoscaler_spec_min_replicas{horizontalpodautoscaler="other"}': '1x110',
     },
   },
   {
     alert: 'VoiceScalerErrors',
-    labels: { scaledObject: 'vf-asr-worker' },
+    labels: { scaledObject: 'vf-asr-worker-l40s' },
     fires: {
-      'keda_scaler_detail_errors_total{scaledObject="vf-asr-worker",scaler="s"}': '0+1x40 40x70',
+      'keda_scaler_detail_errors_total{scaledObject="vf-asr-worker-l40s",scaler="s"}':
+        '0+1x40 40x70',
     },
     quiet: {
-      'keda_scaler_detail_errors_total{scaledObject="vf-asr-worker",scaler="s"}': '7x110',
+      'keda_scaler_detail_errors_total{scaledObject="vf-asr-worker-l40s",scaler="s"}': '7x110',
       'keda_scaler_detail_errors_total{scaledObject="other",scaler="s"}': '0+1x110',
+    },
+  },
+  {
+    alert: 'VoicePodTerminating',
+    labels: { pod: 'vf-asr-worker-l40s-0' },
+    // Its grace ended at minute 20; it is gone at minute 40.
+    fires: { 'kube_pod_deletion_timestamp{pod="vf-asr-worker-l40s-0"}': '_x19 1200x20 stale' },
+    quiet: {
+      // Has its grace before it.
+      'kube_pod_deletion_timestamp{pod="vf-asr-worker-l40s-0"}': '_x20 1800x20 stale',
+      'kube_pod_deletion_timestamp{pod="other-0"}': '_x19 1200x20 stale',
+    },
+  },
+  {
+    alert: 'VoiceLoadTestFailed',
+    labels: { job_name: 'vf-loadtest-3', condition: 'true' },
+    fires: {
+      'kube_job_failed{job_name="vf-loadtest-3",condition="true"}': '0x20 1x20 stale',
+      'kube_job_failed{job_name="vf-loadtest-3",condition="false"}': '0x110',
+    },
+    quiet: {
+      'kube_job_failed{job_name="vf-loadtest-3",condition="true"}': '0x110',
+      'kube_job_failed{job_name="other",condition="true"}': '1x110',
     },
   },
   {

@@ -7,8 +7,8 @@ import { EXTERNAL_METRICS } from '../../scripts/observability/external.ts';
 const LABELS: Readonly<Record<ExternalSource, string>> = {
   vllm: 'model_name="voxtral",engine="0"',
   dcgm: 'gpu="0",Hostname="gpu-node"',
-  kube: 'horizontalpodautoscaler="keda-hpa-voice-asr-worker"',
-  keda: 'scaledObject="voice-asr-worker",scaler="prometheus"',
+  kube: 'horizontalpodautoscaler="voice-asr-worker-l40s",pod="voice-asr-worker-l40s-0",job_name="voice-loadtest-1",condition="true"',
+  keda: 'scaledObject="voice-asr-worker-l40s",scaler="prometheus"',
   redis: 'maxmemory_policy="noeviction"',
 };
 

@@ -1,5 +1,18 @@
-import type { Dashboard, Panel } from '../dashboard.ts';
-import { by, ofPool, one, own, perSecond, quantile, quantiles, rate, sum } from '../query.ts';
+import type { Dashboard, Panel, Row } from '../dashboard.ts';
+import {
+  by,
+  ofNamespaces,
+  ofPool,
+  ofVllm,
+  one,
+  own,
+  perSecond,
+  quantile,
+  quantiles,
+  rate,
+  recordedOf,
+  sum,
+} from '../query.ts';
 import { processRow } from './process-row.ts';
 
 const VLLM: readonly Panel[] = [
@@ -8,8 +21,8 @@ const VLLM: readonly Panel[] = [
     description: 'waiting above zero: the card is full.',
     unit: 'short',
     queries: [
-      one('running', 'sum (vllm:num_requests_running)'),
-      one('waiting', 'sum (vllm:num_requests_waiting)'),
+      one('running', sum(ofVllm('vllm:num_requests_running'))),
+      one('waiting', sum(ofVllm('vllm:num_requests_waiting'))),
     ],
     external: 'vllm',
   },
@@ -17,14 +30,14 @@ const VLLM: readonly Panel[] = [
     title: 'Cache in use',
     description: 'Of the KV cache. Near 1 requests are put off.',
     unit: 'percentunit',
-    queries: by('instance', 'max by (instance) (vllm:kv_cache_usage_perc)'),
+    queries: by('instance', `max by (instance) (${ofVllm('vllm:kv_cache_usage_perc')})`),
     external: 'vllm',
   },
   {
     title: 'First token of vLLM, p95',
     description: 'As vLLM itself sees it.',
     unit: 's',
-    queries: [one('p95', quantile(0.95, 'vllm:time_to_first_token_seconds_bucket'))],
+    queries: [one('p95', quantile(0.95, ofVllm('vllm:time_to_first_token_seconds_bucket')))],
     external: 'vllm',
   },
   {
@@ -32,8 +45,8 @@ const VLLM: readonly Panel[] = [
     description: 'Whole requests, and what of that they waited to begin.',
     unit: 's',
     queries: [
-      one('whole', quantile(0.95, 'vllm:e2e_request_latency_seconds_bucket')),
-      one('waiting', quantile(0.95, 'vllm:request_queue_time_seconds_bucket')),
+      one('whole', quantile(0.95, ofVllm('vllm:e2e_request_latency_seconds_bucket'))),
+      one('waiting', quantile(0.95, ofVllm('vllm:request_queue_time_seconds_bucket'))),
     ],
     external: 'vllm',
   },
@@ -42,36 +55,69 @@ const VLLM: readonly Panel[] = [
     description: 'Read and made in a second.',
     unit: 'short',
     queries: [
-      one('prompt', perSecond('vllm:prompt_tokens_total')),
-      one('generation', perSecond('vllm:generation_tokens_total')),
+      one('prompt', perSecond(ofVllm('vllm:prompt_tokens_total'))),
+      one('generation', perSecond(ofVllm('vllm:generation_tokens_total'))),
     ],
     external: 'vllm',
   },
 ];
+
+/** Cards of pods in the namespaces that are chosen; all of them, if these are all. */
+const card = (metric: string): string =>
+  ofNamespaces((matchers) => `DCGM_FI_DEV_${metric}{${matchers}}`);
 
 const GPU: readonly Panel[] = [
   {
     title: 'GPU use',
     description: 'Part of the time in which the card worked.',
     unit: 'percent',
-    queries: [one('{{Hostname}} {{gpu}}', 'DCGM_FI_DEV_GPU_UTIL')],
+    queries: [one('{{Hostname}} {{gpu}}', card('GPU_UTIL'))],
     external: 'dcgm',
   },
   {
     title: 'GPU memory',
     description: 'In use, in MB.',
     unit: 'decmbytes',
-    queries: [one('{{Hostname}} {{gpu}}', 'DCGM_FI_DEV_FB_USED')],
+    queries: [one('{{Hostname}} {{gpu}}', card('FB_USED'))],
     external: 'dcgm',
   },
   {
     title: 'GPU faults',
     description: 'Number of the last XID fault: docs/operations/runbooks/gpu-fault.md.',
     unit: 'short',
-    queries: [one('{{Hostname}} {{gpu}}', 'DCGM_FI_DEV_XID_ERRORS')],
+    queries: [one('{{Hostname}} {{gpu}}', card('XID_ERRORS'))],
     external: 'dcgm',
   },
 ];
+
+const rated = (bad: string, all: string): string =>
+  `${recordedOf(`voice:worker_${bad}:rate30m`)} / (${recordedOf(`voice:worker_${all}:rate30m`)} > 0)`;
+
+/** For a canary, and while a version is rolled out. */
+const versionsRow: Row = {
+  title: 'Version against version',
+  panels: [
+    {
+      title: 'Failed utterances by version',
+      description:
+        'Part of them over half an hour, as rules record it. A canary should be no worse.',
+      unit: 'percentunit',
+      queries: [one('{{pool}} {{version}}', rated('utterances_failed', 'utterances'))],
+    },
+    {
+      title: 'Late finals by version',
+      description: 'Part of them over half an hour: later than was promised.',
+      unit: 'percentunit',
+      queries: [one('{{pool}} {{version}}', rated('finals_late', 'finals'))],
+    },
+    {
+      title: 'Utterances by version',
+      description: 'In a second, over half an hour. Few of them prove little.',
+      unit: 'ops',
+      queries: [one('{{pool}} {{version}}', recordedOf('voice:worker_utterances:rate30m'))],
+    },
+  ],
+};
 
 export const ASR: Dashboard = {
   uid: 'voice-fleet-asr',
@@ -207,6 +253,7 @@ export const ASR: Dashboard = {
         },
       ],
     },
+    versionsRow,
     {
       title: 'Connections to vLLM',
       panels: [

@@ -1,8 +1,16 @@
 import type { Dashboard } from '../dashboard.ts';
-import { by, ofPool, one, own, perSecond, quantile, sum } from '../query.ts';
+import { by, ofNamespaces, ofPool, one, own, perSecond, quantile, rate, sum } from '../query.ts';
 
-const HPA = 'horizontalpodautoscaler=~".*(asr-worker|gateway|llm-tts).*"';
-const SCALED = 'scaledObject=~".*(asr-worker|gateway|llm-tts).*"';
+/** Names of autoscalers as the chart gives them. */
+const SCALED = '=~".+-(asr-worker-.+|gateway|llm-tts)"';
+const hpa = (metric: string): string =>
+  ofNamespaces(
+    (matchers) =>
+      `kube_horizontalpodautoscaler_${metric}{${matchers},horizontalpodautoscaler${SCALED}}`,
+  );
+const keda = (metric: string): ((matchers: string) => string) => {
+  return (matchers) => `keda_scaler_${metric}{${matchers},scaledObject${SCALED}}`;
+};
 
 export const CAPACITY: Dashboard = {
   uid: 'voice-fleet-capacity',
@@ -83,18 +91,9 @@ export const CAPACITY: Dashboard = {
           description: 'That there are, and that there may be.',
           unit: 'short',
           queries: [
-            one(
-              '{{horizontalpodautoscaler}}',
-              `kube_horizontalpodautoscaler_status_current_replicas{${HPA}}`,
-            ),
-            one(
-              'wished {{horizontalpodautoscaler}}',
-              `kube_horizontalpodautoscaler_status_desired_replicas{${HPA}}`,
-            ),
-            one(
-              'at most {{horizontalpodautoscaler}}',
-              `kube_horizontalpodautoscaler_spec_max_replicas{${HPA}}`,
-            ),
+            one('{{horizontalpodautoscaler}}', hpa('status_current_replicas')),
+            one('wished {{horizontalpodautoscaler}}', hpa('status_desired_replicas')),
+            one('at most {{horizontalpodautoscaler}}', hpa('spec_max_replicas')),
           ],
           external: 'kube',
         },
@@ -105,7 +104,7 @@ export const CAPACITY: Dashboard = {
           queries: [
             one(
               '{{scaledObject}} {{scaler}}',
-              `max by (scaledObject, scaler) (keda_scaler_metrics_value{${SCALED}})`,
+              `max by (scaledObject, scaler) (${ofNamespaces(keda('metrics_value'))})`,
             ),
           ],
           external: 'keda',
@@ -116,7 +115,10 @@ export const CAPACITY: Dashboard = {
           unit: 'ops',
           queries: by(
             'scaledObject',
-            perSecond(`keda_scaler_detail_errors_total{${SCALED}}`, 'scaledObject'),
+            sum(
+              ofNamespaces((matchers) => rate(keda('detail_errors_total')(matchers))),
+              'scaledObject',
+            ),
           ),
           external: 'keda',
         },
@@ -127,7 +129,8 @@ export const CAPACITY: Dashboard = {
       panels: [
         {
           title: 'Memory of Redis',
-          description: 'In use, and the most it may use (0: all there is).',
+          description:
+            'In use, and the most it may use (0: all there is). Every Redis that Prometheus sees.',
           unit: 'bytes',
           queries: [
             one('in use {{instance}}', 'redis_memory_used_bytes'),
@@ -137,7 +140,8 @@ export const CAPACITY: Dashboard = {
         },
         {
           title: 'Policy of Redis',
-          description: 'Must be noeviction: anything else loses leases and keys.',
+          description:
+            'Must be noeviction: anything else loses leases and keys. Every Redis that Prometheus sees.',
           unit: 'short',
           kind: 'stat',
           queries: [one('{{instance}} {{maxmemory_policy}}', 'redis_instance_info')],

@@ -1,6 +1,16 @@
 import type { Dashboard, Row } from '../dashboard.ts';
-import { by, one, own, perSecond, quantile, quantiles, sum } from '../query.ts';
-import { BURNS, chosen, eventsOf, ratioOf, SLOS, type Slo, scopeLegend } from '../slo.ts';
+import { by, one, own, perSecond, quantile, quantiles, recordedOf, sum } from '../query.ts';
+import {
+  BURNS,
+  chosen,
+  eventsOf,
+  perBudget,
+  ratioOf,
+  SLOS,
+  type Slo,
+  scopeLegend,
+  titleOf,
+} from '../slo.ts';
 
 export const TENANTS: Dashboard = {
   uid: 'voice-fleet-tenants',
@@ -199,24 +209,21 @@ export const BATCH: Dashboard = {
 function budgetRow(slo: Slo): Row {
   const burns = BURNS.map(({ factor, long, short }) => `${factor} over ${long} and ${short}`);
   return {
-    title: slo.title,
+    title: titleOf(slo),
     panels: [
       {
         title: `Budget left: ${slo.name}`,
         description: 'Of 30 days. Below zero the promise is broken.',
         unit: 'percentunit',
         kind: 'stat',
-        queries: [one(scopeLegend(slo), `1 - ${chosen(slo, ratioOf(slo, '30d'))} / ${slo.budget}`)],
+        queries: [one(scopeLegend(slo), `1 - ${perBudget(slo, chosen(slo, ratioOf(slo, '30d')))}`)],
       },
       {
         title: `Burn rate: ${slo.name}`,
         description: `How many times too fast the budget is spent. Alerts: ${burns.join(', ')}.`,
         unit: 'short',
         queries: ['5m', '30m', '1h', '6h', '3d'].map((window) =>
-          one(
-            `${scopeLegend(slo)} ${window}`,
-            `${chosen(slo, ratioOf(slo, window))} / ${slo.budget}`,
-          ),
+          one(`${scopeLegend(slo)} ${window}`, perBudget(slo, chosen(slo, ratioOf(slo, window)))),
         ),
       },
       {
@@ -252,7 +259,7 @@ export const SLO: Dashboard = {
           queries: [
             one(
               '{{alertname}}',
-              'sum by (alertname) (ALERTS{alertstate="firing",alertname=~".+Burn.+"}) or vector(0)',
+              `${sum(recordedOf('ALERTS', 'alertstate="firing",alertname=~"Voice.+Burn.+"'), 'alertname')} or vector(0)`,
             ),
           ],
         },

@@ -1,6 +1,6 @@
 import type { Dashboard } from '../dashboard.ts';
 import { by, ofPool, one, own, perSecond, quantile, sum } from '../query.ts';
-import { chosen, ratioOf, SLOS, scopeLegend } from '../slo.ts';
+import { chosen, perBudget, ratioOf, SLOS, scopeLegend } from '../slo.ts';
 
 export const OVERVIEW: Dashboard = {
   uid: 'voice-fleet-overview',
@@ -90,7 +90,7 @@ export const OVERVIEW: Dashboard = {
           queries: SLOS.map((slo) =>
             one(
               `${slo.name} ${scopeLegend(slo)}`,
-              `1 - ${chosen(slo, ratioOf(slo, '30d'))} / ${slo.budget}`,
+              `1 - ${perBudget(slo, chosen(slo, ratioOf(slo, '30d')))}`,
             ),
           ),
         },

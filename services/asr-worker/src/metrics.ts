@@ -14,7 +14,7 @@ import type { CatchUpStats } from './transcription/catch-up.ts';
 import { VADS, type VadStats } from './vad/vad-ladder.ts';
 
 /** 0.8 and 1.5 are what is aimed at: see docs/operations/slo.md. */
-const LATENCY_BUCKETS_S = [0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1, 1.5, 2, 3, 5];
+export const LATENCY_BUCKETS_S = [0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1, 1.5, 2, 3, 5];
 
 /** Close codes seen of vLLM. */
 const CLOSE_CODES = ['1000', '1006', '1009', '1011', '1012'];
