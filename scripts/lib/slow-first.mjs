@@ -5,6 +5,7 @@ import TestSequencer from '@jest/test-sequencer';
  * starts last may then keep one core busy for minutes while the other has nothing left to do.
  */
 const SLOW = [
+  'tests/chart/rehearsal.spec.ts',
   'tests/integration/vllm-endless.spec.ts',
   'tests/e2e/gpu-host.spec.ts',
   'tests/e2e/voice-gate.spec.ts',
