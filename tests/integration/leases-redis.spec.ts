@@ -212,14 +212,16 @@ describe('the books', () => {
       storeOf({
         ttlMs: ttlMs(),
         ticketTtlMs: ttlMs(),
-        policy: pick('packing', 'spread'),
+        policy: pick('packing', 'spread', 'ordinal'),
+        weights: pick(new Map(), new Map([['odd', 3]]), new Map([['odd', 0]])),
         maxLeases: pick(0, 0, 6),
       });
     const registry = (): WorkerRegistry => registryOf({ beatTtlMs: ttlMs() });
     const state = (): WorkerState => pick('ready', 'ready', 'ready', 'draining');
     const record = (): WorkerRecord => {
       const one = worker(pick('a', 'b', 'c'), 3, state());
-      return one.workerId === 'c' ? { ...one, model: 'other' } : one;
+      if (one.workerId === 'a') return { ...one, pool: 'odd', ordinal: 2 };
+      return one.workerId === 'c' ? { ...one, model: 'other', pool: 'odd' } : one;
     };
     const leases: Lease[] = [];
     const tickets: string[] = [];

@@ -132,6 +132,7 @@ interface StoredTicket {
   readonly place: string;
   readonly exclude: readonly string[];
   readonly model?: string;
+  readonly closed?: readonly string[];
 }
 
 /** What MULTI answers, in one snapshot that no other connection can change. */
@@ -153,6 +154,7 @@ async function snapshot() {
     .zrange(keys.idle, 0, -1)
     .hgetall(keys.wanted)
     .hgetall(keys.poolLeases)
+    .zrange(keys.room, 0, -1)
     .exec();
   const read = (replies ?? []).map(([error, reply]) => {
     if (error !== null) throw error;
@@ -175,6 +177,7 @@ async function snapshot() {
     idle: idle as string[],
     wanted: read[12] as Record<string, string>,
     poolLeases: read[13] as Record<string, string>,
+    room: read[14] as string[],
   };
 }
 
@@ -195,13 +198,21 @@ export async function auditedUse(): Promise<Record<string, number>> {
   );
   const counted = tally(leases.map(({ worker: id }) => id));
   const free: string[] = [];
+  const room: string[] = [];
   for (const [id, json] of Object.entries(books.records)) {
-    const { state, slots } = JSON.parse(json) as WorkerRecord;
-    if (state === 'ready') free.push(id, String(slots - (counted[id] ?? 0)));
+    const { state, slots, pool = 'default', ordinal = 0 } = JSON.parse(json) as WorkerRecord;
+    if (state !== 'ready') continue;
+    const count = slots - (counted[id] ?? 0);
+    free.push(id, String(count));
+    if (count < 1) continue;
+    const byFree = `${String(count).padStart(6, '0')}/${id}`;
+    const byOrdinal = `${String(ordinal).padStart(6, '0')}/${byFree}`;
+    room.push(`/o/${byOrdinal}`, `${pool}/o/${byOrdinal}`, `${pool}/f/${byFree}`);
   }
   expect(books.tokens.sort()).toEqual(Object.keys(books.data).sort());
   expect(numbers(books.used)).toEqual(counted);
   expect(books.scores.sort()).toEqual(free.sort());
+  expect(books.room.sort()).toEqual(room.sort());
   expect(numbers(books.poolLeases)).toEqual(tally(leases.map((lease) => lease.pool)));
 
   const tickets = Object.values(books.tickets).map((json) => JSON.parse(json) as StoredTicket);
@@ -209,7 +220,10 @@ export async function auditedUse(): Promise<Record<string, number>> {
   expect(numbers(books.tenants)).toEqual(tally(places.map((one) => one.tenant)));
   expect(books.ends.sort()).toEqual(Object.keys(books.tickets).sort());
   expect(books.queue.sort()).toEqual(tickets.map(({ place }) => place).sort());
-  const wanted = tickets.flatMap(({ model }) => (model === undefined ? [] : [model]));
+  const wanted = tickets.flatMap(({ model, closed }) => {
+    if (closed) return [[model ?? '', ...closed].join('\n')];
+    return model === undefined ? [] : [model];
+  });
   expect(numbers(books.wanted)).toEqual(tally(wanted));
   const lines = tally(tickets.map((ticket) => `${ticket.class}/${ticket.tenant}`));
   const seats: string[] = [];
@@ -235,10 +249,13 @@ export async function expectNoSlotIdle(): Promise<void> {
   for (let i = 0; i < scores.length; i += 2)
     if (Number(scores[i + 1]) > 0) withRoom.push(scores[i] as string);
   for (const json of Object.values(tickets)) {
-    const { exclude, model } = JSON.parse(json) as StoredTicket;
+    const { exclude, model, closed } = JSON.parse(json) as StoredTicket;
     const passedOver = Array.isArray(exclude) ? exclude : [];
-    const serves = (id: string): boolean =>
-      model === undefined || (JSON.parse(records[id] ?? '{}') as WorkerRecord).model === model;
-    expect(withRoom.filter((id) => !passedOver.includes(id) && serves(id))).toEqual([]);
+    const suits = (id: string): boolean => {
+      const record = JSON.parse(records[id] ?? '{}') as WorkerRecord;
+      const open = !closed?.includes(record.pool ?? 'default');
+      return open && (model === undefined || record.model === model);
+    };
+    expect(withRoom.filter((id) => !passedOver.includes(id) && suits(id))).toEqual([]);
   }
 }

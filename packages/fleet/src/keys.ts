@@ -4,7 +4,7 @@
  * Their size is bounded by workers, leases and tickets, which are swept, and by tenants that opened a session of late.
  */
 export interface FleetKeys {
-  /** zset, ready worker → free slots, below zero when over-committed. Owner: heartbeat and every script that moves a lease. */
+  /** zset, ready worker → free slots, below zero when over-committed. Owner: room.lua. */
   readonly free: string;
   /** zset, worker → time in ms at which it counts as dead. Owner: heartbeat; swept by acquire, poll and heartbeat. */
   readonly beats: string;
@@ -41,10 +41,12 @@ export interface FleetKeys {
   readonly idle: string;
   /** zset, lease token → time in ms until which it is remembered that the lease was given up, not lost. Owner: leases.lua. */
   readonly givenUp: string;
-  /** hash, model → tickets that wait for it and no other. Owner: tickets.lua. */
+  /** hash, model and closed pools → tickets that wait for such a slot and no other. Owner: tickets.lua. */
   readonly wanted: string;
   /** hash, pool → its leases. Owner: pools.lua. */
   readonly poolLeases: string;
+  /** zset without scores, the workers with a free slot in the orders that `free` has not. Owner: room.lua. */
+  readonly room: string;
   /** No key but a channel: each grant to a ticket, as a message. */
   readonly grants: string;
 }
@@ -76,6 +78,7 @@ export function fleetKeys(fleet: string): FleetKeys {
     givenUp: key('given-up'),
     wanted: key('wanted'),
     poolLeases: key('pool-leases'),
+    room: key('room'),
     grants: key('grants'),
   };
 }
@@ -102,6 +105,7 @@ export function scriptKeys(keys: FleetKeys): readonly string[] {
     keys.givenUp,
     keys.wanted,
     keys.poolLeases,
+    keys.room,
     keys.grants,
   ];
 }

@@ -1,18 +1,20 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { fleetKeys } from './keys.ts';
-import type {
-  Lease,
-  LeaseCheck,
-  LeaseRequest,
-  LinePriority,
-  Placement,
-  PlacementPolicy,
-  Renewal,
-  TenantClaim,
-  TenantRoom,
-  TicketState,
-  Waiting,
+import {
+  closedPools,
+  type Lease,
+  type LeaseCheck,
+  type LeaseRequest,
+  type LinePriority,
+  type Placement,
+  type PlacementPolicy,
+  type PoolWeights,
+  type Renewal,
+  type TenantClaim,
+  type TenantRoom,
+  type TicketState,
+  type Waiting,
 } from './lease.ts';
 import { FleetScripts } from './scripts.ts';
 
@@ -25,6 +27,8 @@ export interface LeaseStoreOptions {
   /** How long a ticket stays in line that nobody polls. */
   readonly ticketTtlMs?: number;
   readonly policy?: PlacementPolicy;
+  /** Shares out leases among pools, within which the policy decides; empty: the policy decides among all workers. */
+  readonly weights?: PoolWeights;
   /** Live leases in the whole fleet at the most; 0 for no limit but the slots. */
   readonly maxLeases?: number;
   /** Tickets in line at which newcomers are refused. Moves still enter: they are no more than the sessions there are. */
@@ -80,6 +84,8 @@ export class LeaseStore {
   /** Where each grant to a ticket is published as JSON: token, worker, address, model, epoch. See `grantedLease`. */
   readonly grantsChannel: string;
   readonly #policy: PlacementPolicy;
+  readonly #weights: PoolWeights;
+  readonly #closed: readonly string[];
   readonly #maxLeases: number;
   readonly #maxWaiting: number;
   readonly #scripts: FleetScripts;
@@ -90,6 +96,8 @@ export class LeaseStore {
     this.ticketTtlMs = options.ticketTtlMs ?? TICKET_TTL_MS;
     this.grantsChannel = fleetKeys(options.fleet).grants;
     this.#policy = options.policy ?? 'packing';
+    this.#weights = options.weights ?? new Map();
+    this.#closed = closedPools(this.#weights);
     this.#maxLeases = options.maxLeases ?? 0;
     this.#maxWaiting = options.maxWaiting ?? MAX_WAITING;
     this.#scripts = new FleetScripts(redis, options.fleet);
@@ -192,6 +200,8 @@ export class LeaseStore {
       ...(resumes && { own_class: LINE_CLASS[tenant.priority] }),
       exclude: [...new Set(exclude)],
       model,
+      ...(this.#weights.size > 0 && { weights: Object.fromEntries(this.#weights) }),
+      ...(this.#closed.length > 0 && !moves && { closed: this.#closed }),
     };
     return this.#scripts.run(
       'acquire',

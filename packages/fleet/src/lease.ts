@@ -91,8 +91,20 @@ export type TicketState =
   | Waiting
   | { readonly kind: 'gone' };
 
-/** `packing` fills the fullest worker first, so that others stay empty and can be removed; `spread` takes the emptiest. */
-export type PlacementPolicy = 'packing' | 'spread';
+export const PLACEMENT_POLICIES = ['packing', 'spread', 'ordinal'] as const;
+/**
+ * `packing` fills the fullest worker first, so that others stay empty and can be removed; `spread` takes the emptiest.
+ * `ordinal` takes that of the lowest ordinal, of several the fullest: where the highest is the one that is removed.
+ */
+export type PlacementPolicy = (typeof PLACEMENT_POLICIES)[number];
+
+/** Pool → its part of the leases, by those of others; a pool that is not named has 1. To one of 0 only sessions move that find no slot elsewhere. */
+export type PoolWeights = ReadonlyMap<string, number>;
+
+/** Pools that newcomers get no slot of. */
+export function closedPools(weights: PoolWeights): string[] {
+  return [...weights].flatMap(([pool, weight]) => (weight === 0 ? [pool] : [])).sort();
+}
 
 /** `unknown`: neither lease nor worker is there, as after Redis lost its data; keep the session and ask again. */
 export type Renewal = 'renewed' | 'lost' | 'unknown';

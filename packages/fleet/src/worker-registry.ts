@@ -10,6 +10,8 @@ export interface WorkerRegistryOptions {
   readonly beatTtlMs?: number;
   /** TTL of re-adopted leases: the `ttlMs` of the gateways' LeaseStore. */
   readonly leaseTtlMs?: number;
+  /** Pools that newcomers get no slot of, see `closedPools`: what is free there is not free for the fleet. */
+  readonly closedPools?: readonly string[];
   /** How long one that has failed is remembered. */
   readonly failedTtlMs?: number;
 }
@@ -54,12 +56,14 @@ export class WorkerRegistry {
   readonly #beatTtlMs: number;
   readonly #leaseTtlMs: number;
   readonly #failedTtlMs: number;
+  readonly #closedPools: readonly string[];
   readonly #scripts: FleetScripts;
 
   constructor(redis: Redis, options: WorkerRegistryOptions) {
     this.#beatTtlMs = options.beatTtlMs ?? BEAT_TTL_MS;
     this.#leaseTtlMs = options.leaseTtlMs ?? LEASE_TTL_MS;
     this.#failedTtlMs = options.failedTtlMs ?? FAILED_TTL_MS;
+    this.#closedPools = options.closedPools ?? [];
     this.#scripts = new FleetScripts(redis, options.fleet);
   }
 
@@ -96,7 +100,7 @@ export class WorkerRegistry {
 
   /** A snapshot for metrics and readiness. Costs Redis time in proportion to the workers: not for the request path. */
   async capacity(): Promise<Capacity> {
-    const reply = await this.#scripts.run('capacity');
+    const reply = await this.#scripts.run('capacity', ...this.#closedPools);
     const { models, wanted, pools, ...counts } = CapacityReply.parse(JSON.parse(String(reply)));
     const ofModel = ([name, free]: [string, number]): [string, ModelCapacity] => [
       name,

@@ -13,6 +13,8 @@ export interface WorkerRecord {
   readonly engine: string;
   /** Workers that are alike. Absent, as of a worker of an older version: `default`. */
   readonly pool?: string;
+  /** Its number in its pool; absent: 0. Placement by ordinal fills low ones first. */
+  readonly ordinal?: number;
   readonly slots: number;
   readonly state: WorkerState;
   /** Of the transcript behind the audio; absent: its engine has none of its own. */
@@ -45,7 +47,7 @@ export interface PoolCapacity {
   readonly leased: number;
   /** Those of `leased` whose worker drains or is lost: their sessions need a slot elsewhere. */
   readonly leaving: number;
-  /** Slots a new lease could take now. */
+  /** Slots that are free, whoever may have them. */
   readonly free: number;
   /** What its workers serve, ready or not. */
   readonly models: readonly string[];

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { textVar } from '@voice-fleet/runtime/env';
+import { integerVar, textVar } from '@voice-fleet/runtime/env';
 import type { z } from 'zod';
 
 /** A host name, an IPv4 or an IPv6 address: without port, brackets or zone. */
@@ -24,6 +24,12 @@ export const identityEnv = {
     pattern: /^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$/,
     doc: 'Pool of this worker: those of its fleet that are alike, such as of one kind of card. Lower-case letters, digits and hyphens, 40 at most.',
   }),
+  WORKER_ORDINAL: integerVar({
+    default: 0,
+    min: 0,
+    max: 99_999,
+    doc: 'Number of this worker in its pool, as that of a pod of a StatefulSet. FLEET_PLACEMENT=ordinal fills low ones first.',
+  }),
 };
 
 type IdentityEnv = {
@@ -35,6 +41,7 @@ export interface IdentitySettings {
   /** As it stands in an address with a port. */
   readonly advertiseHost: string;
   readonly pool: string;
+  readonly ordinal: number;
 }
 
 export function identitySettings(env: IdentityEnv): IdentitySettings {
@@ -42,5 +49,6 @@ export function identitySettings(env: IdentityEnv): IdentitySettings {
     name: env.WORKER_NAME || hostname(),
     advertiseHost: env.WORKER_HOST.includes(':') ? `[${env.WORKER_HOST}]` : env.WORKER_HOST,
     pool: env.WORKER_POOL,
+    ordinal: env.WORKER_ORDINAL,
   };
 }

@@ -140,6 +140,7 @@ export async function startWorker(config: WorkerConfig, parts: WorkerParts): Pro
       model: engine.model,
       engine: engine.name,
       pool,
+      ordinal: config.ordinal,
       slots: capacity.slots,
       state,
       ...(delayMs !== undefined && { delayMs }),

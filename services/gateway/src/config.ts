@@ -3,7 +3,6 @@ import { audioChatEnv } from '@voice-fleet/runtime/audio-chat-env';
 import { chatCompletionsEnv } from '@voice-fleet/runtime/chat-completions-env';
 import {
   booleanVar,
-  enumVar,
   integerVar,
   numberVar,
   secondsOrOffVar,
@@ -16,6 +15,7 @@ import { corsEnv, corsOrigins } from './http/cors-env.ts';
 import { recordingEnv, recordingSettings } from './http/recording-env.ts';
 import { tlsEnv, tlsSettings } from './http/tls-env.ts';
 import { jobsEnv, jobsSettings } from './jobs/jobs-env.ts';
+import { placementEnv, placementSettings } from './routing/placement-env.ts';
 import { voiceEnv, voiceSettings } from './voice/voice-env.ts';
 
 const SECONDS = 1000;
@@ -40,16 +40,13 @@ export const GatewayEnv = z
     ...tlsEnv,
     ...chatCompletionsEnv,
     ...jobsEnv,
+    ...placementEnv,
     SERVER_BIND_HOST: textVar({ default: '0.0.0.0', doc: 'Address the public port listens on.' }),
     SERVER_PORT: integerVar({
       default: 8000,
       min: 0,
       max: 65_535,
       doc: 'Public port; 0 takes a free one.',
-    }),
-    FLEET_PLACEMENT: enumVar(['packing', 'spread'], {
-      default: 'packing',
-      doc: 'packing fills the fullest worker first, spread the emptiest.',
     }),
     VOXTRAL_API_KEY: textVar({
       default: '',
@@ -236,7 +233,7 @@ export const GatewayEnv = z
     logLevel: env.LOG_LEVEL,
     redisUrl: env.REDIS_URL,
     fleet: env.FLEET_NAME,
-    placement: env.FLEET_PLACEMENT,
+    placement: placementSettings(env),
     leaseTtlMs: env.LEASE_TTL_S * SECONDS,
     apiKey: env.VOXTRAL_API_KEY,
     adminKey: env.ADMIN_API_KEY,

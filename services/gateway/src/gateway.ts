@@ -128,11 +128,16 @@ export async function startGateway(
   const store = new LeaseStore(redis, {
     fleet,
     ttlMs: leaseTtlMs,
-    policy: placement,
+    policy: placement.policy,
+    weights: placement.weights,
     maxLeases: maxSessions,
     maxWaiting,
   });
-  const registry = new WorkerRegistry(redis, { fleet, leaseTtlMs });
+  const registry = new WorkerRegistry(redis, {
+    fleet,
+    leaseTtlMs,
+    closedPools: placement.closedPools,
+  });
   const keeper = new LeaseKeeper({ store, clock, onError: onError('lease_fault') });
   const line = new WaitingLine({ store, subscriber, clock, onError: onError('line_fault') });
   metrics.spans.watch(tracer);

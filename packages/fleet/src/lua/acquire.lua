@@ -22,17 +22,21 @@ local function waiting(ticket)
   return { 'waiting', position, estimate(position, redis.call('ZCARD', LEASES)) }
 end
 
+local function suits(worker)
+  return serves(worker, terms.model) and not (terms.closed and is_closed(terms, pool_of(record_of(worker) or {})))
+end
+
 -- Ready workers that this request might have a slot of, if they had one.
 local function usable_workers()
   local count = redis.call('ZCARD', FREE)
-  if terms.model then
+  if terms.model or terms.closed then
     count = 0
     for _, worker in ipairs(redis.call('ZRANGE', FREE, 0, -1)) do
-      if serves(worker, terms.model) then count = count + 1 end
+      if suits(worker) then count = count + 1 end
     end
   end
   for _, worker in ipairs(terms.exclude) do
-    if redis.call('ZSCORE', FREE, worker) and serves(worker, terms.model) then count = count - 1 end
+    if redis.call('ZSCORE', FREE, worker) and suits(worker) then count = count - 1 end
   end
   return count
 end
@@ -80,7 +84,7 @@ local function first_answer()
   -- Nobody is overtaken: what is left then, nobody before this one can have.
   dispatch(terms.class)
   local limited = not old and at_limit(terms.limit)
-  local worker = not limited and pick(terms.policy, terms.exclude, terms.model) or own_slot(old, terms.exclude, terms.model)
+  local worker = not limited and pick(terms, old)
   if worker then
     charge_rate(terms.tenant, per_second)
     return granted(grant(token, terms, worker, old))

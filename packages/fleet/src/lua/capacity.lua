@@ -1,9 +1,10 @@
 -- Counts the fleet in one pass over its workers.
 -- KEYS    see includes/keys.lua
--- ARGV    none
+-- ARGV    pools that newcomers get no slot of: what is free there counts for them alone
 -- result  JSON, see CapacityReply in worker-registry.ts
 -- @include pools
 -- @include now
+-- @include wishes
 
 local function sum_of(counts)
   local sum = 0
@@ -18,16 +19,25 @@ local function table_of(counts)
 end
 
 local scored, used = table_of(redis.call('ZRANGE', FREE, 0, -1, 'WITHSCORES')), table_of(redis.call('HGETALL', USED))
-local wanted = redis.call('HGETALL', WANTED)
+local wanted = {}
 local total = {
   workers = 0, readyWorkers = 0, failedWorkers = 0, slots = 0, free = 0,
   leased = redis.call('ZCOUNT', LEASES, '(' .. now, '+inf'),
   waiting = redis.call('ZCOUNT', TICKET_ENDS, '(' .. now, '+inf'),
-  waitingForAny = redis.call('HLEN', TICKETS) - sum_of(wanted),
+  waitingForAny = redis.call('HLEN', TICKETS),
   -- A tenant's count has its leases, and those tickets whose session holds none.
   moving = redis.call('ZCARD', LEASES) + redis.call('HLEN', TICKETS) - sum_of(redis.call('HGETALL', TENANTS)),
 }
 local free_of, pools = {}, {}
+
+local wishes = redis.call('HGETALL', WANTED)
+for i = 1, #wishes, 2 do
+  local model, count = read_wish(wishes[i]), tonumber(wishes[i + 1])
+  if model then
+    wanted[model] = (wanted[model] or 0) + count
+    total.waitingForAny = total.waitingForAny - count
+  end
+end
 
 local function pool(name)
   pools[name] = pools[name] or { workers = 0, readyWorkers = 0, slots = 0, leased = 0, leaving = 0, free = 0, models = {} }
@@ -50,7 +60,8 @@ for _, worker in ipairs(redis.call('ZRANGEBYSCORE', BEATS, '(' .. now, '+inf')) 
   if record and not score and record.state == 'failed' then
     total.failedWorkers = total.failedWorkers + 1
   elseif record then
-    local ours = pool(pool_of(record))
+    local name = pool_of(record)
+    local ours = pool(name)
     local leased = used[worker] or 0
     add('workers', 1, ours)
     ours.models[record.model] = true
@@ -59,10 +70,13 @@ for _, worker in ipairs(redis.call('ZRANGEBYSCORE', BEATS, '(' .. now, '+inf')) 
       local free = math.max(score, 0)
       add('readyWorkers', 1, ours)
       add('slots', score + leased, ours)
-      add('free', free, ours)
-      free_of[record.model] = (free_of[record.model] or 0) + free
+      ours.free = ours.free + free
+      if not is_closed({ closed = ARGV }, name) then
+        total.free = total.free + free
+        free_of[record.model] = (free_of[record.model] or 0) + free
+      end
     end
   end
 end
-total.models, total.wanted, total.pools = free_of, table_of(wanted), pools
+total.models, total.wanted, total.pools = free_of, wanted, pools
 return cjson.encode(total)

@@ -1,6 +1,6 @@
 -- Keeps a worker alive and updates its record; with 'register' also makes it known, together with the leases it serves.
 -- KEYS    see includes/keys.lua
--- ARGV    1 worker · 2 beat TTL in ms · 3 record as JSON: {address, model, engine, pool?, slots, state, delayMs?}
+-- ARGV    1 worker · 2 beat TTL in ms · 3 record as JSON: {address, model, engine, pool?, ordinal?, slots, state, delayMs?}
 --         4 'register' or nothing · 5 lease TTL in ms · then for each lease: token, epoch, session, tenant
 -- result  'ok' | 'unknown' when the worker must register
 -- @include sweep
@@ -34,12 +34,11 @@ local function beat()
   end
 
   redis.call('ZADD', BEATS, now + ttl, worker)
-  redis.call('HSET', WORKERS, worker, ARGV[3])
-  if record.state == 'ready' then
-    redis.call('ZADD', FREE, record.slots - tonumber(redis.call('HGET', USED, worker) or 0), worker)
-  else
-    redis.call('ZREM', FREE, worker)
-  end
+  local ready = record.state == 'ready'
+  -- Its places in ROOM are told by the record, so those of the old one go first.
+  set_free(worker, nil)
+  write_record(worker, ARGV[3])
+  if ready then set_free(worker, record.slots - tonumber(redis.call('HGET', USED, worker) or 0)) end
   return 'ok'
 end
 

@@ -4,12 +4,14 @@
 -- @include tickets
 -- @include flow
 -- @include pools
+-- @include room
 
 -- Counts one lease more or fewer on its worker, and moves the worker among the free ones if it is there.
 local function occupy(lease, by)
   local worker = lease.worker
   if redis.call('HINCRBY', USED, worker, by) <= 0 then redis.call('HDEL', USED, worker) end
-  redis.call('ZADD', FREE, 'XX', 'INCR', -by, worker)
+  local free = free_of(worker)
+  if free then set_free(worker, free - by) end
   count_pool(pool_of(lease), by)
 end
 

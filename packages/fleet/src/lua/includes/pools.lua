@@ -1,18 +1,8 @@
--- @include keys
-
--- A worker older than pools has none in its record, nor has a lease that it or its gateway wrote.
-local function pool_of(record)
-  return record.pool or 'default'
-end
+-- @include records
 
 -- Counts one lease more or fewer in a pool.
 local function count_pool(pool, by)
   if redis.call('HINCRBY', POOL_LEASES, pool, by) <= 0 then redis.call('HDEL', POOL_LEASES, pool) end
-end
-
-local function record_of(worker)
-  local json = redis.call('HGET', WORKERS, worker)
-  return json and cjson.decode(json)
 end
 
 local function read_pool_leases()

@@ -1,8 +1,10 @@
 -- @include keys
 -- @include now
 -- @include tenants
+-- @include wishes
 
--- A ticket is the request it stands for: {session, tenant, class, cost, min_epoch, claim_ttl, policy, limit, replaces, exclude, model},
+-- A ticket is the request it stands for: {session, tenant, class, cost, min_epoch, claim_ttl, policy, limit, replaces, exclude, model,
+-- weights, closed},
 -- with 'place', its member in QUEUE, and 'counted', whether the tenant's count has it. A mover whose old lease lives is not
 -- counted: that lease is.
 --
@@ -10,8 +12,8 @@
 -- brings its line one seat in SEATS; the score is its class and the virtual time at which it may be taken. Seats of a line
 -- are 'cost' apart, which is less for more weight. The lowest seat of all is next, for the oldest ticket of its line that can
 -- be served. A ticket that leaves takes the last seat of its line with it, so nobody is late for those that went.
--- Tickets that wait for another model than that of the free slots are passed by like those that exclude their workers: nobody waits
--- for them, and they keep their place. WANTED tells without a look at them whether any slot could be of use.
+-- Tickets that wait for another model than that of the free slots, or for another pool, are passed by like those that exclude their
+-- workers: nobody waits for them, and they keep their place. WANTED tells without a look at them whether any slot could be of use.
 -- LINES has of each line with tickets the numbers of its first and behind its last seat, and the time of its next one.
 -- IDLE has the next time of lines without tickets while it lies ahead of the others: leaving and coming back gains nothing.
 
@@ -28,9 +30,10 @@ local function write_ticket(token, ticket)
   redis.call('HSET', TICKETS, token, cjson.encode(ticket))
 end
 
--- A ticket that any model will do is counted nowhere.
-local function count_wanted(model, by)
-  if model and redis.call('HINCRBY', WANTED, model, by) <= 0 then redis.call('HDEL', WANTED, model) end
+-- A ticket that any slot will do is counted nowhere.
+local function count_wanted(ticket, by)
+  local wish = wish_of(ticket)
+  if wish and redis.call('HINCRBY', WANTED, wish, by) <= 0 then redis.call('HDEL', WANTED, wish) end
 end
 
 local function line_of(ticket)
@@ -82,7 +85,7 @@ local function add_ticket(token, ticket, ttl, waited)
   redis.call('ZADD', QUEUE, 0, ticket.place)
   redis.call('ZADD', TICKET_ENDS, now + ttl, token)
   write_ticket(token, ticket)
-  count_wanted(ticket.model, 1)
+  count_wanted(ticket, 1)
   if ticket.counted then count_tenant(ticket.tenant, 1) end
 end
 
@@ -90,7 +93,7 @@ local function remove_ticket(token, ticket)
   redis.call('HDEL', TICKETS, token)
   redis.call('ZREM', TICKET_ENDS, token)
   redis.call('ZREM', QUEUE, ticket.place)
-  count_wanted(ticket.model, -1)
+  count_wanted(ticket, -1)
   if redis.call('HLEN', TICKETS) == 0 then redis.call('DEL', WANTED) end
   if ticket.counted then count_tenant(ticket.tenant, -1) end
 end
