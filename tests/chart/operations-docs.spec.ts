@@ -4,10 +4,11 @@ import { describe, expect, it } from '@jest/globals';
 import { DEGRADE_LEVELS, PERMISSIONS } from '@voice-fleet/asr-worker/capacity/degrade-ladder';
 import type { NotReady } from '@voice-fleet/gateway/http/fleet-health';
 import { LinkRefusal } from '@voice-fleet/protocol/link';
+import { parse } from 'yaml';
 import { samples } from '../../scripts/chart/docs/size-tables.ts';
 import { readValues, type ValueNode } from '../../scripts/chart/docs/values-file.ts';
 import { CHART } from '../../scripts/chart/helm.ts';
-import { at, type Json } from '../../scripts/chart/kubernetes-object.ts';
+import { at, isObject, type Json, type JsonObject } from '../../scripts/chart/kubernetes-object.ts';
 import { renderChart } from '../../scripts/chart/render.ts';
 
 const ROOT = join(CHART, '../..');
@@ -121,6 +122,25 @@ describe('pages for operators', () => {
       .filter((code) => tops.has(code.split('.')[0] ?? '') || /^[a-z]+[A-Z]/.test(code))
       .filter((code) => !of(code));
     expect(wrong).toEqual([]);
+  });
+});
+
+describe('values that pages show', () => {
+  const BASE = { auth: { existingSecret: 'keys' }, redis: { url: 'redis://redis' } };
+  const tops = new Set(readValues(text('charts/voice-fleet/values.yaml')).map(({ path }) => path));
+  const blocks = readdirSync(join(ROOT, 'docs/operations'))
+    .filter((file) => file.endsWith('.md'))
+    .flatMap((file) =>
+      [...text(`docs/operations/${file}`).matchAll(/```yaml\n(.*?)```/gs)].map(
+        ([, yaml = '']) => [file, parse(yaml) as JsonObject] as const,
+      ),
+    )
+    .filter(([, values]) => isObject(values) && Object.keys(values).every((key) => tops.has(key)));
+
+  it.each(blocks)('are such that the chart in %s renders with them', (_, values) => {
+    const pools = { cpu: { engine: 'pocketsphinx' } };
+    const set = ['crdChecks=false'];
+    expect(renderChart({ values: { ...BASE, pools, ...values }, set }).length).toBeGreaterThan(5);
   });
 });
 
