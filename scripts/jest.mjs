@@ -16,7 +16,7 @@ const needBrowser =
   args.includes('alone') &&
   (patterns.length === 0 || patterns.some((pattern) => pattern.includes('browser')));
 const needPrometheus =
-  (args.includes('alone') || args.includes('integration')) &&
+  ['alone', 'integration', 'chart'].some((project) => args.includes(project)) &&
   (patterns.length === 0 || patterns.some((pattern) => pattern.includes('observ')));
 // Redis may be in a folder that is on nobody's PATH.
 const system = await ensureSystem({ needBrowser, needPrometheus });

@@ -66,7 +66,7 @@ async function main() {
     config.length === 0 && (only.length === 0 || names.some((name) => only.includes(name)));
   const system = await ensureSystem({
     needBrowser: needs('alone'),
-    needPrometheus: needs('integration', 'alone'),
+    needPrometheus: needs('chart', 'integration', 'alone'),
   });
   Object.assign(env, system.env);
   // Where it cannot be got the checks of the chart fail, and no others.

@@ -1,4 +1,4 @@
-import type { AlertRule, RecordingRule, RuleGroup } from './rule.ts';
+import { type AlertRule, type RecordingRule, type RuleGroup, WHOSE } from './rule.ts';
 import { FEWEST_EVENTS, secondsOf } from './windows.ts';
 
 const WINDOW = '30m';
@@ -27,7 +27,7 @@ const RECORDED: readonly RecordingRule[] = [
   { record: NAMES.finals, expr: byVersion(`${FINALS}_count`) },
   {
     record: NAMES.late,
-    expr: `${NAMES.finals}\n- ${byVersion(`${FINALS}_bucket{le=~"%finalSecondsBucket%"}`)}`,
+    expr: `${NAMES.finals}\n- ${WHOSE} ${byVersion(`${FINALS}_bucket{le=~"%finalSecondsBucket%"}`)}`,
   },
 ];
 

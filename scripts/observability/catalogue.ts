@@ -32,7 +32,7 @@ export async function catalogue(): Promise<ReadonlyMap<string, MetricKind>> {
 }
 
 const WORDS = new Set(
-  'sum max min count topk rate increase changes absent max_over_time histogram_quantile scalar vector time by on group_left and or unless'.split(
+  'sum max min count topk rate increase changes absent max_over_time histogram_quantile scalar vector time by on ignoring group_left and or unless'.split(
     ' ',
   ),
 );
@@ -43,7 +43,7 @@ export function seriesOf(expr: string): string[] {
     .replace(/"(?:[^"\\]|\\.)*"/g, '')
     .replace(/\{[^}]*\}/g, '')
     .replace(/\[[^\]]*\]/g, '')
-    .replace(/\b(?:by|on|group_left)\s*\([^)]*\)/g, '');
+    .replace(/\b(?:by|on|ignoring|group_left)\s*\([^)]*\)/g, '');
   return [...bare.matchAll(/[a-zA-Z_][\w:]*/g)]
     .map(([name]) => name)
     .filter((name) => !WORDS.has(name));

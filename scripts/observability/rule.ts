@@ -34,6 +34,9 @@ export interface AlertRule {
   readonly of?: Subject;
 }
 
+/** What is recorded carries labels of its fleet, which sums of raw series lack. */
+export const WHOSE = 'ignoring (namespace, fleet)';
+
 export interface RuleGroup {
   readonly name: string;
   /** How often it is evaluated; absent: as often as Prometheus is set to. */

@@ -1,5 +1,5 @@
 import { recordedOf } from './query.ts';
-import type { AlertRule, RecordingRule, RuleGroup } from './rule.ts';
+import { type AlertRule, type RecordingRule, type RuleGroup, WHOSE } from './rule.ts';
 import { plainGroups } from './rule-text.ts';
 import { fill, plainTexts, value } from './settings.ts';
 import { FEWEST_EVENTS, secondsOf } from './windows.ts';
@@ -124,7 +124,7 @@ function recorded(slo: Slo, windows: readonly string[]): RecordingRule[] {
     // Nothing where nothing happened: no traffic is no fault.
     {
       record: ratioOf(slo, window),
-      expr: `(\n  ${slo.bad(window).replaceAll('\n', '\n  ')}\n)\n/ (${eventsOf(slo, window)} > 0)`,
+      expr: `(\n  ${slo.bad(window).replaceAll('\n', '\n  ')}\n)\n/ ${WHOSE} (${eventsOf(slo, window)} > 0)`,
     },
   ]);
 }

@@ -39,7 +39,7 @@ groups:
           (
             sum (rate(voice_gateway_admissions_total{ {{- .own }},outcome=~"rejected_capacity|error"}[5m]))
           )
-          / (voice:admission_events:rate5m{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:admission_events:rate5m{ {{- .recorded }}} > 0)
       - record: voice:admission_events:rate30m
         expr: |-
           sum (rate(voice_gateway_admissions_total{ {{- .own }},outcome=~"accepted|resumed|rejected_capacity|error"}[30m]))
@@ -48,7 +48,7 @@ groups:
           (
             sum (rate(voice_gateway_admissions_total{ {{- .own }},outcome=~"rejected_capacity|error"}[30m]))
           )
-          / (voice:admission_events:rate30m{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:admission_events:rate30m{ {{- .recorded }}} > 0)
       - record: voice:admission_events:rate1h
         expr: |-
           sum (rate(voice_gateway_admissions_total{ {{- .own }},outcome=~"accepted|resumed|rejected_capacity|error"}[1h]))
@@ -57,7 +57,7 @@ groups:
           (
             sum (rate(voice_gateway_admissions_total{ {{- .own }},outcome=~"rejected_capacity|error"}[1h]))
           )
-          / (voice:admission_events:rate1h{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:admission_events:rate1h{ {{- .recorded }}} > 0)
       - record: voice:admission_events:rate2h
         expr: |-
           sum (rate(voice_gateway_admissions_total{ {{- .own }},outcome=~"accepted|resumed|rejected_capacity|error"}[2h]))
@@ -66,7 +66,7 @@ groups:
           (
             sum (rate(voice_gateway_admissions_total{ {{- .own }},outcome=~"rejected_capacity|error"}[2h]))
           )
-          / (voice:admission_events:rate2h{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:admission_events:rate2h{ {{- .recorded }}} > 0)
       - record: voice:admission_events:rate6h
         expr: |-
           sum (rate(voice_gateway_admissions_total{ {{- .own }},outcome=~"accepted|resumed|rejected_capacity|error"}[6h]))
@@ -75,7 +75,7 @@ groups:
           (
             sum (rate(voice_gateway_admissions_total{ {{- .own }},outcome=~"rejected_capacity|error"}[6h]))
           )
-          / (voice:admission_events:rate6h{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:admission_events:rate6h{ {{- .recorded }}} > 0)
   - name: voice-slo-admission-days
     interval: 2m
     rules:
@@ -87,7 +87,7 @@ groups:
           (
             sum (rate(voice_gateway_admissions_total{ {{- .own }},outcome=~"rejected_capacity|error"}[1d]))
           )
-          / (voice:admission_events:rate1d{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:admission_events:rate1d{ {{- .recorded }}} > 0)
       - record: voice:admission_events:rate3d
         expr: |-
           sum (rate(voice_gateway_admissions_total{ {{- .own }},outcome=~"accepted|resumed|rejected_capacity|error"}[3d]))
@@ -96,7 +96,7 @@ groups:
           (
             sum (rate(voice_gateway_admissions_total{ {{- .own }},outcome=~"rejected_capacity|error"}[3d]))
           )
-          / (voice:admission_events:rate3d{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:admission_events:rate3d{ {{- .recorded }}} > 0)
       - record: voice:admission_events:rate30d
         expr: |-
           sum (rate(voice_gateway_admissions_total{ {{- .own }},outcome=~"accepted|resumed|rejected_capacity|error"}[30d]))
@@ -105,7 +105,7 @@ groups:
           (
             sum (rate(voice_gateway_admissions_total{ {{- .own }},outcome=~"rejected_capacity|error"}[30d]))
           )
-          / (voice:admission_events:rate30d{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:admission_events:rate30d{ {{- .recorded }}} > 0)
   - name: voice-slo-admission-burn
     rules:
       - alert: VoiceAdmissionBurnFast
@@ -162,7 +162,7 @@ groups:
             sum by (pool) (rate(voice_worker_asr_first_partial_seconds_count{ {{- .own }}}[5m]))
             - sum by (pool) (rate(voice_worker_asr_first_partial_seconds_bucket{ {{- .own }},le=~"{{ .firstPartialSecondsBucket }}"}[5m]))
           )
-          / (voice:first_partial_events:rate5m{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:first_partial_events:rate5m{ {{- .recorded }}} > 0)
       - record: voice:first_partial_events:rate30m
         expr: |-
           sum by (pool) (rate(voice_worker_asr_first_partial_seconds_count{ {{- .own }}}[30m]))
@@ -172,7 +172,7 @@ groups:
             sum by (pool) (rate(voice_worker_asr_first_partial_seconds_count{ {{- .own }}}[30m]))
             - sum by (pool) (rate(voice_worker_asr_first_partial_seconds_bucket{ {{- .own }},le=~"{{ .firstPartialSecondsBucket }}"}[30m]))
           )
-          / (voice:first_partial_events:rate30m{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:first_partial_events:rate30m{ {{- .recorded }}} > 0)
       - record: voice:first_partial_events:rate1h
         expr: |-
           sum by (pool) (rate(voice_worker_asr_first_partial_seconds_count{ {{- .own }}}[1h]))
@@ -182,7 +182,7 @@ groups:
             sum by (pool) (rate(voice_worker_asr_first_partial_seconds_count{ {{- .own }}}[1h]))
             - sum by (pool) (rate(voice_worker_asr_first_partial_seconds_bucket{ {{- .own }},le=~"{{ .firstPartialSecondsBucket }}"}[1h]))
           )
-          / (voice:first_partial_events:rate1h{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:first_partial_events:rate1h{ {{- .recorded }}} > 0)
       - record: voice:first_partial_events:rate2h
         expr: |-
           sum by (pool) (rate(voice_worker_asr_first_partial_seconds_count{ {{- .own }}}[2h]))
@@ -192,7 +192,7 @@ groups:
             sum by (pool) (rate(voice_worker_asr_first_partial_seconds_count{ {{- .own }}}[2h]))
             - sum by (pool) (rate(voice_worker_asr_first_partial_seconds_bucket{ {{- .own }},le=~"{{ .firstPartialSecondsBucket }}"}[2h]))
           )
-          / (voice:first_partial_events:rate2h{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:first_partial_events:rate2h{ {{- .recorded }}} > 0)
       - record: voice:first_partial_events:rate6h
         expr: |-
           sum by (pool) (rate(voice_worker_asr_first_partial_seconds_count{ {{- .own }}}[6h]))
@@ -202,7 +202,7 @@ groups:
             sum by (pool) (rate(voice_worker_asr_first_partial_seconds_count{ {{- .own }}}[6h]))
             - sum by (pool) (rate(voice_worker_asr_first_partial_seconds_bucket{ {{- .own }},le=~"{{ .firstPartialSecondsBucket }}"}[6h]))
           )
-          / (voice:first_partial_events:rate6h{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:first_partial_events:rate6h{ {{- .recorded }}} > 0)
   - name: voice-slo-first-partial-days
     interval: 2m
     rules:
@@ -215,7 +215,7 @@ groups:
             sum by (pool) (rate(voice_worker_asr_first_partial_seconds_count{ {{- .own }}}[1d]))
             - sum by (pool) (rate(voice_worker_asr_first_partial_seconds_bucket{ {{- .own }},le=~"{{ .firstPartialSecondsBucket }}"}[1d]))
           )
-          / (voice:first_partial_events:rate1d{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:first_partial_events:rate1d{ {{- .recorded }}} > 0)
       - record: voice:first_partial_events:rate3d
         expr: |-
           sum by (pool) (rate(voice_worker_asr_first_partial_seconds_count{ {{- .own }}}[3d]))
@@ -225,7 +225,7 @@ groups:
             sum by (pool) (rate(voice_worker_asr_first_partial_seconds_count{ {{- .own }}}[3d]))
             - sum by (pool) (rate(voice_worker_asr_first_partial_seconds_bucket{ {{- .own }},le=~"{{ .firstPartialSecondsBucket }}"}[3d]))
           )
-          / (voice:first_partial_events:rate3d{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:first_partial_events:rate3d{ {{- .recorded }}} > 0)
       - record: voice:first_partial_events:rate30d
         expr: |-
           sum by (pool) (rate(voice_worker_asr_first_partial_seconds_count{ {{- .own }}}[30d]))
@@ -235,7 +235,7 @@ groups:
             sum by (pool) (rate(voice_worker_asr_first_partial_seconds_count{ {{- .own }}}[30d]))
             - sum by (pool) (rate(voice_worker_asr_first_partial_seconds_bucket{ {{- .own }},le=~"{{ .firstPartialSecondsBucket }}"}[30d]))
           )
-          / (voice:first_partial_events:rate30d{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:first_partial_events:rate30d{ {{- .recorded }}} > 0)
   - name: voice-slo-first-partial-burn
     rules:
       - alert: VoiceFirstPartialBurnFast
@@ -292,7 +292,7 @@ groups:
             sum by (pool) (rate(voice_worker_asr_final_latency_seconds_count{ {{- .own }}}[5m]))
             - sum by (pool) (rate(voice_worker_asr_final_latency_seconds_bucket{ {{- .own }},le=~"{{ .finalSecondsBucket }}"}[5m]))
           )
-          / (voice:final_events:rate5m{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:final_events:rate5m{ {{- .recorded }}} > 0)
       - record: voice:final_events:rate30m
         expr: |-
           sum by (pool) (rate(voice_worker_asr_final_latency_seconds_count{ {{- .own }}}[30m]))
@@ -302,7 +302,7 @@ groups:
             sum by (pool) (rate(voice_worker_asr_final_latency_seconds_count{ {{- .own }}}[30m]))
             - sum by (pool) (rate(voice_worker_asr_final_latency_seconds_bucket{ {{- .own }},le=~"{{ .finalSecondsBucket }}"}[30m]))
           )
-          / (voice:final_events:rate30m{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:final_events:rate30m{ {{- .recorded }}} > 0)
       - record: voice:final_events:rate1h
         expr: |-
           sum by (pool) (rate(voice_worker_asr_final_latency_seconds_count{ {{- .own }}}[1h]))
@@ -312,7 +312,7 @@ groups:
             sum by (pool) (rate(voice_worker_asr_final_latency_seconds_count{ {{- .own }}}[1h]))
             - sum by (pool) (rate(voice_worker_asr_final_latency_seconds_bucket{ {{- .own }},le=~"{{ .finalSecondsBucket }}"}[1h]))
           )
-          / (voice:final_events:rate1h{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:final_events:rate1h{ {{- .recorded }}} > 0)
       - record: voice:final_events:rate2h
         expr: |-
           sum by (pool) (rate(voice_worker_asr_final_latency_seconds_count{ {{- .own }}}[2h]))
@@ -322,7 +322,7 @@ groups:
             sum by (pool) (rate(voice_worker_asr_final_latency_seconds_count{ {{- .own }}}[2h]))
             - sum by (pool) (rate(voice_worker_asr_final_latency_seconds_bucket{ {{- .own }},le=~"{{ .finalSecondsBucket }}"}[2h]))
           )
-          / (voice:final_events:rate2h{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:final_events:rate2h{ {{- .recorded }}} > 0)
       - record: voice:final_events:rate6h
         expr: |-
           sum by (pool) (rate(voice_worker_asr_final_latency_seconds_count{ {{- .own }}}[6h]))
@@ -332,7 +332,7 @@ groups:
             sum by (pool) (rate(voice_worker_asr_final_latency_seconds_count{ {{- .own }}}[6h]))
             - sum by (pool) (rate(voice_worker_asr_final_latency_seconds_bucket{ {{- .own }},le=~"{{ .finalSecondsBucket }}"}[6h]))
           )
-          / (voice:final_events:rate6h{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:final_events:rate6h{ {{- .recorded }}} > 0)
   - name: voice-slo-final-days
     interval: 2m
     rules:
@@ -345,7 +345,7 @@ groups:
             sum by (pool) (rate(voice_worker_asr_final_latency_seconds_count{ {{- .own }}}[1d]))
             - sum by (pool) (rate(voice_worker_asr_final_latency_seconds_bucket{ {{- .own }},le=~"{{ .finalSecondsBucket }}"}[1d]))
           )
-          / (voice:final_events:rate1d{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:final_events:rate1d{ {{- .recorded }}} > 0)
       - record: voice:final_events:rate3d
         expr: |-
           sum by (pool) (rate(voice_worker_asr_final_latency_seconds_count{ {{- .own }}}[3d]))
@@ -355,7 +355,7 @@ groups:
             sum by (pool) (rate(voice_worker_asr_final_latency_seconds_count{ {{- .own }}}[3d]))
             - sum by (pool) (rate(voice_worker_asr_final_latency_seconds_bucket{ {{- .own }},le=~"{{ .finalSecondsBucket }}"}[3d]))
           )
-          / (voice:final_events:rate3d{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:final_events:rate3d{ {{- .recorded }}} > 0)
       - record: voice:final_events:rate30d
         expr: |-
           sum by (pool) (rate(voice_worker_asr_final_latency_seconds_count{ {{- .own }}}[30d]))
@@ -365,7 +365,7 @@ groups:
             sum by (pool) (rate(voice_worker_asr_final_latency_seconds_count{ {{- .own }}}[30d]))
             - sum by (pool) (rate(voice_worker_asr_final_latency_seconds_bucket{ {{- .own }},le=~"{{ .finalSecondsBucket }}"}[30d]))
           )
-          / (voice:final_events:rate30d{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:final_events:rate30d{ {{- .recorded }}} > 0)
   - name: voice-slo-final-burn
     rules:
       - alert: VoiceFinalBurnFast
@@ -421,7 +421,7 @@ groups:
           (
             sum (rate(voice_gateway_session_duration_seconds_count{ {{- .own }},end_reason="error"}[5m]))
           )
-          / (voice:session_events:rate5m{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:session_events:rate5m{ {{- .recorded }}} > 0)
       - record: voice:session_events:rate30m
         expr: |-
           sum (rate(voice_gateway_session_duration_seconds_count{ {{- .own }}}[30m]))
@@ -430,7 +430,7 @@ groups:
           (
             sum (rate(voice_gateway_session_duration_seconds_count{ {{- .own }},end_reason="error"}[30m]))
           )
-          / (voice:session_events:rate30m{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:session_events:rate30m{ {{- .recorded }}} > 0)
       - record: voice:session_events:rate1h
         expr: |-
           sum (rate(voice_gateway_session_duration_seconds_count{ {{- .own }}}[1h]))
@@ -439,7 +439,7 @@ groups:
           (
             sum (rate(voice_gateway_session_duration_seconds_count{ {{- .own }},end_reason="error"}[1h]))
           )
-          / (voice:session_events:rate1h{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:session_events:rate1h{ {{- .recorded }}} > 0)
       - record: voice:session_events:rate2h
         expr: |-
           sum (rate(voice_gateway_session_duration_seconds_count{ {{- .own }}}[2h]))
@@ -448,7 +448,7 @@ groups:
           (
             sum (rate(voice_gateway_session_duration_seconds_count{ {{- .own }},end_reason="error"}[2h]))
           )
-          / (voice:session_events:rate2h{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:session_events:rate2h{ {{- .recorded }}} > 0)
       - record: voice:session_events:rate6h
         expr: |-
           sum (rate(voice_gateway_session_duration_seconds_count{ {{- .own }}}[6h]))
@@ -457,7 +457,7 @@ groups:
           (
             sum (rate(voice_gateway_session_duration_seconds_count{ {{- .own }},end_reason="error"}[6h]))
           )
-          / (voice:session_events:rate6h{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:session_events:rate6h{ {{- .recorded }}} > 0)
   - name: voice-slo-session-days
     interval: 2m
     rules:
@@ -469,7 +469,7 @@ groups:
           (
             sum (rate(voice_gateway_session_duration_seconds_count{ {{- .own }},end_reason="error"}[1d]))
           )
-          / (voice:session_events:rate1d{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:session_events:rate1d{ {{- .recorded }}} > 0)
       - record: voice:session_events:rate3d
         expr: |-
           sum (rate(voice_gateway_session_duration_seconds_count{ {{- .own }}}[3d]))
@@ -478,7 +478,7 @@ groups:
           (
             sum (rate(voice_gateway_session_duration_seconds_count{ {{- .own }},end_reason="error"}[3d]))
           )
-          / (voice:session_events:rate3d{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:session_events:rate3d{ {{- .recorded }}} > 0)
       - record: voice:session_events:rate30d
         expr: |-
           sum (rate(voice_gateway_session_duration_seconds_count{ {{- .own }}}[30d]))
@@ -487,7 +487,7 @@ groups:
           (
             sum (rate(voice_gateway_session_duration_seconds_count{ {{- .own }},end_reason="error"}[30d]))
           )
-          / (voice:session_events:rate30d{ {{- .recorded }}} > 0)
+          / ignoring (namespace, fleet) (voice:session_events:rate30d{ {{- .recorded }}} > 0)
   - name: voice-slo-session-burn
     rules:
       - alert: VoiceSessionBurnFast
@@ -703,7 +703,7 @@ groups:
       - record: voice:worker_finals_late:rate30m
         expr: |-
           voice:worker_finals:rate30m{ {{- .recorded }}}
-          - sum by (pool, version) (
+          - ignoring (namespace, fleet) sum by (pool, version) (
             rate(voice_worker_asr_final_latency_seconds_bucket{ {{- .own }},le=~"{{ .finalSecondsBucket }}"}[30m]) * on (job, instance) group_left (pool, version) voice_build_info{ {{- .own }},service="asr-worker"}
           )
       - alert: VoiceCanaryFails
