@@ -138,6 +138,36 @@ describe('capacity of the fleet', () => {
     expect((await fleet.get('/readyz', 1)).body['slots']).toBe(4);
   });
 
+  it('shares clients out among the pools of its workers by weight, by ordinal within one, and uses every slot', async () => {
+    fleet = await Fleet.start([], {
+      FLEET_PLACEMENT: 'ordinal',
+      FLEET_POOL_WEIGHTS: '{"stable": 2, "canary": 1}',
+    });
+    const pools = [
+      ['stable', '1'],
+      ['stable', '0'],
+      ['canary', '0'],
+    ] as const;
+    for (const [WORKER_POOL, WORKER_ORDINAL] of pools)
+      await fleet.addWorker(new ScriptedEngine({ slots: 2 }), { WORKER_POOL, WORKER_ORDINAL });
+    await slotsKnown(6);
+    const used = async (): Promise<unknown[]> => {
+      const pages = await Promise.all([0, 1, 2].map((index) => workerMetrics(index)));
+      return pages.map((page) =>
+        /^voice_worker_slots_used\{pool="(\w+)"\} (\d)$/m.exec(page)?.slice(1),
+      );
+    };
+    for (let nth = 0; nth < 3; nth += 1) await fleet.client();
+    expect(await used()).toEqual([
+      ['stable', '0'],
+      ['stable', '2'],
+      ['canary', '1'],
+    ]);
+    for (let nth = 0; nth < 3; nth += 1) await fleet.client();
+    await expectRefused(fleet.dial());
+    expect(await leased()).toBe(6);
+  });
+
   it('gives every slot back when its session ends, however it ends', async () => {
     const engine = new ScriptedEngine({ slots: 6 });
     fleet = await Fleet.start([engine]);

@@ -94,12 +94,13 @@ export class Fleet implements AsyncDisposable {
       ...env,
     };
     const log = createLogger('asr-worker', 'error', QUIET);
-    const worker = await startWorker(parseEnv(WorkerEnv, settings), {
+    const config = parseEnv(WorkerEnv, settings);
+    const worker = await startWorker(config, {
       engine,
       vad: codedVad(),
       registry: new EngineRegistry([]),
       capacity: DEFAULT_CAPACITY,
-      metrics: new WorkerMetrics(),
+      metrics: new WorkerMetrics({ pool: config.pool }),
       log,
       ...parts,
     });

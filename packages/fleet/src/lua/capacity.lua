@@ -1,6 +1,6 @@
 -- Counts the fleet in one pass over its workers.
 -- KEYS    see includes/keys.lua
--- ARGV    pools that newcomers get no slot of: what is free there counts for them alone
+-- ARGV    pools that newcomers get no slot of: what is free there counts for the pool alone
 -- result  JSON, see CapacityReply in worker-registry.ts
 -- @include pools
 -- @include now
