@@ -10,7 +10,7 @@ const Weights = z
   .refine((weights) => Object.keys(weights).length <= MAX_POOLS);
 
 const WEIGHTS_DOC =
-  'Parts of the sessions that pools get, by those of others: {"stable": 95, "canary": 5}. A pool that is not named has 1. Each session goes to the pool that has the fewest for its weight, of those with a free slot for it: full pools are passed over, and nobody waits for them. A pool of weight 0 gets no session, but such as move, would keep no slot, and find none elsewhere. Empty: pools do not matter.';
+  'Parts of the sessions that pools get, by those of others: {"stable": 95, "canary": 5}. A pool that is not named has 1. Each session goes to the pool that has the fewest for its weight, of those with a free slot for it: full pools are passed over, and nobody waits for them. A pool of weight 0 gets no new session, even if all others are full or gone; one that moves goes there if it cannot stay and no other pool has a slot. {}: pools do not matter.';
 
 /** Variables of where sessions are placed. */
 export const placementEnv = {
