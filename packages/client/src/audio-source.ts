@@ -6,7 +6,7 @@ import { decodeWithFfmpeg } from './ffmpeg.ts';
 
 /** The usual frame of streaming clients. */
 export const CHUNK_MS = 80;
-const CHUNK_BYTES = (CHUNK_MS / 1000) * SAMPLE_RATE * BYTES_PER_SAMPLE;
+export const CHUNK_BYTES = (CHUNK_MS / 1000) * SAMPLE_RATE * BYTES_PER_SAMPLE;
 
 /** A file as 16 kHz mono PCM16; only what is not such a WAV already needs ffmpeg. */
 export async function loadPcm(

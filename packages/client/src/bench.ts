@@ -1,7 +1,8 @@
 import { type Clock, sleep } from '@voice-fleet/runtime/clock';
+import { failureCode, isTurnedAway } from './outcomes.ts';
 import { type Summary, summarize } from './stats.ts';
 import type { SessionReport } from './transcribe.ts';
-import { YapRejected, YapServerError } from './yap-errors.ts';
+import type { YapRejected } from './yap-errors.ts';
 
 const JITTER_STEP_MS = 20;
 const JITTER_STEPS = 16;
@@ -25,7 +26,6 @@ export interface BenchProgress {
 
 export interface BenchOutcome {
   readonly reports: readonly SessionReport[];
-  /** Turned away before any work, for lack of capacity, by a limit or by a fleet that admits nobody now: worth another try. */
   readonly rejections: readonly YapRejected[];
   readonly errors: readonly unknown[];
   readonly elapsedMs: number;
@@ -122,7 +122,7 @@ export function summarizeBench(outcome: BenchOutcome, n: number): BenchSummary {
   const audioS = all.reduce((sum, metrics) => sum + metrics.audioS, 0);
   const errorKinds: Record<string, number> = {};
   for (const error of outcome.errors) {
-    const kind = kindOf(error);
+    const kind = failureCode(error);
     errorKinds[kind] = (errorKinds[kind] ?? 0) + 1;
   }
   return {
@@ -139,17 +139,4 @@ export function summarizeBench(outcome: BenchOutcome, n: number): BenchSummary {
     pausesMs: summarize(continuities.flatMap(({ pausesMs }) => pausesMs)),
     rows,
   };
-}
-
-function isTurnedAway(error: unknown): error is YapRejected {
-  return error instanceof YapRejected && error.reason !== 'auth' && error.reason !== 'quota';
-}
-
-/** A short name to group failures by. */
-function kindOf(error: unknown): string {
-  if (error instanceof YapServerError) return error.reasonCode;
-  if (error instanceof YapRejected) {
-    return error.reason === 'quota' ? 'audio_quota_exhausted' : 'authentication_failed';
-  }
-  return error instanceof Error ? error.message : String(error);
 }

@@ -25,6 +25,12 @@ export function printableUrl(url: URL): string {
   return `${url.protocol}//${url.host}${url.pathname}`;
 }
 
+/** The same addresses, each session beginning with another. */
+export function turned(urls: readonly [URL, ...URL[]], by: number): [URL, ...URL[]] {
+  const [first, ...rest] = [...urls, ...urls].slice(by % urls.length).slice(0, urls.length);
+  return [first ?? urls[0], ...rest];
+}
+
 function invalid(server: string): Error {
   return new Error(
     `"${server}" is not a server address. Give host:port, ws(s)://host[:port] or http(s)://host[:port].`,

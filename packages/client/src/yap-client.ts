@@ -1,5 +1,6 @@
 import type { YapClientType, YapServerFrame } from '@voice-fleet/protocol/yap';
 import { type Clock, systemClock } from '@voice-fleet/runtime/clock';
+import { encodedAudio } from './encoded-audio.ts';
 import type { ConnectionMarks } from './marks.ts';
 import { failureOfClose, YapCancelled, YapProtocolError } from './yap-errors.ts';
 import {
@@ -88,7 +89,7 @@ export class YapClient {
       output: {
         start: () => this.send('input_audio_buffer.commit', requestId, { final: false }),
         audio: (pcm) =>
-          this.send('input_audio_buffer.append', requestId, { audio: pcm.toString('base64') }),
+          this.send('input_audio_buffer.append', requestId, { audio: encodedAudio(pcm) }),
         finish: () => this.send('input_audio_buffer.commit', requestId, { final: true }),
       },
     });

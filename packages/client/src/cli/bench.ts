@@ -7,12 +7,12 @@ import {
   runBench,
   summarizeBench,
 } from '../bench.ts';
+import { turned } from '../server-url.ts';
 import { runSession } from '../transcribe.ts';
 import { explain } from './explain.ts';
 import {
   AUDIO,
   AUDIO_HELP,
-  type CliIo,
   CONNECTION_HELP,
   type Command,
   connectOptions,
@@ -25,10 +25,8 @@ import {
   SURVIVAL_HELP,
 } from './flags.ts';
 import { EXIT, guarded } from './guard.ts';
+import { showProgress } from './progress.ts';
 import { list, ms, printJson, ratio, s, summaryTable } from './report.ts';
-
-const TTY_REFRESH_MS = 250;
-const PLAIN_REFRESH_MS = 5_000;
 
 export const bench: Command = {
   summary: 'run many sessions side by side, print avg/p50/p95',
@@ -63,7 +61,8 @@ ${CONNECTION_HELP}`,
       const { pcm, path } = await loadRecording(flags.file, io);
       io.stderr(`${sessions} sessions, ${concurrency} at a time, of ${path} to ${server}\n`);
       const timeout = io.sessionTimeoutMs === undefined ? {} : { timeoutMs: io.sessionTimeoutMs };
-      const progress = showProgress(io, sessions);
+      let latest: BenchProgress = { running: 0, ok: 0, rejected: 0, errors: 0 };
+      const stopProgress = showProgress(io, () => progressLine(latest, sessions));
       const outcome = await runBench({
         sessions,
         concurrency,
@@ -71,8 +70,10 @@ ${CONNECTION_HELP}`,
         signal: io.signal,
         runSession: (index) =>
           runSession(pcm, { ...connect, ...timeout, speed, urls: turned(connect.urls, index) }),
-        onProgress: progress.update,
-      }).finally(progress.stop);
+        onProgress: (progress) => {
+          latest = progress;
+        },
+      }).finally(stopProgress);
       const summary = summarizeBench(outcome, sessions);
       for (const line of complaints(outcome, server)) io.stderr(`${line}\n`);
       const clean = summary.errors === 0 && summary.rejected === 0 && !io.signal.aborted;
@@ -86,12 +87,6 @@ ${CONNECTION_HELP}`,
     });
   },
 };
-
-/** The same addresses, each session beginning with another. */
-function turned(urls: readonly [URL, ...URL[]], by: number): [URL, ...URL[]] {
-  const [first, ...rest] = [...urls, ...urls].slice(by % urls.length).slice(0, urls.length);
-  return [first ?? urls[0], ...rest];
-}
 
 const FORMATS: Readonly<Partial<Record<BenchRow, (value: number) => string>>> = {
   rtfFull: ratio,
@@ -129,22 +124,9 @@ function complaints(outcome: BenchOutcome, server: string): string[] {
   return Array.from(counts, ([sentence, count]) => `${count} × ${sentence}`);
 }
 
-/** A line that overwrites itself on a terminal, a plain one every few seconds elsewhere. */
-function showProgress(io: CliIo, sessions: number) {
-  let latest: BenchProgress = { running: 0, ok: 0, rejected: 0, errors: 0 };
-  const line = (): string =>
-    `${latest.ok + latest.rejected + latest.errors}/${sessions} done: ${latest.ok} ok, ` +
-    `${latest.rejected} rejected, ${latest.errors} errors, ${latest.running} running`;
-  const show = (): void => io.stderr(io.isTty ? `\r\u001b[K${line()}` : `${line()}\n`);
-  const timer = io.clock.every(io.isTty ? TTY_REFRESH_MS : PLAIN_REFRESH_MS, show);
-  return {
-    update: (progress: BenchProgress): void => {
-      latest = progress;
-    },
-    stop: (): void => {
-      timer.cancel();
-      show();
-      if (io.isTty) io.stderr('\n');
-    },
-  };
+function progressLine({ running, ok, rejected, errors }: BenchProgress, sessions: number): string {
+  return (
+    `${ok + rejected + errors}/${sessions} done: ${ok} ok, ${rejected} rejected, ` +
+    `${errors} errors, ${running} running`
+  );
 }

@@ -4,6 +4,7 @@ import { type CliIo, type Command, UsageError } from './flags.ts';
 import { EXIT } from './guard.ts';
 import { idle } from './idle.ts';
 import { jobs } from './jobs.ts';
+import { loadtest } from './loadtest.ts';
 import { manual } from './manual.ts';
 import { remote } from './remote.ts';
 import { smoke } from './smoke.ts';
@@ -15,6 +16,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   smoke,
   warmup,
   bench,
+  loadtest,
   idle,
   convo,
   remote,
