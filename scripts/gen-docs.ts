@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { WorkerEnv } from '@voice-fleet/asr-worker/config';
 import { LaunchEnv } from '@voice-fleet/asr-worker/gpu/launch-env';
 import { WorkerMetrics } from '@voice-fleet/asr-worker/metrics';
+import { LoadMetrics } from '@voice-fleet/client/load/load-metrics';
 import { GatewayEnv } from '@voice-fleet/gateway/config';
 import { LeanEnv } from '@voice-fleet/gateway/lean/lean-env';
 import { GatewayMetrics } from '@voice-fleet/gateway/metrics';
@@ -130,6 +131,12 @@ ${metricsTable(new WorkerMetrics().registry)}
 ## llm-tts
 
 ${metricsTable(new LlmTtsMetrics().registry)}
+
+## load tests
+
+Served by \`npm run client -- loadtest --metrics-port N\` while it runs ([load test](operations/load-test.md)).
+
+${metricsTable(new LoadMetrics('docs').registry)}
 `;
 }
 

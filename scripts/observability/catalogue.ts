@@ -1,4 +1,5 @@
 import { WorkerMetrics } from '@voice-fleet/asr-worker/metrics';
+import { LoadMetrics } from '@voice-fleet/client/load/load-metrics';
 import { GatewayMetrics } from '@voice-fleet/gateway/metrics';
 import { LlmTtsMetrics } from '@voice-fleet/llm-tts/metrics';
 import type { Registry } from 'prom-client';
@@ -8,12 +9,13 @@ import { SLO_GROUPS } from './slo.ts';
 
 export type MetricKind = 'counter' | 'gauge' | 'histogram' | 'summary' | 'recorded';
 
-/** What services declare: name to kind. Metrics of Node included. */
+/** What services and load tests declare: name to kind. Metrics of Node included. */
 export async function ownMetrics(): Promise<ReadonlyMap<string, MetricKind>> {
   const registries: Registry[] = [
     new GatewayMetrics(['yap']).registry,
     new WorkerMetrics().registry,
     new LlmTtsMetrics().registry,
+    new LoadMetrics('any').registry,
   ];
   const pages = await Promise.all(registries.map((registry) => registry.getMetricsAsJSON()));
   return new Map(

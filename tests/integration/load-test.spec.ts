@@ -259,9 +259,10 @@ describe('npm run client -- loadtest', () => {
   it.each<[string[], RegExp]>([
     [[], /one of --rate, --sessions and --scenario/],
     [['--rate', '1', '--sessions', '2'], /one of --rate/],
-    [['--rate', '1'], /--duration takes a number/],
-    [['--rate', '1', '--duration', '5', '--ramp', '6'], /--ramp is a part of --duration/],
-    [['--sessions', '2', '--hold', '5', '--duration', '6'], /--duration means nothing/],
+    [['--rate', '1'], /Say how long/],
+    [['--rate', '1', '--duration', '5', '--hold', '4'], /Say how long/],
+    [['--rate', '1', '--duration', '5', '--ramp', '6'], /ramp of 6 s is longer/],
+    [['--scenario', 'x.json', '--duration', '6'], /--duration means nothing/],
     [['--rate', '1', '--duration', '90000'], /86400 s in all/],
     [['--rate', '1', '--duration', '5', '--max-error-ratio', '2'], /from 0 to 1/],
     [['--rate', '1', '--duration', '5', '--metrics-port', 'x'], /takes a port/],

@@ -2,19 +2,21 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { LoadMetrics } from '@voice-fleet/client/load/load-metrics';
 import { writeWav } from '@voice-fleet/speech/wav';
+import { freePort } from '@voice-fleet/testkit/ports';
 import { seriesOf } from '../../scripts/observability/catalogue.ts';
 import { CAUSE_GROUPS } from '../../scripts/observability/causes.ts';
 import { DASHBOARDS } from '../../scripts/observability/dashboards.ts';
 import type { AlertRule } from '../../scripts/observability/rule.ts';
 import { SLO_GROUPS } from '../../scripts/observability/slo.ts';
+import { runClient } from '../support/client-run.ts';
 import { FakeExporter } from '../support/fake-exporter.ts';
 import { fliteSays } from '../support/flite-voice.ts';
 import { Prometheus } from '../support/prometheus.ts';
 import { promtool } from '../support/promtool.ts';
 import { until } from '../support/until.ts';
 import { KEY, VoiceProcesses } from '../support/voice-processes.ts';
-import { VoiceSocket } from '../support/voice-socket.ts';
 import { YapSocket } from '../support/yap-socket.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -27,6 +29,9 @@ let fleet: VoiceProcesses;
 let exporter: FakeExporter;
 let prometheus: Prometheus;
 let question: Buffer;
+let loadTest: Promise<unknown> | undefined;
+let loadTestPort: number;
+const over = new AbortController();
 
 /** A file of rules that looks at long windows as often as at short ones: nobody waits for minutes here. */
 function rules(name: string): string {
@@ -41,8 +46,9 @@ beforeAll(async () => {
   fleet = await starting;
   exporter = await FakeExporter.start();
   const services = Object.entries(fleet.internalPorts).map(([job, port]) => ({ job, port }));
+  loadTestPort = await freePort();
   prometheus = await Prometheus.start(
-    [...services, { job: 'beside', port: exporter.port }],
+    [...services, { job: 'beside', port: exporter.port }, { job: 'loadtest', port: loadTestPort }],
     [rules('slo.yaml'), rules('causes.yaml')],
   );
   // What it has not seen at zero it cannot see grow.
@@ -51,6 +57,8 @@ beforeAll(async () => {
   await until(seen, 'each service was scraped', PATIENCE_MS);
 }, PATIENCE_MS);
 afterAll(async () => {
+  over.abort(new Error('The specs are over.'));
+  await loadTest;
   await prometheus?.[Symbol.asyncDispose]();
   await exporter?.[Symbol.asyncDispose]();
   await fleet?.[Symbol.asyncDispose]();
@@ -74,26 +82,28 @@ function recording(): FormData {
   return form;
 }
 
-/** A bit of everything: two dialects, turns with speech, HTTP, a job, and those who are turned away. */
-async function load(): Promise<void> {
-  const voice = new VoiceSocket(ws(`/ws?api_key=${KEY}`));
-  await voice.next('info');
-  voice.say(question);
-  await voice.next('tts_complete', PATIENCE_MS);
-  voice.socket.close();
-  await voice.closed;
+/** With the recording that is shipped. */
+const client = (command: string, ...flags: string[]) =>
+  runClient([command, ...flags], {
+    env: { VOXTRAL_SERVER: fleet.origin, VOXTRAL_API_KEY: KEY },
+    stop: over.signal,
+  });
 
-  const yap = new YapSocket(ws(`/api/asr-streaming?api_key=${KEY}`));
-  await yap.next('session.created');
-  yap.say('r1', question);
-  await yap.next('done');
-  yap.terminate();
+/** A bit of everything: two dialects, turns with speech, HTTP, a job, a load test, and those who are turned away. */
+async function load(): Promise<void> {
+  const page = ['--metrics-port', String(loadTestPort), '--metrics-host', '127.0.0.1'];
+  // Its page stays until the specs are over.
+  const linger = ['--wait', '60', '--linger', '600'];
+  // Two sessions, the second when the page was scraped already.
+  loadTest = client('loadtest', '--rate', '0.2', '--duration', '10', ...page, ...linger);
+  const smoke = await client('smoke', '--health', '--http', '--voice', '--timeout', '100');
+  expect(smoke).toMatchObject({ code: 0, stdout: expect.stringContaining('PASSED') });
+  expect(smoke.stdout).toMatch(/^stream +ok .*"he might even have been made"/m);
 
   const stranger = new YapSocket(ws('/api/asr-streaming?api_key=wrong'));
   await stranger.closed;
   stranger.terminate();
 
-  expect(await request('/v1/audio/transcriptions', recording())).toBe(200);
   const speech = { model: 'tts-1', voice: 'alloy', input: 'good morning' };
   expect(await request('/v1/audio/speech', JSON.stringify(speech))).toBe(200);
   expect(await request('/v1/audio/speech', '{}')).toBeGreaterThanOrEqual(400);
@@ -108,8 +118,11 @@ const filled = (expr: string): string =>
 
 describe('a fleet of real services, some load, and a real Prometheus', () => {
   it('has pages of metrics without fault to promtool', async () => {
-    for (const [service, port] of Object.entries(fleet.internalPorts)) {
-      const page = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+    const pages = Object.entries(fleet.internalPorts).map(async ([service, port]) => {
+      return [service, await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()] as const;
+    });
+    const ofLoad = ['loadtest', await new LoadMetrics('any').registry.metrics()] as const;
+    for (const [service, page] of [...(await Promise.all(pages)), ofLoad]) {
       expect({ service, ...(await promtool(['check', 'metrics'], page)) }).toEqual({
         service,
         code: 0,
@@ -168,7 +181,10 @@ describe('a fleet of real services, some load, and a real Prometheus', () => {
   it('measures what was done', async () => {
     const measured = async (expr: string): Promise<number> =>
       Number((await prometheus.query(expr))[0]?.value[1]);
-    expect(await measured('sum(voice_gateway_admissions_total{outcome="accepted"})')).toBe(3);
+    const completed = 'voice_loadtest_sessions_total{outcome="completed"}';
+    await until(async () => (await measured(completed)) === 2, 'the load test is over');
+    const accepted = 'sum(voice_gateway_admissions_total{outcome="accepted"})';
+    await until(async () => (await measured(accepted)) === 5, 'all are counted');
     expect(await measured('sum(voice_gateway_admissions_total{outcome="rejected_auth"})')).toBe(1);
     expect(await measured('sum(voice_gateway_turns_total{outcome="spoken"})')).toBe(1);
     for (const histogram of [
@@ -177,6 +193,9 @@ describe('a fleet of real services, some load, and a real Prometheus', () => {
       'voice_gateway_admission_duration_seconds',
       'voice_llm_tts_first_token_seconds',
       'voice_llm_tts_first_speech_seconds',
+      'voice_loadtest_admission_seconds',
+      'voice_loadtest_first_partial_seconds',
+      'voice_loadtest_final_latency_seconds',
     ]) {
       const p95 = `histogram_quantile(0.95, sum by (le) (rate(${histogram}_bucket[5m])))`;
       expect([histogram, Number.isFinite(await measured(p95))]).toEqual([histogram, true]);

@@ -66,6 +66,47 @@ export const LOAD_TEST: Dashboard = {
       ],
     },
     {
+      title: 'As the load test sees it',
+      panels: [
+        {
+          title: 'Sessions of the load test',
+          description: 'Begun and not yet over, by scenario.',
+          unit: 'short',
+          queries: by('scenario', sum(own('voice_loadtest_sessions_active'), 'scenario')),
+        },
+        {
+          title: 'Ends of its sessions',
+          description: 'By how they ended. What is skipped was never put on the fleet.',
+          unit: 'reqps',
+          queries: by('outcome', perSecond(own('voice_loadtest_sessions_total'), 'outcome')),
+        },
+        {
+          title: 'Its talkers',
+          description: 'Seconds of audio transcribed to their end in a second.',
+          unit: 'short',
+          queries: by('scenario', perSecond(own('voice_loadtest_audio_seconds_total'), 'scenario')),
+        },
+        {
+          title: 'Admission to a client',
+          description: 'From dialling to an admitted session: the network and the line are in it.',
+          unit: 's',
+          queries: quantiles(own('voice_loadtest_admission_seconds_bucket')),
+        },
+        {
+          title: 'First word to a client',
+          description: 'From the first audio. What it is longer than the first text is on the way.',
+          unit: 's',
+          queries: quantiles(own('voice_loadtest_first_partial_seconds_bucket')),
+        },
+        {
+          title: 'Final to a client',
+          description: 'From the end of an utterance.',
+          unit: 's',
+          queries: quantiles(own('voice_loadtest_final_latency_seconds_bucket')),
+        },
+      ],
+    },
+    {
       title: 'Cost',
       panels: [
         {

@@ -31,12 +31,15 @@ export const PLAN = {
 } as const;
 
 export const PLAN_HELP = `Load, one of:
-  --rate R --duration SECONDS      R new sessions a second, whatever becomes of those before;
-           [--ramp SECONDS]        reached evenly in the first seconds (default 0)
-  --sessions N --hold SECONDS      N sessions that stay, and speak again and again;
-           [--ramp SECONDS]        they begin evenly before the hold (default N/10 s)
-  --scenario FILE                  JSON: {"name", "phases": [{"name", "seconds",
-                                   "sessionsPerSecond", "rampTo"?}], "utterances"?, "thinkSeconds"?}
+  --rate R             so many new sessions a second, whatever becomes of those before
+  --sessions N         so many sessions that stay, and speak again and again
+  --scenario FILE      JSON: {"name", "phases": [{"name", "seconds", "sessionsPerSecond",
+                       "rampTo"?}], "utterances"?, "thinkSeconds"?}
+
+  --ramp SECONDS       in which a rate is reached, or the sessions begin, evenly (default 0 for
+                       a rate, N/10 for sessions)
+  --hold SECONDS       after the ramp, or
+  --duration SECONDS   ramp and hold together
 
   --utterances N       how many a session speaks (default 1; with --sessions until the end)
   --think-time SECONDS silence between two utterances of a session (default 0)
@@ -55,10 +58,8 @@ export async function planOf(flags: PlanFlags): Promise<Scenario> {
   try {
     switch (kind) {
       case 'rate':
-        only(flags, kind, ['hold']);
         return fromFlags(flags, ratePhases(flags), 1);
       case 'sessions':
-        only(flags, kind, ['duration']);
         return fromFlags(flags, heldPhases(flags), 'until-end');
       case 'scenario':
         only(flags, kind, ['duration', 'hold', 'ramp', 'name', 'utterances', 'think-time']);
@@ -78,16 +79,25 @@ function only(flags: PlanFlags, kind: Flag, others: readonly Flag[]): void {
 
 function ratePhases(flags: PlanFlags): Scenario['phases'] {
   const perSecond = positive(flags.rate ?? '', 'rate');
-  const durationS = positive(flags.duration ?? '', 'duration');
   const rampS = seconds(flags.ramp ?? '0', 'ramp');
-  if (rampS > durationS) throw new UsageError('--ramp is a part of --duration, and not longer.');
-  return rateLoad(perSecond, durationS, rampS);
+  return rateLoad(perSecond, rampS, holdOf(flags, rampS));
 }
 
 function heldPhases(flags: PlanFlags): Scenario['phases'] {
   const sessions = positiveInteger(flags.sessions ?? '', 'sessions');
-  const holdS = positive(flags.hold ?? '', 'hold');
-  return heldLoad(sessions, positive(flags.ramp ?? String(sessions / 10), 'ramp'), holdS);
+  const rampS = positive(flags.ramp ?? String(sessions / 10), 'ramp');
+  return heldLoad(sessions, rampS, holdOf(flags, rampS));
+}
+
+/** Seconds after the ramp. */
+function holdOf({ hold, duration }: PlanFlags, rampS: number): number {
+  if ((hold === undefined) === (duration === undefined)) {
+    throw new UsageError('Say how long: with --hold, after the ramp, or with --duration, in all.');
+  }
+  if (duration === undefined) return seconds(hold ?? '', 'hold');
+  const holdS = positive(duration, 'duration') - rampS;
+  if (holdS >= 0) return holdS;
+  throw new UsageError(`The ramp of ${rampS} s is longer than --duration.`);
 }
 
 function fromFlags(

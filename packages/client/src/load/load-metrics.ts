@@ -50,6 +50,8 @@ export class LoadMetrics {
     this.#active.labels(scenario).set(0);
     for (const outcome of LOAD_OUTCOMES) this.#sessions.labels(outcome, scenario).inc(0);
     this.#audio.labels(scenario).inc(0);
+    for (const times of [this.#admission, this.#firstPartial, this.#final])
+      times.zero({ scenario });
   }
 
   begun(): void {

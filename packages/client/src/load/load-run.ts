@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { type Clock, sleep, type Timer } from '@voice-fleet/runtime/clock';
 import { failureCode, isTurnedAway } from '../outcomes.ts';
 import { arrivals, type Phase, secondsOf } from './schedule.ts';
@@ -33,6 +34,8 @@ export interface LoadRunOptions {
 export async function runLoad(options: LoadRunOptions): Promise<void> {
   const { clock, cut, stop } = options;
   const ending = new AbortController();
+  // Each session that pauses listens.
+  setMaxListeners(0, ending.signal);
   const end = (): void => ending.abort(new Error('The load test ends.'));
   for (const signal of [stop, cut.signal]) {
     if (signal.aborted) end();

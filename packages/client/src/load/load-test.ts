@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Clock } from '@voice-fleet/runtime/clock';
 import { turned } from '../server-url.ts';
 import type { OpenOptions } from '../transcribe.ts';
@@ -47,6 +48,8 @@ export class LoadTest {
   constructor(options: LoadTestOptions) {
     this.#options = options;
     this.tally = new LoadTally(options.scenario.phases, options.recordings);
+    // Each session listens.
+    setMaxListeners(0, this.#cut.signal);
     this.#pace = new SpeechPace(options.clock, this.#frameLate, options.speed);
   }
 

@@ -81,16 +81,17 @@ function pathText(path: readonly PropertyKey[]): string {
 }
 
 /** So many sessions a second, reached evenly in the first `rampS`. */
-export function rateLoad(perSecond: number, durationS: number, rampS: number): Phase[] {
+export function rateLoad(perSecond: number, rampS: number, holdS: number): Phase[] {
   const ramp = { name: 'ramp', seconds: rampS, sessionsPerSecond: 0, rampTo: perSecond };
-  const steady = { name: 'steady', seconds: durationS - rampS, sessionsPerSecond: perSecond };
-  return [ramp, steady].filter(({ seconds }) => seconds > 0);
+  return lasting([ramp, { name: 'hold', seconds: holdS, sessionsPerSecond: perSecond }]);
 }
 
 /** So many sessions, which begin evenly in the first `rampS` and stay. */
 export function heldLoad(sessions: number, rampS: number, holdS: number): Phase[] {
-  return [
-    { name: 'ramp', seconds: rampS, sessionsPerSecond: sessions / rampS },
-    { name: 'hold', seconds: holdS, sessionsPerSecond: 0 },
-  ];
+  const ramp = { name: 'ramp', seconds: rampS, sessionsPerSecond: sessions / rampS };
+  return lasting([ramp, { name: 'hold', seconds: holdS, sessionsPerSecond: 0 }]);
+}
+
+function lasting(phases: readonly Phase[]): Phase[] {
+  return phases.filter(({ seconds }) => seconds > 0);
 }

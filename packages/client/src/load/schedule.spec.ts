@@ -52,9 +52,9 @@ describe('arrivals', () => {
   });
 
   it.each<[string, Phase[]]>([
-    ['a rate', rateLoad(3.7, 61, 0)],
-    ['a rate with a ramp', rateLoad(3.7, 61, 7)],
-    ['a rate that is a ramp alone', rateLoad(5, 10, 10)],
+    ['a rate', rateLoad(3.7, 0, 61)],
+    ['a rate with a ramp', rateLoad(3.7, 7, 54)],
+    ['a rate that is a ramp alone', rateLoad(5, 10, 0)],
     ['held sessions', heldLoad(1000, 7, 30)],
     ['a third', heldLoad(1, 3, 1)],
   ])('of %s are as many as are counted, in order and within their phases', (_, phases) => {
