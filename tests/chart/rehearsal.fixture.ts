@@ -1,6 +1,9 @@
 import { copyFile, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
 import { join } from 'node:path';
 import { ResumableYapClient } from '@voice-fleet/client/resumable-yap-client';
+import { YapClient } from '@voice-fleet/client/yap-client';
+import { CHAT_COMPLETIONS_PATH } from '@voice-fleet/protocol/openai-rest';
 import { writeWav } from '@voice-fleet/speech/wav';
 import { range, speak } from '@voice-fleet/testkit/coded-speech';
 import { startRedis, type TestRedis } from '@voice-fleet/testkit/redis';
@@ -17,6 +20,10 @@ import { until } from '../support/until.ts';
 
 const KEY = 'rehearsal-key';
 const RELEASE = 'rehearsal';
+const ASK_EVERY_MS = 20;
+const VISIT_MS = 20_000;
+/** Nodes learn late that a pod goes. */
+const LAG_MS = 500;
 export const GATEWAY = `${RELEASE}-gateway`;
 export const LLM_TTS = `${RELEASE}-llm-tts`;
 export const POOL_A = `${RELEASE}-asr-worker-a`;
@@ -58,7 +65,7 @@ const IMAGES: Images = {
 function valuesOf(redis: TestRedis, revision: string) {
   const podAnnotations = { 'rehearsal/revision': revision };
   const pool = {
-    slots: 3,
+    slots: 4,
     drainSeconds: 15,
     podAnnotations,
     config: { ASR_VAD: 'energy', WORKER_TICK_S: 1 },
@@ -67,8 +74,8 @@ function valuesOf(redis: TestRedis, revision: string) {
     redis: { url: `redis://redis.rehearsal:${redis.port}` },
     auth: { existingSecret: 'voice-keys' },
     fleet: { name: 'default', placement: 'spread' },
-    gateway: { replicas: 2, pauseSeconds: 2, drainSeconds: 10, podAnnotations },
-    llmTts: { replicas: 1, pauseSeconds: 2, drainSeconds: 5, podAnnotations },
+    gateway: { replicas: 2, pauseSeconds: 5, drainSeconds: 10, podAnnotations },
+    llmTts: { replicas: 1, pauseSeconds: 3, drainSeconds: 5, podAnnotations },
     pools: {
       a: { ...pool, replicas: 2 },
       b: { ...pool, kind: 'Deployment', config: { ...pool.config, POD_DELETION_COST_S: 0.2 } },
@@ -128,6 +135,7 @@ export class Rehearsal implements AsyncDisposable {
       namespace: 'speech',
       hosts: { 'redis.rehearsal': '127.0.0.1' },
       accountEnv: patches.accountEnv,
+      endpointLagMs: LAG_MS,
     });
     return new Rehearsal(cluster, patches, costs, redis, compiled);
   }
@@ -180,33 +188,28 @@ export class Rehearsal implements AsyncDisposable {
   /** Asks for one reply after the other, each over a connection of its own, until `stop`. */
   ask(): void {
     const { ip } = this.cluster.service(GATEWAY);
-    const ask = async (): Promise<void> => {
-      const answer = await fetch(`http://${ip}:8000/v1/chat/completions`, {
-        method: 'POST',
-        headers: {
-          authorization: `Bearer ${KEY}`,
-          'content-type': 'application/json',
-          connection: 'close',
-        },
-        body: JSON.stringify({
-          model: 'builtin-rules',
-          messages: [{ role: 'user', content: 'What is two plus two?' }],
-        }),
-      });
-      const text = await answer.text();
-      if (answer.status !== 200) throw new Error(`${answer.status} ${text}`);
-    };
+    const url = new URL(CHAT_COMPLETIONS_PATH, `http://${ip}:8000`);
+    const body = { model: 'builtin-rules', messages: [{ role: 'user', content: 'Two and two?' }] };
     this.#asked ??= (async () => {
       while (this.#asking) {
-        await ask().then(
-          () => {
-            this.replies.well += 1;
-          },
-          (error: Error) => this.replies.failed.push(`${error.message} ${String(error.cause)}`),
-        );
-        await new Promise((resolve) => setTimeout(resolve, 50));
+        const status = await post(url, body).catch(String);
+        if (status === 200) this.replies.well += 1;
+        else this.replies.failed.push(String(status));
+        await new Promise((resolve) => setTimeout(resolve, ASK_EVERY_MS));
       }
     })();
+  }
+
+  /** A new session with one gateway, past its Service: what it hears of five words. */
+  async visit({ ip }: PodRun): Promise<string> {
+    const url = new URL(`ws://${ip}:8000/api/asr-streaming`);
+    const client = await YapClient.connect({ url, apiKey: KEY });
+    const utterance = client.utterance();
+    utterance.append(speak(range(1, 5)));
+    utterance.finalize();
+    const { finalText } = await utterance.result(VISIT_MS);
+    await client.close();
+    return finalText.trim();
   }
 
   async stop(): Promise<void> {
@@ -235,4 +238,18 @@ export class Rehearsal implements AsyncDisposable {
     await this.#redis.stop();
     await this.#compiled.remove();
   }
+}
+
+/** One request over a connection of its own; its status when the answer has come to its end. */
+function post(url: URL, body: object): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const headers = { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' };
+    const asked = request(url, { method: 'POST', headers, agent: false }, (answer) => {
+      answer.resume();
+      answer.once('error', reject);
+      answer.once('end', () => resolve(answer.statusCode));
+    });
+    asked.once('error', reject);
+    asked.end(JSON.stringify(body));
+  });
 }

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { range, transcript } from '@voice-fleet/testkit/coded-speech';
 import { addAccounts } from '../chaos/word-account.ts';
+import type { PodRun } from '../support/kubelet/pod-run.ts';
 import { until } from '../support/until.ts';
 import { GATEWAY, LLM_TTS, POOL_A, POOL_B, Rehearsal } from './rehearsal.fixture.ts';
 
@@ -47,7 +49,13 @@ describe('the chart on a cluster of processes', () => {
     await rehearsal.speak(SPEAKERS);
     rehearsal.ask();
     const before = rehearsal.cluster.pods;
-    await rehearsal.upgrade('2');
+    const upgraded = rehearsal.upgrade('2');
+    const leaving = (): PodRun | undefined =>
+      rehearsal.pods(GATEWAY).find(({ terminating }) => terminating);
+    await rehearsal.cluster.until(() => leaving() !== undefined);
+    // Load balancers have not let go of it: it is as good as any other.
+    expect(await rehearsal.visit(leaving() as PodRun)).toBe(transcript(range(1, 5)));
+    await upgraded;
     await rehearsal.heard();
     await proven();
     const after = rehearsal.cluster.pods;

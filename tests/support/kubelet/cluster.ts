@@ -181,10 +181,10 @@ export class Cluster implements AsyncDisposable {
     });
   }
 
-  /** Ends all pods as a deletion does, and the addresses after them. */
+  /** Ends all pods where they stand, and the addresses after them. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#workloads.values()].map((workload) => workload.remove()));
-    await Promise.all(this.pods.map((pod) => pod.delete()));
+    const removed = [...this.#workloads.values()].map((workload) => workload.remove());
+    await Promise.all([...removed, ...this.pods.map((pod) => pod.kill())]);
     for (const service of this.#services.values()) service.close();
     rmSync(this.#folder, { recursive: true, force: true });
   }

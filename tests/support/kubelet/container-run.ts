@@ -117,6 +117,11 @@ export class ContainerRun {
     if (!this.over) this.#finish();
   }
 
+  /** Ends it, and all that it has started, where it stands. */
+  kill(): void {
+    this.#process?.signal('SIGKILL');
+  }
+
   #onStarted(): void {
     const { container, onChange } = this.#options;
     this.started = true;

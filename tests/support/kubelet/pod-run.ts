@@ -119,11 +119,11 @@ export class PodRun {
   }
 
   /** Settles when nothing of it is left. No endpoint points here from the first moment on. */
-  async delete(): Promise<void> {
+  async delete(graceMs = this.#graceMs): Promise<void> {
     if (!this.terminating) {
       this.terminating = true;
       this.#onChange();
-      await this.#stopContainers();
+      await this.#stopContainers(graceMs);
       this.#volumes.remove();
       this.#setGone();
       this.#onChange();
@@ -131,15 +131,25 @@ export class PodRun {
     await this.gone;
   }
 
+  /** As when its host is lost. */
+  async kill(): Promise<void> {
+    const deleted = this.delete(0);
+    for (const run of this.containers) run.kill();
+    await deleted;
+  }
+
+  get #graceMs(): number {
+    return this.spec.terminationGracePeriodSeconds * 1000;
+  }
+
   #end(phase: 'succeeded' | 'failed'): void {
     this.phase = phase;
     this.#onChange();
-    void this.#stopContainers();
+    void this.#stopContainers(this.#graceMs);
   }
 
   /** Main containers at the same time; each sidecar when these and the sidecars behind it are gone. */
-  async #stopContainers(): Promise<void> {
-    const graceMs = this.spec.terminationGracePeriodSeconds * 1000;
+  async #stopContainers(graceMs: number): Promise<void> {
     const isSidecar = ([container]: [Container, ContainerRun]): boolean =>
       container.restartPolicy === 'Always';
     const all = [...this.#runs];
@@ -156,7 +166,7 @@ export class PodRun {
       pod: this.name,
       container,
       restarts,
-      graceMs: this.spec.terminationGracePeriodSeconds * 1000,
+      graceMs: this.#graceMs,
       program: (command) => this.#program(container, command),
       attempt: (probe, signal) => this.#attempt(container, probe, signal),
       onChange: this.#onChange,

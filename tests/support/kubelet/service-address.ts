@@ -122,12 +122,14 @@ export class ServiceAddress {
       });
     }
     client.on('error', end);
+    let reached = false;
     server.once('connect', () => {
+      reached = true;
       this.connections.set(name, (this.connections.get(name) ?? 0) + 1);
       client.pipe(server).pipe(client);
     });
     server.on('error', () => {
-      if (server.connecting) this.refusals.push({ port, pod: name });
+      if (!reached) this.refusals.push({ port, pod: name });
       end();
     });
   }
