@@ -51,13 +51,14 @@ export interface FleetKeys {
   readonly grants: string;
 }
 
+/** hash, gateway → when it was written, and Asked of demand-ledger.ts as JSON. Owner: demand/exchange.lua. */
+export function askedKey(fleet: string): string {
+  return `${prefixOf(fleet)}asked`;
+}
+
 export function fleetKeys(fleet: string): FleetKeys {
-  // A brace in the name would end the hash tag early and scatter the keys.
-  if (!/^[\w.-]+$/.test(fleet))
-    throw new RangeError(
-      `fleet name ${JSON.stringify(fleet)}: use letters, digits, '.', '_' and '-'`,
-    );
-  const key = (name: string): string => `vf:{${fleet}}:${name}`;
+  const prefix = prefixOf(fleet);
+  const key = (name: string): string => `${prefix}${name}`;
   return {
     free: key('free'),
     beats: key('beats'),
@@ -81,6 +82,15 @@ export function fleetKeys(fleet: string): FleetKeys {
     room: key('room'),
     grants: key('grants'),
   };
+}
+
+function prefixOf(fleet: string): string {
+  // A brace in the name would end the hash tag early and scatter the keys.
+  if (!/^[\w.-]+$/.test(fleet))
+    throw new RangeError(
+      `fleet name ${JSON.stringify(fleet)}: use letters, digits, '.', '_' and '-'`,
+    );
+  return `vf:{${fleet}}:`;
 }
 
 /** The order that lua/includes/keys.lua expects. */

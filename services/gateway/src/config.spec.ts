@@ -59,6 +59,10 @@ describe('the environment of the gateway', () => {
   it.each([
     ['SERVER_PORT', '-1'],
     ['FLEET_PLACEMENT', 'random'],
+    ['FLEET_POOLS', 'a,b c'],
+    ['FLEET_WARMUP_S', '4000'],
+    ['FLEET_POOL_WARMUP_S', '{"a": -1}'],
+    ['FLEET_POOL_WARMUP_S', 'a=1'],
     ['FLEET_POOL_WEIGHTS', 'canary=5'],
     ['FLEET_POOL_WEIGHTS', '[1]'],
     ['FLEET_POOL_WEIGHTS', '{"canary": -1}'],

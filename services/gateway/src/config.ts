@@ -11,6 +11,7 @@ import {
 import { modelEnv } from '@voice-fleet/runtime/model-env';
 import { operatorEnv } from '@voice-fleet/runtime/operator-env';
 import { z } from 'zod';
+import { demandEnv, demandSettings } from './demand/demand-env.ts';
 import { corsEnv, corsOrigins } from './http/cors-env.ts';
 import { recordingEnv, recordingSettings } from './http/recording-env.ts';
 import { tlsEnv, tlsSettings } from './http/tls-env.ts';
@@ -41,6 +42,7 @@ export const GatewayEnv = z
     ...chatCompletionsEnv,
     ...jobsEnv,
     ...placementEnv,
+    ...demandEnv,
     SERVER_BIND_HOST: textVar({ default: '0.0.0.0', doc: 'Address the public port listens on.' }),
     SERVER_PORT: integerVar({
       default: 8000,
@@ -277,6 +279,7 @@ export const GatewayEnv = z
     recordings: recordingSettings(env),
     corsOrigins: corsOrigins(env),
     jobs: jobsSettings(env),
+    demand: demandSettings(env),
     modelAliases: env.MODEL_ALIASES,
     audioChatMaxBytes: env.VOXTRAL_CHAT_MAX_BYTES,
     chatMaxBytes: env.CHAT_COMPLETIONS_MAX_BYTES,

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { DynamicModule } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
+import { DemandLedger } from '@voice-fleet/fleet/demand-ledger';
 import { LeaseKeeper } from '@voice-fleet/fleet/lease-keeper';
 import { LeaseStore } from '@voice-fleet/fleet/lease-store';
 import { connectRedis } from '@voice-fleet/fleet/redis';
@@ -27,15 +28,11 @@ import { RevocationWatch } from './auth/revocation-watch.ts';
 import { llmModels } from './catalogue/llm-models.ts';
 import { ModelCatalogue } from './catalogue/model-catalogue.ts';
 import type { GatewayConfig } from './config.ts';
-import { deepgramFluxDialect } from './dialects/deepgram-flux/dialect.ts';
-import { deepgramListenDialect } from './dialects/deepgram-listen/dialect.ts';
+import { DemandBook } from './demand/demand-book.ts';
+import { DemandWatch } from './demand/demand-watch.ts';
 import type { Dialect } from './dialects/dialect.ts';
 import { Dialects } from './dialects/dialects.ts';
-import { leanDialect } from './dialects/lean/dialect.ts';
-import { mistralRealtimeDialect } from './dialects/mistral-realtime/dialect.ts';
-import { legacyVoiceDialect, promptVoiceDialect } from './dialects/prompt-voice/dialect.ts';
-import { realtimeDialect } from './dialects/realtime/dialect.ts';
-import { yapDialect } from './dialects/yap/dialect.ts';
+import { ownDialects } from './dialects/own-dialects.ts';
 import { AdminKey } from './http/admin.guard.ts';
 import { useJsonBodies } from './http/admin-bodies.ts';
 import { corsFor } from './http/cors.ts';
@@ -92,18 +89,7 @@ export async function startGateway(
   tracer: Tracer = NO_TRACER,
 ): Promise<Gateway> {
   const clock = systemClock;
-  const ownDialects = lean
-    ? [leanDialect(lean)]
-    : [
-        yapDialect(config.yap),
-        promptVoiceDialect(config.voice),
-        legacyVoiceDialect,
-        deepgramListenDialect,
-        deepgramFluxDialect,
-        mistralRealtimeDialect,
-        realtimeDialect,
-      ];
-  const dialects = new Dialects([...ownDialects, ...extraDialects]);
+  const dialects = new Dialects([...ownDialects(config, lean), ...extraDialects]);
   const metrics = new GatewayMetrics([...dialects.names, HTTP_PROTOCOL]);
   if (config.apiKey === '')
     log.warn(
@@ -138,10 +124,11 @@ export async function startGateway(
     leaseTtlMs,
     closedPools: placement.closedPools,
   });
+  const capacity = registry.capacity.bind(registry);
   const keeper = new LeaseKeeper({ store, clock, onError: onError('lease_fault') });
   const line = new WaitingLine({ store, subscriber, clock, onError: onError('line_fault') });
   metrics.spans.watch(tracer);
-  const health = new FleetHealth(() => registry.capacity(), maxSessions);
+  const health = new FleetHealth(capacity, maxSessions);
   metrics.waitingNow = () => line.waiting;
 
   const credentials = new CredentialStore(redis);
@@ -161,7 +148,8 @@ export async function startGateway(
     read: () => registry.delays(),
     onError: onError('delays_unread'),
   });
-  const route = { line, keeper, clock, delays, link: config.link, metrics, log };
+  const book = new DemandBook(clock);
+  const route = { line: book.watch(line), keeper, clock, delays, link: config.link, metrics, log };
   const sessions = new SessionStore(redis, { fleet, ttlMs: config.resumeTtlMs });
 
   const models = new ModelCatalogue({
@@ -170,6 +158,8 @@ export async function startGateway(
     clock,
   });
   const dailyAudio = new DailyAudio(ledger);
+  const onRefused = book.refused.bind(book);
+  const hold = new UpgradeHold({ clock, capacity, maxSessions, onRefused });
   const gate = new UpgradeGate({
     dialects,
     limits: config.upgrades,
@@ -177,7 +167,7 @@ export async function startGateway(
     models,
     dailyAudio,
     store,
-    hold: new UpgradeHold({ clock, capacity: () => registry.capacity(), maxSessions }),
+    hold,
     metrics,
     log,
   });
@@ -241,6 +231,14 @@ export async function startGateway(
     ...{ redis, clock, models, dailyAudio, log, tracer, settings: config.jobs },
     metrics: metrics.jobs,
     authenticate: authenticator.authenticate.bind(authenticator),
+  });
+  const demand = new DemandWatch({
+    ...{ ...config.demand, clock, book, capacity, metrics: metrics.demand },
+    weights: placement.weights,
+    ledger: new DemandLedger(redis, { fleet }),
+    held: () => hold.byModel,
+    jobs: () => jobs.unfinished(),
+    onError: onError('demand_fault'),
   });
   const page = new PageFiles();
   const errorFilter = new ErrorFilter(log, (path) => dialects.at(path));
@@ -308,6 +306,7 @@ export async function startGateway(
   line.start();
   watch.start();
   meter.start();
+  demand.start();
   if (!lean) jobs.start();
   const { port } = http.address() as AddressInfo;
   const tlsPort = tls?.port;
@@ -333,7 +332,8 @@ export async function startGateway(
       });
       await Promise.all([drained, app.close()]);
       authenticator.stop();
-      await Promise.all([line.stop(), watch.stop(), meter.stop(), jobs.close()]);
+      await Promise.all([line.stop(), watch.stop(), meter.stop(), demand.stop()]);
+      await jobs.close();
       await keeper.stop();
       await internal.close();
       subscriber.disconnect();

@@ -8,6 +8,7 @@ import { collectNodeMetrics } from '@voice-fleet/telemetry/metrics-page';
 import { SpanMetric } from '@voice-fleet/telemetry/tracing/span-metric';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { ADMISSION_OUTCOMES, type AdmissionOutcome } from './admission-outcome.ts';
+import { DemandMetrics } from './demand/demand-metrics.ts';
 import { JobMetrics } from './jobs/job-metrics.ts';
 import { MOVE_CAUSES } from './session/link-holder.ts';
 import { DELTAS } from './voice/latency.ts';
@@ -271,6 +272,7 @@ export class GatewayMetrics {
   });
   readonly voice = new VoiceMetrics(this.#registers);
   readonly jobs = new JobMetrics(this.#registers);
+  readonly demand = new DemandMetrics(this.#registers);
 
   constructor(protocols: readonly string[]) {
     collectNodeMetrics(this.registry);

@@ -101,6 +101,12 @@ export class JobService implements JobsSource, WebhooksSource {
     return secrets.map((secret) => tenantSecret(secret, tenantId));
   }
 
+  /** Jobs that wait or are under way. Throws `RedisUnavailable`. */
+  async unfinished(): Promise<number> {
+    const { waiting, delayed, active } = await this.#queue.counts();
+    return waiting + delayed + active;
+  }
+
   start(): void {
     this.#requeue.start();
     this.#sweeper.start();

@@ -7,6 +7,8 @@ export interface UpgradeHoldOptions {
   readonly capacity: () => Promise<Capacity>;
   /** Sessions in the whole fleet at the most; 0: as many as there are slots. */
   readonly maxSessions: number;
+  /** A client was kept waiting in vain; by the model that it named. */
+  readonly onRefused?: (model: string | undefined) => void;
 }
 
 /** `passed`: a slot seems free. It counts as this client's until `settled` is called, when it has it or needs it no more. */
@@ -45,6 +47,13 @@ export class UpgradeHold {
 
   get size(): number {
     return this.#held.size;
+  }
+
+  /** How many are held, by the model that they named, '' where they named none. */
+  get byModel(): ReadonlyMap<string, number> {
+    const found = new Map<string, number>();
+    for (const { model = '' } of this.#held) found.set(model, (found.get(model) ?? 0) + 1);
+    return found;
   }
 
   /**
@@ -117,7 +126,10 @@ export class UpgradeHold {
       room.set(model, left);
       if (nowMs < held.deadlineMs) continue;
       const none = model === undefined ? capacity.readyWorkers === 0 : !capacity.models.has(model);
-      held.end(() => held.resolve({ kind: none ? 'no_workers' : 'full' }));
+      held.end(() => {
+        this.#options.onRefused?.(model);
+        held.resolve({ kind: none ? 'no_workers' : 'full' });
+      });
     }
   }
 
