@@ -172,6 +172,20 @@ const EXTERNAL_CAUSES: readonly AlertRule[] = [
     of: 'autoscaler',
   },
   {
+    alert: 'VoiceAutoscalerBlind',
+    expr: [
+      `kube_horizontalpodautoscaler_status_condition{%kube%,horizontalpodautoscaler=~"${SCALED}",condition="ScalingActive",status="false"} == 1`,
+      // At none it is told to rest.
+      `and on (namespace, horizontalpodautoscaler) kube_horizontalpodautoscaler_status_current_replicas${HPA} > 0`,
+    ].join('\n'),
+    for: '15m',
+    severity: 'ticket',
+    summary:
+      'Autoscaler {{ $labels.horizontalpodautoscaler }} does not get the metric that it scales by.',
+    runbook: 'scaler-errors',
+    of: 'autoscaler',
+  },
+  {
     alert: 'VoiceScalerErrors',
     expr: `sum by (scaledObject) (increase(keda_scaler_detail_errors_total{%kube%,scaledObject=~"${SCALED}"}[10m])) > 0`,
     for: '5m',
@@ -179,6 +193,21 @@ const EXTERNAL_CAUSES: readonly AlertRule[] = [
     summary: 'KEDA cannot read what {{ $labels.scaledObject }} is scaled by.',
     runbook: 'scaler-errors',
     of: 'keda',
+  },
+  {
+    alert: 'VoiceWorkloadDown',
+    // Pods that never came up tell nothing themselves.
+    expr: [
+      `kube_statefulset_replicas{%kube%,statefulset=~"${SCALED}"} > 0`,
+      `and kube_statefulset_status_replicas_ready{%kube%,statefulset=~"${SCALED}"} == 0`,
+      `or kube_deployment_spec_replicas{%kube%,deployment=~"${SCALED}"} > 0`,
+      `and kube_deployment_status_replicas_ready{%kube%,deployment=~"${SCALED}"} == 0`,
+    ].join('\n'),
+    for: '%startFor%',
+    severity: 'page',
+    summary:
+      'No pod of {{ or $labels.statefulset $labels.deployment }} is ready, for longer than loading a model takes.',
+    runbook: 'workload-down',
   },
   {
     alert: 'VoicePodTerminating',

@@ -36,10 +36,18 @@ export const bucketPattern = (bound: number): string =>
   Number.isInteger(bound) ? `${bound}|${bound}.0` : String(bound);
 
 /**
- * Whose series they are, and how long a drain may take: for a Prometheus that sees one fleet. `release` begins names of
+ * Whose series they are, and how long a drain and a start may take: for a Prometheus that sees one fleet. `release` begins names of
  * Kubernetes objects; `pod` is the label that names a pod.
  */
-const ALONE = { release: '.+', pod: 'pod', drainFor: '5m', kube: '', cards: '', redis: '' };
+const ALONE = {
+  release: '.+',
+  pod: 'pod',
+  drainFor: '5m',
+  startFor: '20m',
+  kube: '',
+  cards: '',
+  redis: '',
+};
 
 /** Texts for what stands between percent signs in rules, as defaults have them. */
 export function plainTexts(): Readonly<Record<string, string>> {

@@ -185,6 +185,7 @@ describe('rules of the chart', () => {
     const left = namesOf(everything).filter((name) => !here.includes(name));
     expect(left.sort()).toEqual([
       'VoiceAutoscalerAtMax',
+      'VoiceAutoscalerBlind',
       'VoiceCertificateEnds',
       'VoiceClientsWait',
       'VoiceGpuFault',
@@ -213,6 +214,7 @@ describe('rules of the chart', () => {
     [{ objectives: { admission: 1 } }, '/monitoring/rules/objectives/admission'],
     [{ objectives: { final: 0.9 } }, '/monitoring/rules/objectives/final'],
     [{ objectives: { latency: 1 } }, "'latency' not allowed"],
+    [{ selectors: { own: '{job="a"}' } }, '/monitoring/rules/selectors/own'],
     [{ thresholds: { poolSaturation: 90 } }, '/monitoring/rules/thresholds/poolSaturation'],
   ])('refuse %j', (rules, why) => {
     expect(renderError(laptop(rules as JsonObject))).toContain(why);
@@ -276,11 +278,13 @@ describe('settings of rules', () => {
     });
   });
 
-  it('give a drain as long as the slowest pool may take', () => {
-    const alert = alertsOf(laptop({}, { pools: { cpu: { drainSeconds: 600 } } })).find(
-      (rule) => rule['alert'] === 'VoiceWorkerDrainsTooLong',
-    );
-    expect(alert?.['for']).toBe('780s');
+  it('give drains and starts as long as the slowest pool may take', () => {
+    const lasting = (options: RenderOptions, name: string) =>
+      alertsOf(options).find(({ alert }) => alert === name)?.['for'];
+    const slow = laptop({}, { pools: { cpu: { drainSeconds: 600 } } });
+    expect(lasting(slow, 'VoiceWorkerDrainsTooLong')).toBe('780s');
+    expect(lasting(slow, 'VoiceWorkloadDown')).toBe('300s');
+    expect(lasting(everything, 'VoiceWorkloadDown')).toBe('1200s');
   });
 
   it('tell which Redis, which cards and whose services', () => {

@@ -21,6 +21,9 @@ const hpa = 'horizontalpodautoscaler="vf-asr-worker-l40s"';
 /** A gateway whose number is fixed by its autoscaler. */
 const fixed = 'horizontalpodautoscaler="vf-gateway"';
 
+const active = (of: string, status: string): string =>
+  `kube_horizontalpodautoscaler_status_condition{${of},condition="ScalingActive",status="${status}"}`;
+
 /** Of an engine that tells no processing time. */
 const idleDecoder = {
   [`voice_worker_decode_seconds_total{${worker}}`]: '0x110',
@@ -268,6 +271,26 @@ const CAUSES: readonly Cause[] = [
     },
   },
   {
+    alert: 'VoiceAutoscalerBlind',
+    labels: {
+      horizontalpodautoscaler: 'vf-asr-worker-l40s',
+      condition: 'ScalingActive',
+      status: 'false',
+    },
+    fires: {
+      [`kube_horizontalpodautoscaler_status_current_replicas{${hpa}}`]: '3x110',
+      [active(hpa, 'false')]: '1x40 0x70',
+    },
+    quiet: {
+      // Scaled to none, which is no failure.
+      [`kube_horizontalpodautoscaler_status_current_replicas{${hpa}}`]: '0x110',
+      [active(hpa, 'false')]: '1x110',
+      [`kube_horizontalpodautoscaler_status_current_replicas{${fixed}}`]: '3x110',
+      [active(fixed, 'false')]: '0x110',
+      [active(fixed, 'true')]: '1x110',
+    },
+  },
+  {
     alert: 'VoiceScalerErrors',
     labels: { scaledObject: 'vf-asr-worker-l40s' },
     fires: {
@@ -277,6 +300,35 @@ const CAUSES: readonly Cause[] = [
     quiet: {
       'keda_scaler_detail_errors_total{scaledObject="vf-asr-worker-l40s",scaler="s"}': '7x110',
       'keda_scaler_detail_errors_total{scaledObject="other",scaler="s"}': '0+1x110',
+    },
+  },
+  {
+    alert: 'VoiceWorkloadDown',
+    labels: { statefulset: 'vf-asr-worker-l40s' },
+    fires: {
+      'kube_statefulset_replicas{statefulset="vf-asr-worker-l40s"}': '2x110',
+      'kube_statefulset_status_replicas_ready{statefulset="vf-asr-worker-l40s"}': '0x40 1x70',
+      'kube_deployment_spec_replicas{deployment="vf-gateway"}': '2x110',
+      'kube_deployment_status_replicas_ready{deployment="vf-gateway"}': '2x110',
+    },
+    quiet: {
+      // A model is loaded; another pool is scaled to none.
+      'kube_statefulset_replicas{statefulset="vf-asr-worker-l40s"}': '0x12 2x98',
+      'kube_statefulset_status_replicas_ready{statefulset="vf-asr-worker-l40s"}': '0x110',
+      'kube_statefulset_replicas{statefulset="vf-asr-worker-h100"}': '0x110',
+      'kube_statefulset_status_replicas_ready{statefulset="vf-asr-worker-h100"}': '0x110',
+    },
+  },
+  {
+    alert: 'VoiceWorkloadDown',
+    labels: { deployment: 'vf-gateway' },
+    fires: {
+      'kube_deployment_spec_replicas{deployment="vf-gateway"}': '2x110',
+      'kube_deployment_status_replicas_ready{deployment="vf-gateway"}': '0x40 1x70',
+    },
+    quiet: {
+      'kube_deployment_spec_replicas{deployment="other"}': '2x110',
+      'kube_deployment_status_replicas_ready{deployment="other"}': '0x110',
     },
   },
   {

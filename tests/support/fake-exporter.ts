@@ -7,9 +7,16 @@ import { EXTERNAL_METRICS } from '../../scripts/observability/external.ts';
 const LABELS: Readonly<Record<ExternalSource, string>> = {
   vllm: 'model_name="voxtral",engine="0"',
   dcgm: 'gpu="0",Hostname="gpu-node"',
-  kube: 'horizontalpodautoscaler="voice-asr-worker-l40s",pod="voice-asr-worker-l40s-0",job_name="voice-loadtest-1",condition="true"',
+  kube: 'horizontalpodautoscaler="voice-asr-worker-l40s",pod="voice-asr-worker-l40s-0",statefulset="voice-asr-worker-l40s",deployment="voice-gateway"',
   keda: 'scaledObject="voice-asr-worker-l40s",scaler="prometheus"',
   redis: 'maxmemory_policy="noeviction"',
+};
+
+/** Those of metrics that have others than the rest of their page. */
+const OWN_LABELS: Readonly<Record<string, string>> = {
+  kube_horizontalpodautoscaler_status_condition:
+    'horizontalpodautoscaler="voice-asr-worker-l40s",condition="ScalingActive",status="false"',
+  kube_job_failed: 'job_name="voice-loadtest-1",condition="true"',
 };
 
 /** What runs beside a fleet in a cluster, on one page: names and labels are the real ones. As they do while they start, its first answer is 503. */
@@ -39,8 +46,8 @@ export class FakeExporter implements AsyncDisposable {
   #page(): string {
     const count = this.#asked;
     const lines = Object.entries(EXTERNAL_METRICS).flatMap(([source, metrics]) => {
-      const labels = LABELS[source as ExternalSource];
       return Object.entries(metrics).flatMap(([name, kind]) => {
+        const labels = OWN_LABELS[name] ?? LABELS[source as ExternalSource];
         if (kind !== 'histogram') return [`${name}{${labels}} ${kind === 'counter' ? count : 1}`];
         return [
           `${name}_bucket{${labels},le="0.1"} ${count}`,

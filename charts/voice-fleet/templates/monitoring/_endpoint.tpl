@@ -6,5 +6,5 @@
   interval: {{ $root.Values.monitoring.scrape.interval }}
   relabelings:
     - targetLabel: fleet
-      replacement: {{ include "voice.fleet" $root }}
+      replacement: {{ include "voice.fleet" $root | quote }}
 {{- end -}}

@@ -15,6 +15,7 @@
   "VoiceLlmTtsAbsent": "llmTts",
   "VoiceGpuFault": "card",
   "VoiceAutoscalerAtMax": "autoscaler",
+  "VoiceAutoscalerBlind": "autoscaler",
   "VoiceScalerErrors": "keda",
   "VoiceLoadTestFailed": "loadTest",
   "VoiceRedisMemoryHigh": "redis",
@@ -767,6 +768,23 @@ groups:
         annotations:
           summary: "Autoscaler {{ `{{ $labels.horizontalpodautoscaler }}` }} has as many pods as it may."
           runbook_url: docs/operations/runbooks/autoscaler-at-max.md
+      - alert: VoiceAutoscalerBlind
+        expr: |-
+          (
+          kube_horizontalpodautoscaler_status_condition{ {{- .exported }},horizontalpodautoscaler=~"{{ .release }}-(asr-worker-.+|gateway|llm-tts)",condition="ScalingActive",status="false"} == 1
+          and on (namespace, horizontalpodautoscaler) kube_horizontalpodautoscaler_status_current_replicas{ {{- .exported }},horizontalpodautoscaler=~"{{ .release }}-(asr-worker-.+|gateway|llm-tts)"} > 0
+          )
+          or
+          (
+          kube_horizontalpodautoscaler_status_condition{ {{- .honored }},horizontalpodautoscaler=~"{{ .release }}-(asr-worker-.+|gateway|llm-tts)",condition="ScalingActive",status="false"} == 1
+          and on (namespace, horizontalpodautoscaler) kube_horizontalpodautoscaler_status_current_replicas{ {{- .honored }},horizontalpodautoscaler=~"{{ .release }}-(asr-worker-.+|gateway|llm-tts)"} > 0
+          )
+        for: 15m
+        labels:
+          severity: ticket
+        annotations:
+          summary: "Autoscaler {{ `{{ $labels.horizontalpodautoscaler }}` }} does not get the metric that it scales by."
+          runbook_url: docs/operations/runbooks/scaler-errors.md
       - alert: VoiceScalerErrors
         expr: |-
           (
@@ -782,6 +800,27 @@ groups:
         annotations:
           summary: "KEDA cannot read what {{ `{{ $labels.scaledObject }}` }} is scaled by."
           runbook_url: docs/operations/runbooks/scaler-errors.md
+      - alert: VoiceWorkloadDown
+        expr: |-
+          (
+          kube_statefulset_replicas{ {{- .exported }},statefulset=~"{{ .release }}-(asr-worker-.+|gateway|llm-tts)"} > 0
+          and kube_statefulset_status_replicas_ready{ {{- .exported }},statefulset=~"{{ .release }}-(asr-worker-.+|gateway|llm-tts)"} == 0
+          or kube_deployment_spec_replicas{ {{- .exported }},deployment=~"{{ .release }}-(asr-worker-.+|gateway|llm-tts)"} > 0
+          and kube_deployment_status_replicas_ready{ {{- .exported }},deployment=~"{{ .release }}-(asr-worker-.+|gateway|llm-tts)"} == 0
+          )
+          or
+          (
+          kube_statefulset_replicas{ {{- .honored }},statefulset=~"{{ .release }}-(asr-worker-.+|gateway|llm-tts)"} > 0
+          and kube_statefulset_status_replicas_ready{ {{- .honored }},statefulset=~"{{ .release }}-(asr-worker-.+|gateway|llm-tts)"} == 0
+          or kube_deployment_spec_replicas{ {{- .honored }},deployment=~"{{ .release }}-(asr-worker-.+|gateway|llm-tts)"} > 0
+          and kube_deployment_status_replicas_ready{ {{- .honored }},deployment=~"{{ .release }}-(asr-worker-.+|gateway|llm-tts)"} == 0
+          )
+        for: {{ .startFor }}
+        labels:
+          severity: page
+        annotations:
+          summary: "No pod of {{ `{{ or $labels.statefulset $labels.deployment }}` }} is ready, for longer than loading a model takes."
+          runbook_url: docs/operations/runbooks/workload-down.md
       - alert: VoicePodTerminating
         expr: |-
           (

@@ -27,8 +27,11 @@
 {{- $recorded := printf "%s,fleet=%q" $namespace (include "voice.fleet" .) -}}
 {{- $cards := printf "pod=~\"%s-asr-worker-.+\"" $release -}}
 {{- $drain := 0 -}}
+{{- $start := 0 -}}
 {{- range $name, $_ := .Values.pools -}}
-{{- $drain = max $drain (include "voice.pool" (list $ $name) | fromJson).drainSeconds -}}
+{{- $pool := include "voice.pool" (list $ $name) | fromJson -}}
+{{- $drain = max $drain $pool.drainSeconds -}}
+{{- if eq $pool.engine "vllm" -}}{{- $start = max $start $pool.vllm.startupSeconds -}}{{- end -}}
 {{- end -}}
 {{- $settings = merge $settings (dict
   "release" $release
@@ -40,6 +43,7 @@
   "exportedCards" (default (printf "exported_%s,exported_%s" $namespace $cards) $rules.selectors.gpu)
   "honoredCards" (default (printf "%s,exported_namespace=\"\",%s" $namespace $cards) $rules.selectors.gpu)
   "drainFor" (printf "%ds" (int (add $drain 180)))
+  "startFor" (printf "%ds" (int (add $start 300)))
 ) -}}
 {{- toJson $settings -}}
 {{- end -}}
