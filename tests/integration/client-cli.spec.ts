@@ -6,16 +6,14 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { type CliIo } from '@voice-fleet/client/cli/flags';
 import { Interrupted } from '@voice-fleet/client/cli/guard';
-import { run } from '@voice-fleet/client/cli/run';
 import {
   type FakeYapServer,
   type Fault,
   startFakeYapServer,
 } from '@voice-fleet/client/yap-server.fixture';
-import { systemClock } from '@voice-fleet/runtime/clock';
 import { writeWav } from '@voice-fleet/speech/wav';
+import { runClient as client } from '../support/client-run.ts';
 
 const REPO = fileURLToPath(new URL('../..', import.meta.url));
 const CHILD_MS = 20_000;
@@ -44,25 +42,6 @@ async function start(
     ...(apiKey === undefined ? {} : { apiKey }),
   });
   return server.url.href;
-}
-
-async function client(argv: readonly string[], io: Partial<CliIo> = {}) {
-  let stdout = '';
-  let stderr = '';
-  const code = await run(argv, {
-    stdout: (text) => {
-      stdout += text;
-    },
-    stderr: (text) => {
-      stderr += text;
-    },
-    isTty: false,
-    env: {},
-    clock: systemClock,
-    signal: new AbortController().signal,
-    ...io,
-  });
-  return { code, stdout, stderr };
 }
 
 /** A recording of 0.4 s at twenty times its speed. */
@@ -188,17 +167,17 @@ describe('warmup', () => {
     expect(stderr).toMatch(/Nothing listens at .* start the fleet with `npm start`/);
   });
 
-  it('ends orderly on Ctrl+C with exit code 130', async () => {
+  it.each(['signal', 'stop'] as const)('ends orderly on %s with exit code 130', async (signal) => {
     const interrupt = new AbortController();
     const address = await start();
     const { code, stderr } = await client(['warmup', '--server', address, '--file', recording], {
-      signal: interrupt.signal,
+      [signal]: interrupt.signal,
       stderr: (text) => {
         if (text.includes('token')) interrupt.abort(new Interrupted());
       },
     });
     expect(code).toBe(130);
-    expect(stderr).toBe('');
+    expect(stderr).toMatch(/Interrupted\.\n$/);
     expect(server?.closeCodes).toEqual([1000]);
   });
 });
@@ -282,7 +261,7 @@ describe('remote', () => {
 });
 
 describe('the command line', () => {
-  it.each(['warmup', 'bench', 'idle', 'convo', 'remote'])(
+  it.each(['smoke', 'warmup', 'bench', 'loadtest', 'idle', 'convo', 'remote'])(
     'explains %s with --help',
     async (name) => {
       const { code, stdout } = await client([name, '--help']);

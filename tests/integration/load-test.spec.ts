@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,8 +9,11 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { CliIo } from '@voice-fleet/client/cli/flags';
+import { parseScenario } from '@voice-fleet/client/load/scenario';
+import { countArrivals } from '@voice-fleet/client/load/schedule';
 import { writeWav } from '@voice-fleet/speech/wav';
 import { range, speak, transcript } from '@voice-fleet/testkit/coded-speech';
+import { parse } from 'yaml';
 import { type ClientRun, quickClock, runClient } from '../support/client-run.ts';
 import { Fleet, KEY } from '../support/fleet.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
@@ -272,5 +276,31 @@ describe('npm run client -- loadtest', () => {
     const { code, stderr } = await client(['loadtest', ...argv]);
     expect(stderr).toMatch(message);
     expect(code).toBe(2);
+  });
+});
+
+describe('flags elsewhere', () => {
+  const read = (path: string): string => readFileSync(join(REPO, path), 'utf8');
+  const over = AbortSignal.abort(new Error('Ctrl+C'));
+
+  it('of the chart are understood', async () => {
+    const { loadTest } = parse(read('charts/voice-fleet/values.yaml')) as {
+      loadTest: { args: string[] };
+    };
+    const job = ['loadtest', '--json', '--metrics-port', '0', ...loadTest.args];
+    const { code, stdout } = await client(job, { signal: over });
+    expect(JSON.parse(stdout)).toMatchObject({ stoppedBy: 'interrupt', sessions: { begun: 0 } });
+    expect(code).toBe(130);
+  });
+
+  it('of the page are those of the command, and its scenario is one', async () => {
+    const page = read('docs/operations/load-test.md');
+    const { stdout: help } = await client(['loadtest', '--help']);
+    const commands = ['--set', '--set-json', '--tail', '--reuse-values'];
+    const flags = new Set(page.match(/--[a-z][a-z0-9-]+/g));
+    expect(flags.size).toBeGreaterThan(15);
+    for (const flag of flags) if (!commands.includes(flag)) expect(help).toContain(`${flag} `);
+    const [, example = ''] = /```json\n(.*?)```/s.exec(page) ?? [];
+    expect(countArrivals(parseScenario(example, 'the page').phases)).toBe(60 + 165 + 900);
   });
 });
