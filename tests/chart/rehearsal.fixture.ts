@@ -1,6 +1,6 @@
 import { copyFile, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { ResumableYapClient } from '@voice-fleet/client/resumable-yap-client';
 import { YapClient } from '@voice-fleet/client/yap-client';
 import { CHAT_COMPLETIONS_PATH } from '@voice-fleet/protocol/openai-rest';
@@ -11,8 +11,10 @@ import { renderChart } from '../../scripts/chart/render.ts';
 import { type Compiled, compileServices } from '../chaos/compile.ts';
 import { FleetView } from '../chaos/fleet-view.ts';
 import { Speaker } from '../chaos/speaker.ts';
+import { REPO } from '../support/docker-files.ts';
 import { PodPatches } from '../support/kubelet/api-server.ts';
 import { Cluster } from '../support/kubelet/cluster.ts';
+import { appFiles, dockerfileImage } from '../support/kubelet/dockerfile-image.ts';
 import type { Images } from '../support/kubelet/images.ts';
 import type { PodRun } from '../support/kubelet/pod-run.ts';
 import { DELETION_COST } from '../support/kubelet/workload.ts';
@@ -29,20 +31,17 @@ export const LLM_TTS = `${RELEASE}-llm-tts`;
 export const POOL_A = `${RELEASE}-asr-worker-a`;
 export const POOL_B = `${RELEASE}-asr-worker-b`;
 
-const service = (name: string) => ({
-  entrypoint: ['node', '--enable-source-maps', 'dist/main.js'],
-  workingDir: `/app/services/${name}`,
-});
+const NODE_DOCKERFILE = 'docker/node.Dockerfile';
+const service = (name: string) => dockerfileImage(NODE_DOCKERFILE, { SERVICE: name });
 const NO_CARD = ['node', '--enable-source-maps', '/app/packages/testkit/dist/fake-vllm/main.js'];
 
-/** As the Dockerfiles have them. What needs a card is played: it speaks the wire of vLLM and hears coded speech. */
+/** What needs a card is played: it speaks the wire of vLLM and hears coded speech. */
 const IMAGES: Images = {
   gateway: service('gateway'),
   'llm-tts': service('llm-tts'),
   'asr-worker': service('asr-worker'),
   vllm: {
-    entrypoint: ['node', '--enable-source-maps', '/app/services/asr-worker/dist/cli/vllm.js'],
-    workingDir: '/app',
+    ...dockerfileImage('docker/vllm.Dockerfile'),
     standIn: (argv, env) => {
       const { VLLM_HOST = '', VLLM_PORT = '', VOXTRAL_SERVED_MODEL_NAME = '' } = env;
       const delay = env['VOXTRAL_TRANSCRIPTION_DELAY_MS'] ?? '';
@@ -54,8 +53,7 @@ const IMAGES: Images = {
     },
   },
   clients: {
-    entrypoint: ['node', '--enable-source-maps', '/app/packages/client/dist/cli/main.js'],
-    workingDir: '/app',
+    ...dockerfileImage('docker/clients.Dockerfile'),
     // Speech that the engine of the rehearsal hears.
     standIn: (argv) => [...argv, '--file', '/app/coded.wav'],
   },
@@ -73,6 +71,7 @@ function valuesOf(redis: TestRedis, revision: string) {
   return {
     redis: { url: `redis://redis.rehearsal:${redis.port}` },
     auth: { existingSecret: 'voice-keys' },
+    // Named as FleetView looks for it; spread, so that whichever pod goes has sessions.
     fleet: { name: 'default', placement: 'spread' },
     gateway: { replicas: 2, pauseSeconds: 5, drainSeconds: 10, podAnnotations },
     llmTts: { replicas: 1, pauseSeconds: 3, drainSeconds: 5, podAnnotations },
@@ -118,10 +117,8 @@ export class Rehearsal implements AsyncDisposable {
   static async start(): Promise<Rehearsal> {
     const compiled = await compileServices();
     const redis = await startRedis({ 'maxmemory-policy': 'noeviction' });
-    await copyFile(
-      join(import.meta.dirname, '../../docker/pause.mjs'),
-      join(compiled.root, 'pause.mjs'),
-    );
+    for (const file of appFiles(NODE_DOCKERFILE))
+      await copyFile(join(REPO, file), join(compiled.root, basename(file)));
     await writeFile(join(compiled.root, 'coded.wav'), writeWav(speak(range(1, 5)), 16_000));
     const costs = new Map<string, number[]>();
     let cluster: Cluster | undefined;

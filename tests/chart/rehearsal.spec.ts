@@ -63,6 +63,9 @@ describe('the chart on a cluster of processes', () => {
     expect(after).toHaveLength(before.length);
     expect(after.every(({ ready }) => ready)).toBe(true);
     expect(rehearsal.speakers.flatMap(({ failures }) => failures)).toEqual([]);
+    // No gateway is left that they began with.
+    const resumes = rehearsal.speakers.map(({ client }) => client?.continuity?.resumes ?? 0);
+    expect(Math.min(...resumes)).toBeGreaterThan(0);
     expectCleanExits();
   });
 

@@ -179,7 +179,7 @@ export class PodRun {
 
   /** What a container runs, or a command inside it. */
   #program(container: Container, inside?: readonly string[]): Program {
-    const { namespace, hosts, images, appFolder, accountEnv } = this.#node;
+    const { namespace, hosts, images, accountEnv } = this.#node;
     const image = imageOf(images, container.image);
     const rendered = { ...image.env, ...containerEnv(container, this.#envSources()) };
     const here = (text: string): string =>
@@ -198,15 +198,23 @@ export class PodRun {
     const line = inside ?? commandLine(image, container);
     const argv = line.map((each) => here(expand(each, rendered)));
     const played = inside === undefined && image.standIn ? image.standIn(argv, env) : argv;
-    const inApp = (path: string): string =>
-      path === '/app' || path.startsWith('/app/') ? join(appFolder, path.slice(4)) : path;
     return {
       argv: played.map((each, place) =>
-        place === 0 && each === 'node' ? process.execPath : inApp(each),
+        place === 0 && each === 'node' ? process.execPath : this.#inApp(each),
       ),
       env: { ...own, ...env },
-      cwd: inApp(container.workingDir ?? image.workingDir),
+      cwd: this.#folder(container, container.workingDir ?? image.workingDir),
     };
+  }
+
+  #inApp(path: string): string {
+    const { appFolder } = this.#node;
+    return path === '/app' || path.startsWith('/app/') ? join(appFolder, path.slice(4)) : path;
+  }
+
+  #folder(container: Container, path: string): string {
+    const mounted = this.#inApp(this.#volumes.path(container, path));
+    return mounted === path ? this.#volumes.own(container, path) : mounted;
   }
 
   #envSources(): EnvSources {

@@ -1,4 +1,3 @@
-import { tmpdir } from 'node:os';
 import type { Images } from './images.ts';
 
 /** Programs as containers: they note what happens to them in the file NOTES. */
@@ -74,5 +73,5 @@ export const SERVICE = {
 
 /** The image of them all. */
 export function scriptImages(notes: string): Images {
-  return { script: { entrypoint: ['node', '-e'], workingDir: tmpdir(), env: { NOTES: notes } } };
+  return { script: { entrypoint: ['node', '-e'], workingDir: '/', env: { NOTES: notes } } };
 }

@@ -34,6 +34,13 @@ export class PodVolumes {
     return join(target, path.slice(mount.mountPath.length));
   }
 
+  /** A folder that is on the disk of a container, in no volume. */
+  own(container: Container, path: string): string {
+    const folder = join(this.#root, '.containers', container.name, path);
+    mkdirSync(folder, { recursive: true });
+    return folder;
+  }
+
   remove(): void {
     rmSync(this.#root, { recursive: true, force: true });
   }
