@@ -146,17 +146,29 @@ function besides(path: string): string {
   return path.replace(/\.[^./]*$/, '.txt');
 }
 
-/** One key a line, empty lines left out; of each session the next. */
+/** Those of the file, one a line; else those of VOXTRAL_API_KEYS, unless one is named; else the one. Of each session the next. */
 export async function keysOf(
-  path: string | undefined,
+  flags: { 'keys-file'?: string | undefined; 'voxtral-key'?: string | undefined },
+  io: CliIo,
   apiKey: string | undefined,
 ): Promise<(string | undefined)[]> {
-  if (path === undefined) return [apiKey];
+  const path = flags['keys-file'];
+  if (path === undefined) {
+    const keys =
+      flags['voxtral-key'] === undefined ? split(io.env['VOXTRAL_API_KEYS'] ?? '', ',') : [];
+    return keys.length > 0 ? keys : [apiKey];
+  }
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new UsageError(`Cannot read the keys in ${path} (${error.code ?? error.message}).`);
   });
-  const keys = text.split('\n').map((line) => line.trim());
-  const found = keys.filter((key) => key !== '');
-  if (found.length === 0) throw new UsageError(`${path} holds no key.`);
-  return found;
+  const keys = split(text, '\n');
+  if (keys.length === 0) throw new UsageError(`${path} holds no key.`);
+  return keys;
+}
+
+function split(text: string, separator: string): string[] {
+  return text
+    .split(separator)
+    .map((key) => key.trim())
+    .filter((key) => key !== '');
 }

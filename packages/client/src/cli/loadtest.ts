@@ -58,7 +58,8 @@ ${PLAN_HELP}
                        ffmpeg (default: two seconds that are shipped). A .txt of the same name
                        says what is said in it
   --speed FACTOR       1 is real time (default)
-  --keys-file PATH     API keys, one a line, which sessions take in turn (several tenants)
+  --keys-file PATH     API keys, one a line, which sessions take in turn (several tenants);
+                       default: $VOXTRAL_API_KEYS, separated by commas, or the one key
   --max-sessions N     at a time; those that would be more are skipped, which fails (default 1000)
   --stop-grace SECONDS after SIGTERM, for utterances under way (default 10)
 
@@ -92,7 +93,7 @@ async function runLoadTest(args: readonly string[], io: CliIo): Promise<number> 
   const graceMs = seconds(flags['stop-grace'], 'stop-grace') * 1000;
   const lingerMs = seconds(flags.linger, 'linger') * 1000;
   const port = portOf(flags['metrics-port']);
-  const keys = await keysOf(flags['keys-file'], connect.apiKey);
+  const keys = await keysOf(flags, io, connect.apiKey);
   const stop = io.stop ?? new AbortController().signal;
   return await guarded({ server, json: flags.json, debug: flags.debug }, io, async () => {
     const recordings = await recordingsOf(flags.utterance, io);
