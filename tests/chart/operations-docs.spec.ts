@@ -1,7 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
+import { capacitySettings } from '@voice-fleet/asr-worker/capacity/capacity-settings';
 import { DEGRADE_LEVELS, PERMISSIONS } from '@voice-fleet/asr-worker/capacity/degrade-ladder';
+import { kvPoolGib, safeSessions } from '@voice-fleet/asr-worker/gpu/kv-cost';
+import type { Gpu } from '@voice-fleet/asr-worker/gpu/probe';
 import type { NotReady } from '@voice-fleet/gateway/http/fleet-health';
 import { LinkRefusal } from '@voice-fleet/protocol/link';
 import { parse } from 'yaml';
@@ -64,6 +67,30 @@ describe('docs/operations/install.md', () => {
       .map((path) => readFileSync(join(folder, path), 'utf8'));
     expect(templates.join('\n')).not.toMatch(/\b(rand\w+|gen[A-Z]\w+|uuidv4|now|shuffle)\b[^:]*}}/);
   });
+});
+
+describe('docs/operations/sizing.md', () => {
+  const CARDS: Readonly<Record<string, Gpu>> = {
+    L4: { name: 'NVIDIA L4', memoryMib: 23_034 },
+    L40S: { name: 'NVIDIA L40S', memoryMib: 46_068 },
+    A100: { name: 'NVIDIA A100-SXM4-80GB', memoryMib: 81_920 },
+    H100: { name: 'NVIDIA H100 80GB HBM3', memoryMib: 81_559 },
+    H200: { name: 'NVIDIA H200', memoryMib: 143_771 },
+  };
+  const ENV = { floor: 1, ceiling: 0, start: 0, targetFrameLatencyMs: 165, maxNumSeqs: 0 };
+  const memoryUtilization = 0.92;
+
+  it.each(Object.entries(CARDS))(
+    'plans an %s with as many sessions as its worker does',
+    (name, gpu) => {
+      const row = operations('sizing')
+        .split('\n')
+        .find((line) => line.startsWith(`| ${name}, `));
+      const { start, ceiling } = capacitySettings({ ...ENV, memoryUtilization }, gpu, 30);
+      const safe = safeSessions(kvPoolGib(gpu.memoryMib / 1024, memoryUtilization), 30);
+      expect(row?.split('|').slice(2, 5).map(Number)).toEqual([start, safe, ceiling]);
+    },
+  );
 });
 
 describe('docs/operations/troubleshoot.md', () => {
