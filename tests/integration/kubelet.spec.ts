@@ -274,6 +274,21 @@ describe('a pod that is run as processes', () => {
     expect(lines[1]).toBe('hello');
   });
 
+  it('tells how far it came when it does not come further', async () => {
+    const clock = new FakeClock();
+    start({ clock });
+    const probe = { httpGet: { path: '/', port: 8080 } };
+    const mute = container('mute', `${NOTE} console.log('I am mute');`, { readinessProbe: probe });
+    await cluster.apply([deployment({}, { spec: { containers: [mute] } })]);
+    await until(() => noted().length === 1 && noted()[0] !== '', 'it runs');
+    await until(() => cluster.pods[0]?.container('mute').lines.length === 1, 'it has said so');
+    const settled = cluster.settled();
+    clock.advance(100_000);
+    await expect(settled).rejects.toThrow(
+      /web-\w+-\w+ mute runs, 0 restarts, never well: readiness\n {4}I am mute/,
+    );
+  });
+
   it.each([
     ['a kind that it does not know', { kind: 'DaemonSet', metadata: { name: 'x' } }, 'DaemonSet'],
     [
@@ -324,6 +339,28 @@ describe('the address of a Service', () => {
     for (const { socket } of calls) socket.destroy();
     await cluster.settled();
     expect(cluster.service('web').refusals).toEqual([]);
+  });
+
+  it('learns late of who goes, so that who does not pause is called in vain', async () => {
+    const clock = new FakeClock();
+    start({ clock, endpointLagMs: 300 });
+    const main = { ...server(), startupProbe: undefined, readinessProbe: undefined };
+    await cluster.apply([SERVICE, deployment({}, { spec: { containers: [main] } })]);
+    await until(() => noted()[0] !== '', 'it runs');
+    expect(cluster.service('web').endpoints).toEqual([]);
+    clock.advance(300);
+    expect(cluster.service('web').endpoints).toHaveLength(1);
+    const [pod] = cluster.pods;
+    cluster.scale('web', 0);
+    await until(() => cluster.pods.length === 0, 'it has gone');
+    const socket = connect({ host: cluster.service('web').ip, port: 80 });
+    await once(
+      socket.on('error', () => undefined),
+      'close',
+    );
+    expect(cluster.service('web').refusals).toEqual([{ port: 80, pod: pod?.name }]);
+    clock.advance(300);
+    expect(cluster.service('web').endpoints).toEqual([]);
   });
 
   it('refuses while nobody is there, and tells of it', async () => {

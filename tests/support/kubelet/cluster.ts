@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Clock, systemClock } from '@voice-fleet/runtime/clock';
+import { type Clock, systemClock, type Timer } from '@voice-fleet/runtime/clock';
 import type { ContainerExit } from './container-run.ts';
 import { DeploymentControl } from './deployment-control.ts';
 import type { Images } from './images.ts';
@@ -11,6 +11,10 @@ import { type Node, PodRun } from './pod-run.ts';
 import { ServiceAddress } from './service-address.ts';
 import { StatefulSetControl } from './stateful-set-control.ts';
 import type { PodOrder, Workload } from './workload.ts';
+
+/** Less than a test may take, so that what is missing is told. */
+const PATIENCE_MS = 100_000;
+const SHOWN_LINES = 5;
 
 /** Kinds that no process comes of. */
 const WITHOUT_PODS = [
@@ -60,7 +64,8 @@ export class Cluster implements AsyncDisposable {
   readonly #workloads = new Map<string, DeploymentControl | StatefulSetControl>();
   readonly #services = new Map<string, ServiceAddress>();
   readonly #pods = new Set<PodRun>();
-  readonly #waiting = new Set<() => void>();
+  /** What is waited for, and how long yet. */
+  readonly #waiting = new Map<() => void, Timer>();
   readonly #node: Node;
   #stirred = false;
 
@@ -168,17 +173,37 @@ export class Cluster implements AsyncDisposable {
     );
   }
 
-  /** Settles when this holds; it is looked at whenever a pod changes. */
+  /** Settles when this holds; it is looked at whenever a pod changes. Rejects, with what there is, when that never comes. */
   until(condition: () => boolean): Promise<void> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
+      const limit = this.#clock.after(PATIENCE_MS, () => {
+        this.#waiting.delete(check);
+        reject(new Error(`this is how far it came:\n${this.describe()}`));
+      });
       const check = (): void => {
         if (!condition()) return;
         this.#waiting.delete(check);
+        limit.cancel();
         resolve();
       };
-      this.#waiting.add(check);
+      this.#waiting.set(check, limit);
       check();
     });
+  }
+
+  /** Every container: how it is, and what it last wrote. */
+  describe(): string {
+    return this.pods
+      .flatMap((pod) =>
+        pod.containers.map((each) => {
+          const state = each.ready ? 'ready' : each.running ? 'runs' : 'has ended';
+          const facts = [`${pod.name} ${each.name} ${state}`, `${each.restarts} restarts`];
+          if (pod.terminating) facts.push('ending');
+          if (each.unproven.length > 0) facts.push(`never well: ${each.unproven.join(', ')}`);
+          return [facts.join(', '), ...each.lines.slice(-SHOWN_LINES)].join('\n    ');
+        }),
+      )
+      .join('\n');
   }
 
   /** Ends all pods where they stand, and the addresses after them. */
@@ -186,6 +211,7 @@ export class Cluster implements AsyncDisposable {
     const removed = [...this.#workloads.values()].map((workload) => workload.remove());
     await Promise.all([...removed, ...this.pods.map((pod) => pod.kill())]);
     for (const service of this.#services.values()) service.close();
+    for (const limit of this.#waiting.values()) limit.cancel();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
@@ -275,7 +301,7 @@ export class Cluster implements AsyncDisposable {
       this.#stirred = false;
       for (const workload of this.#workloads.values()) workload.reconcile();
       for (const service of this.#services.values()) service.onChange();
-      for (const check of this.#waiting) check();
+      for (const check of this.#waiting.keys()) check();
     });
   }
 }
