@@ -40,6 +40,7 @@ export default {
       displayName: 'unit',
       testMatch: [
         '<rootDir>/{packages,services}/*/src/**/*.spec.ts',
+        '<rootDir>/tests/autoscaling/*.spec.ts',
         // The page is shipped as it is written.
         '<rootDir>/services/gateway/public/*.spec.js',
       ],

@@ -1,0 +1,92 @@
+import { parseArgs } from 'node:util';
+import {
+  LOADS,
+  type LoadName,
+  meanOf,
+  POOL,
+  run,
+  SIGNALS,
+  type SignalName,
+} from '../autoscaling/scenarios.ts';
+
+const HELP = `npm run bench:autoscaling -- [options]
+
+Replays loads that become ten times as many, or a tenth, against a simulated pool of workers that the arithmetic of the
+HorizontalPodAutoscaler scales: by the demand that gateways tell, and by CPU. No network, no real time. docs/operations/scaling.md
+
+  --seeds N    runs of each load and signal, of which it prints the means (default 5; a day: 1)
+  --load NAME  only this load: ${Object.keys(LOADS).join(', ')}
+  --json       print one JSON object on stdout instead of the table
+  --help       print this`;
+
+const COLUMNS = [
+  ['load', 16],
+  ['scaled by', 21],
+  ['refused %', 10],
+  ['p95 wait s', 11],
+  ['idle slots %', 13],
+  ['by time %', 10],
+  ['worker-min', 11],
+  ['peak pods', 10],
+  ['moved', 7],
+  ['lost', 5],
+] as const;
+
+function main(): void {
+  const { values } = parseArgs({
+    options: {
+      seeds: { type: 'string', default: '5' },
+      load: { type: 'string', default: '' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return console.log(HELP);
+  const seeds = Number(values.seeds);
+  if (!Number.isInteger(seeds) || seeds < 1 || seeds > 100)
+    throw new Error(`--seeds takes a whole number from 1 to 100, not "${values.seeds}".`);
+  const names = Object.keys(LOADS) as LoadName[];
+  const loads = names.filter((name) => values.load === '' || name === values.load);
+  if (loads.length === 0) throw new Error(`--load takes one of ${names.join(', ')}.`);
+  if (!values.json)
+    console.log(
+      COLUMNS.map(([title, width], at) =>
+        at < 2 ? title.padEnd(width) : title.padStart(width),
+      ).join(' '),
+    );
+  const rows = loads.flatMap((load) =>
+    (Object.keys(SIGNALS) as SignalName[]).map((signal) => {
+      const runs = Array.from({ length: load === 'day' ? 1 : seeds }, (_, index) =>
+        run(load, signal, index + 1),
+      );
+      const result = meanOf(runs);
+      if (!values.json) console.log(line(LOADS[load].name, signal, result));
+      return { load, signal, runs: runs.length, ...result };
+    }),
+  );
+  if (values.json) console.log(JSON.stringify({ pool: POOL, rows }));
+}
+
+function line(load: string, signal: string, result: ReturnType<typeof meanOf>): string {
+  const percent = (share: number, digits: number): string => (100 * share).toFixed(digits);
+  const cells = [
+    load,
+    signal,
+    percent(result.refusedShare, 2),
+    result.waitP95S.toFixed(1),
+    percent(result.idleShare, 1),
+    percent(result.idleMeanShare, 1),
+    result.workerMinutes.toFixed(0),
+    result.peakPods.toFixed(0),
+    result.moved.toFixed(0),
+    result.lost.toFixed(0),
+  ];
+  return cells
+    .map((cell, at) => {
+      const width = COLUMNS[at]?.[1] ?? 0;
+      return at < 2 ? cell.padEnd(width) : cell.padStart(width);
+    })
+    .join(' ');
+}
+
+main();
