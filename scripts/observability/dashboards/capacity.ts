@@ -12,6 +12,9 @@ const keda = (metric: string): ((matchers: string) => string) => {
   return (matchers) => `keda_scaler_${metric}{${matchers},scaledObject${SCALED}}`;
 };
 
+/** Each gateway tells the same of the whole fleet. */
+const greatest = (metric: string): string => `max by (pool) (${ofPool(metric)})`;
+
 export const CAPACITY: Dashboard = {
   uid: 'voice-fleet-capacity',
   title: 'Voice fleet / Capacity and autoscaling',
@@ -37,15 +40,24 @@ export const CAPACITY: Dashboard = {
           queries: by('instance', sum(ofPool('voice_worker_slots_used'), 'instance')),
         },
         {
-          title: 'Demand by slots',
-          description: 'Sessions and those who wait, by slots offered: what a pool is scaled by.',
-          unit: 'percentunit',
+          title: 'Demand for slots',
+          description:
+            'What pools are scaled by: sessions that run and wait, and those expected while a worker warms up. No line: Redis is away.',
+          unit: 'short',
           queries: [
-            one(
-              'all pools',
-              `(${sum(ofPool('voice_worker_slots_used'))} + ${sum(own('voice_gateway_sessions_waiting'))}) / (${sum(ofPool('voice_worker_slots'))} > 0)`,
-            ),
+            one('demand {{pool}}', greatest('voice_fleet_demand_slots')),
+            one('offered {{pool}}', greatest('voice_fleet_slots')),
+            one('taken {{pool}}', greatest('voice_fleet_leased_slots')),
           ],
+        },
+        {
+          title: 'Demand by slots offered',
+          description: 'Above 1 a pool is too small, or will be before another worker is ready.',
+          unit: 'percentunit',
+          queries: by(
+            'pool',
+            `${greatest('voice_fleet_demand_slots')} / (${greatest('voice_fleet_slots')} > 0)`,
+          ),
         },
         {
           title: 'Workers',

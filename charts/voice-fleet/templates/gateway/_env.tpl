@@ -15,10 +15,14 @@
 {{- $_ := set $env "TLS_KEY_FILE" "/etc/voice-fleet/tls/tls.key" -}}
 {{- end -}}
 {{- $weights := dict -}}
+{{- $warmups := dict -}}
 {{- range $name, $own := .Values.pools -}}
 {{- $pool := include "voice.pool" (list $ $name) | fromJson -}}
 {{- if not (kindIs "invalid" $pool.weight) }}{{ $_ := set $weights $name (int $pool.weight) }}{{ end -}}
+{{- if $pool.autoscaling.enabled }}{{ $_ := set $warmups $name (int $pool.autoscaling.warmupSeconds) }}{{ end -}}
 {{- end -}}
+{{- with .Values.pools }}{{ $_ := set $env "FLEET_POOLS" (keys . | sortAlpha | join ",") }}{{ end -}}
+{{- if $warmups }}{{ $_ := set $env "FLEET_POOL_WARMUP_S" (toJson $warmups) }}{{ end -}}
 {{- if $weights }}{{ $_ := set $env "FLEET_POOL_WEIGHTS" (toJson $weights) }}{{ end -}}
 {{- $auth := .Values.auth -}}
 {{- if not (or $auth.apiKeyKey $auth.adminKeyKey) -}}
