@@ -62,6 +62,17 @@ describe('the demand for slots', () => {
     expect(await redis.pttl(key)).toBeGreaterThan(0);
   });
 
+  it('is that of a pool without workers, once a client was refused as there is none', async () => {
+    for (const socket of fleet.sockets) socket.terminate();
+    await fleet.workers[0]?.close();
+    const refused = fleet.dial();
+    await refused.closed;
+    await until(async () => {
+      const demand = await told(1, 'voice_fleet_demand_slots');
+      return (demand['spare'] ?? 0) >= 1 && Object.keys(demand).length === 1;
+    }, 'the other gateway wants a worker of the spare pool');
+  });
+
   it('is not told at all while Redis is away: it is never 0 then', async () => {
     await fleet.redis.stop();
     await bothTell('voice_fleet_demand_slots', {});
