@@ -8,13 +8,14 @@ import {
   SIGNALS,
   type SignalName,
 } from '../autoscaling/scenarios.ts';
+import type { Result } from '../autoscaling/simulate.ts';
 
 const HELP = `npm run bench:autoscaling -- [options]
 
 Replays loads that become ten times as many, or a tenth, against a simulated pool of workers that the arithmetic of the
 HorizontalPodAutoscaler scales: by the demand that gateways tell, and by CPU. No network, no real time. docs/operations/scaling.md
 
-  --seeds N    runs of each load and signal, of which it prints the means (default 5; a day: 1)
+  --seeds N    runs of each load and signal, of which it prints the means (default 10; a day: 1)
   --load NAME  only this load: ${Object.keys(LOADS).join(', ')}
   --json       print one JSON object on stdout instead of the table
   --help       print this`;
@@ -23,6 +24,7 @@ const COLUMNS = [
   ['load', 16],
   ['scaled by', 21],
   ['refused %', 10],
+  ['worst %', 8],
   ['p95 wait s', 11],
   ['idle slots %', 13],
   ['by time %', 10],
@@ -35,7 +37,7 @@ const COLUMNS = [
 function main(): void {
   const { values } = parseArgs({
     options: {
-      seeds: { type: 'string', default: '5' },
+      seeds: { type: 'string', default: '10' },
       load: { type: 'string', default: '' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -60,19 +62,21 @@ function main(): void {
         run(load, signal, index + 1),
       );
       const result = meanOf(runs);
-      if (!values.json) console.log(line(LOADS[load].name, signal, result));
-      return { load, signal, runs: runs.length, ...result };
+      const worst = Math.max(...runs.map(({ refusedShare }) => refusedShare));
+      if (!values.json) console.log(line(LOADS[load].name, signal, result, worst));
+      return { load, signal, runs: runs.length, worstRefusedShare: worst, ...result };
     }),
   );
   if (values.json) console.log(JSON.stringify({ pool: POOL, rows }));
 }
 
-function line(load: string, signal: string, result: ReturnType<typeof meanOf>): string {
+function line(load: string, signal: string, result: Result, worst: number): string {
   const percent = (share: number, digits: number): string => (100 * share).toFixed(digits);
   const cells = [
     load,
     signal,
     percent(result.refusedShare, 2),
+    percent(worst, 2),
     result.waitP95S.toFixed(1),
     percent(result.idleShare, 1),
     percent(result.idleMeanShare, 1),
