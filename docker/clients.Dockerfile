@@ -39,8 +39,9 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 
 FROM ${NODE_IMAGE}
-# Nothing is installed from here on.
-RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /usr/local/bin/yarn* /opt/yarn*
+# Nothing is installed from here on. Old builders leave it to the container to make the folder it starts in.
+RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /usr/local/bin/yarn* /opt/yarn* \
+    && mkdir /work
 COPY --from=init /usr/bin/tini-static /usr/bin/tini
 ENV NODE_ENV=production
 COPY --from=dependencies /src /app

@@ -67,7 +67,8 @@ RUN set -- ${EXTRA_PACKAGES}; \
 RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /usr/local/bin/yarn* /opt/yarn* \
     && mkdir -p /var/lib/voice-fleet/jobs && chown -R 1000:1000 /var/lib/voice-fleet
 COPY --from=init /usr/bin/tini-static /usr/bin/tini
-ENV NODE_ENV=production VF_SERVICE=${SERVICE}
+# ONNX Runtime would note down an id of this machine and what it is used for.
+ENV NODE_ENV=production VF_SERVICE=${SERVICE} ORT_DISABLE_TELEMETRY=1
 COPY --from=dependencies /src /app
 COPY docker/healthcheck.mjs docker/pause.mjs /app/
 COPY --from=build /app /app
