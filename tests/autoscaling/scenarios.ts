@@ -1,28 +1,38 @@
-import type { FleetSettings } from './fleet.ts';
 import type { HpaSpec } from './hpa.ts';
 import { CpuSignal, DemandSignal, type Signal } from './scalers.ts';
 import { type Load, type Result, simulate } from './simulate.ts';
 
-/** What the chart has for a pool on L40S cards (docs/operations/sizing.md), and what the simulation proves. */
-export const POOL = {
+export interface PoolSettings {
+  readonly slotsPerPod: number;
+  readonly targetUtilization: number;
+  readonly warmupSeconds: number;
+  readonly minReplicas: number;
+  readonly maxReplicas: number;
+  /** From the creation of a pod until it takes sessions, on the average. */
+  readonly podReadySeconds: number;
+  /** Mean length of sessions. Half of them are shorter than 0.6 times that, and one in twenty longer than 3 times. */
+  readonly sessionSeconds: number;
+  /** Sessions at a time of the lower level of loads; the higher is ten times as many. */
+  readonly sessions: number;
+}
+
+/** A pool on L40S cards (docs/operations/sizing.md) with the chart's defaults, and enough pods for the beginning of a ramp. */
+export const POOL: PoolSettings = {
   slotsPerPod: 32,
   targetUtilization: 0.9,
   warmupSeconds: 300,
   minReplicas: 6,
   maxReplicas: 64,
-} as const;
-
-export const FLEET: FleetSettings = {
-  slotsPerPod: POOL.slotsPerPod,
-  podReadyS: 210,
-  drainS: 120,
-  holdS: 5,
+  podReadySeconds: 210,
+  sessionSeconds: 300,
+  sessions: 100,
 };
+const DRAIN_S = 120;
+const HOLD_S = 5;
+const SESSION_SIGMA = 1;
 
 /** As the chart renders it: templates/worker/_behavior.tpl with its defaults. */
-export const HPA: HpaSpec = {
-  minReplicas: POOL.minReplicas,
-  maxReplicas: POOL.maxReplicas,
+const BEHAVIOR: Pick<HpaSpec, 'scaleUp' | 'scaleDown'> = {
   scaleUp: {
     stabilizationWindowSeconds: 0,
     selectPolicy: 'Max',
@@ -40,15 +50,16 @@ export const HPA: HpaSpec = {
 
 const MINUTE_S = 60;
 const HOUR_S = 3_600;
-const LOW = 100;
-const HIGH = 1_000;
+/** Levels, by the lower one. */
+const LOW = 1;
+const HIGH = 10;
 
 /** From one level to another in a straight line, which begins and ends without warning. */
 function between(fromS: number, toS: number, first: number, last: number): Load['sessions'] {
   return (atS) => first + (last - first) * Math.min(1, Math.max(0, (atS - fromS) / (toS - fromS)));
 }
 
-/** Ten times the load, or a tenth of it. Levels are kept for as long as it takes to see what became of it. */
+/** Ten times the load, or a tenth of it, in parts of the lower level. Levels are kept for as long as it takes to see what became of it. */
 export const LOADS = {
   ramp: {
     name: '10x in 30 min',
@@ -76,28 +87,36 @@ export type LoadName = keyof typeof LOADS;
 
 /** Each makes a new one: signals remember. */
 export const SIGNALS = {
-  demand: () =>
-    new DemandSignal({
-      targetUtilization: POOL.targetUtilization,
-      warmupS: POOL.warmupSeconds,
-    }),
-  'demand, no forecast': () =>
-    new DemandSignal({ targetUtilization: POOL.targetUtilization, warmupS: 0 }),
+  demand: ({ targetUtilization, warmupSeconds: warmupS }) =>
+    new DemandSignal({ targetUtilization, warmupS }),
+  'demand, no forecast': ({ targetUtilization }) =>
+    new DemandSignal({ targetUtilization, warmupS: 0 }),
   // The best that CPU can be: what a worker requests is just what it uses with all slots taken, and a tenth of it with none.
   'CPU 80 %, fitted': () => new CpuSignal({ idle: 0.1, full: 1, target: 0.8 }),
   // What is usual beside a card, where CPU is requested with room to spare: with all slots taken two fifths of it are used.
   'CPU 80 %, roomy': () => new CpuSignal({ idle: 0.05, full: 0.4, target: 0.8 }),
-} as const satisfies Record<string, () => Signal>;
+} as const satisfies Record<string, (pool: PoolSettings) => Signal>;
 export type SignalName = keyof typeof SIGNALS;
 
-/** Sessions of 5 minutes on the average, half of them shorter than 3 and one in twenty longer than 16. */
-const SESSION_S = 300;
-const SESSION_SIGMA = 1;
-
-export function run(load: LoadName, signal: SignalName, seed: number): Result {
-  const scenario = { load: LOADS[load], fleet: FLEET, hpa: HPA, seed };
-  const sessions = { sessionS: SESSION_S, sessionSigma: SESSION_SIGMA };
-  return simulate({ ...scenario, ...sessions }, SIGNALS[signal]());
+export function run(
+  load: LoadName,
+  signal: SignalName,
+  seed: number,
+  pool: PoolSettings = POOL,
+): Result {
+  const { slotsPerPod, podReadySeconds: podReadyS, minReplicas, maxReplicas } = pool;
+  const shape = LOADS[load];
+  return simulate(
+    {
+      load: { ...shape, sessions: (atS) => pool.sessions * shape.sessions(atS) },
+      fleet: { slotsPerPod, podReadyS, drainS: DRAIN_S, holdS: HOLD_S },
+      hpa: { ...BEHAVIOR, minReplicas, maxReplicas },
+      sessionS: pool.sessionSeconds,
+      sessionSigma: SESSION_SIGMA,
+      seed,
+    },
+    SIGNALS[signal](pool),
+  );
 }
 
 /** Each number the mean over the runs; `lost` and `arrived` their sum. */

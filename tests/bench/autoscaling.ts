@@ -4,6 +4,7 @@ import {
   type LoadName,
   meanOf,
   POOL,
+  type PoolSettings,
   run,
   SIGNALS,
   type SignalName,
@@ -18,7 +19,28 @@ HorizontalPodAutoscaler scales: by the demand that gateways tell, and by CPU. No
   --seeds N    runs of each load and signal, of which it prints the means (default 10; a day: 1)
   --load NAME  only this load: ${Object.keys(LOADS).join(', ')}
   --json       print one JSON object on stdout instead of the table
-  --help       print this`;
+  --help       print this
+
+The pool, by the names of the chart where it has one:
+  --slots N            slotsPerPod (${POOL.slotsPerPod})
+  --target PART        autoscaling.targetUtilization (${POOL.targetUtilization})
+  --warmup S           autoscaling.warmupSeconds (${POOL.warmupSeconds})
+  --min N, --max N     autoscaling.minReplicas (${POOL.minReplicas}), maxReplicas (${POOL.maxReplicas})
+  --pod-ready S        from the creation of a pod until it is ready (${POOL.podReadySeconds})
+  --session-length S   mean of all sessions (${POOL.sessionSeconds})
+  --sessions N         at a time, at the low level of each load (${POOL.sessions})`;
+
+/** Flag, what it sets, and the most that it may be. */
+const POOL_FLAGS = [
+  ['slots', 'slotsPerPod', 4_096],
+  ['target', 'targetUtilization', 1],
+  ['warmup', 'warmupSeconds', 3_600],
+  ['min', 'minReplicas', 1_000],
+  ['max', 'maxReplicas', 1_000],
+  ['pod-ready', 'podReadySeconds', 3_600],
+  ['session-length', 'sessionSeconds', 36_000],
+  ['sessions', 'sessions', 10_000],
+] as const satisfies readonly (readonly [string, keyof PoolSettings, number])[];
 
 const COLUMNS = [
   ['load', 16],
@@ -41,12 +63,14 @@ function main(): void {
       load: { type: 'string', default: '' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
+      ...Object.fromEntries(POOL_FLAGS.map(([flag]) => [flag, { type: 'string' as const }])),
     },
   });
   if (values.help) return console.log(HELP);
   const seeds = Number(values.seeds);
   if (!Number.isInteger(seeds) || seeds < 1 || seeds > 100)
     throw new Error(`--seeds takes a whole number from 1 to 100, not "${values.seeds}".`);
+  const pool = poolOf(values);
   const names = Object.keys(LOADS) as LoadName[];
   const loads = names.filter((name) => values.load === '' || name === values.load);
   if (loads.length === 0) throw new Error(`--load takes one of ${names.join(', ')}.`);
@@ -59,7 +83,7 @@ function main(): void {
   const rows = loads.flatMap((load) =>
     (Object.keys(SIGNALS) as SignalName[]).map((signal) => {
       const runs = Array.from({ length: load === 'day' ? 1 : seeds }, (_, index) =>
-        run(load, signal, index + 1),
+        run(load, signal, index + 1, pool),
       );
       const result = meanOf(runs);
       const worst = Math.max(...runs.map(({ refusedShare }) => refusedShare));
@@ -67,7 +91,19 @@ function main(): void {
       return { load, signal, runs: runs.length, worstRefusedShare: worst, ...result };
     }),
   );
-  if (values.json) console.log(JSON.stringify({ pool: POOL, rows }));
+  if (values.json) console.log(JSON.stringify({ pool, rows }));
+}
+
+function poolOf(values: Readonly<Record<string, unknown>>): PoolSettings {
+  const given = POOL_FLAGS.flatMap(([flag, name, max]) => {
+    const text = values[flag];
+    if (text === undefined) return [];
+    const value = Number(text);
+    const whole = name === 'targetUtilization' || Number.isInteger(value);
+    if (whole && value > 0 && value <= max) return [[name, value] as const];
+    throw new Error(`--${flag} takes a number above 0, ${max} at the most, not "${text}".`);
+  });
+  return { ...POOL, ...Object.fromEntries(given) };
 }
 
 function line(load: string, signal: string, result: Result, worst: number): string {
