@@ -1,7 +1,10 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { run } from '@voice-fleet/client/cli/run';
 import { FakeClock } from '@voice-fleet/testkit/fake-clock';
-import { HELM_MAJORS } from '../../scripts/chart/helm.ts';
+import { parse } from 'yaml';
+import { CHART, HELM_MAJORS } from '../../scripts/chart/helm.ts';
 import {
   at,
   type Json,
@@ -10,9 +13,10 @@ import {
   mapAt,
 } from '../../scripts/chart/kubernetes-object.ts';
 import { renderChart, renderNotes } from '../../scripts/chart/render.ts';
-import { firstCluster } from './first-cluster.fixture.ts';
+import { firstCluster, flagsOf } from './first-cluster.fixture.ts';
 
-const { commands, test, images, secret, rest, ...install } = firstCluster();
+const ROOT = join(CHART, '../..');
+const { commands, build, test, images, secret, rest, ...install } = firstCluster();
 const { release, values, set } = install;
 const options = { release, values, set, namespace: 'default' };
 
@@ -34,6 +38,24 @@ describe('the five commands of docs/operations/first-cluster.md', () => {
       'helm',
       'helm',
     ]);
+  });
+
+  it('build each image that they give to the cluster', () => {
+    const [file = ''] = flagsOf(build, '-f');
+    const text = readFileSync(join(ROOT, file), 'utf8');
+    const services = mapAt(parse(text, { merge: true }) as Json, 'services');
+    const profiles = flagsOf(build, '--profile');
+    const built = Object.values(services)
+      .filter((service) => {
+        const asked = (at(service, 'profiles') ?? []) as readonly string[];
+        return asked.length === 0 || asked.some((profile) => profiles.includes(profile));
+      })
+      .filter((service) => at(service, 'build') !== undefined)
+      .map((service) => at(service, 'image'));
+    expect([...new Set(built)].sort()).toEqual([...images].sort());
+    // Compose reads no file whose variables are missing, whatever is asked of it.
+    for (const [, variable] of text.matchAll(/\$\{(\w+):?\?/g))
+      expect(build).toMatch(new RegExp(`^(\\w+=\\S+ )*${variable}=`));
   });
 
   it.each(HELM_MAJORS)('bring up, by helm %s, pods of these images alone, and Redis', (helm) => {
@@ -82,6 +104,15 @@ describe('the five commands of docs/operations/first-cluster.md', () => {
     });
     expect([code, told.join('')]).toEqual([2, expect.stringContaining('ftp://nowhere')]);
     expect(test).toBe(`helm test ${options.release} --logs`);
+  });
+
+  it('are what the workflow on kind runs, in their order', () => {
+    const workflow = parse(
+      readFileSync(join(ROOT, '.github/workflows/chart.yaml'), 'utf8'),
+    ) as Json;
+    const run = listAt(workflow, 'jobs', 'kind', 'steps').map((step) => at(step, 'run'));
+    const from = run.indexOf(build);
+    expect(run.slice(from, from + commands.length)).toEqual(commands);
   });
 
   it('are followed by commands for the same release and Secret', () => {
