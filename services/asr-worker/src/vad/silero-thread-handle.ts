@@ -1,3 +1,4 @@
+import { env } from 'node:process';
 import type { Worker } from 'node:worker_threads';
 import type { Clock, Timer } from '@voice-fleet/runtime/clock';
 import { startThread } from '@voice-fleet/runtime/thread';
@@ -7,6 +8,11 @@ import { buffersOf, type FromSilero, type SileroStep, type ToSilero } from './si
 const START_TIMEOUT_MS = 20_000;
 /** A step takes 5 ms. */
 const STEP_TIMEOUT_MS = 5_000;
+/**
+ * ONNX Runtime 1.30 tells its makers of each process that uses it, and keeps an id of the machine in the user's home. It reads
+ * this of the process, whose variables a thread cannot change.
+ */
+const NO_TELEMETRY = 'ORT_DISABLE_TELEMETRY';
 
 export interface ThreadListener {
   onReady(): void;
@@ -27,6 +33,7 @@ export class SileroThread {
   constructor(clock: Clock, listener: ThreadListener) {
     this.#clock = clock;
     this.#listener = listener;
+    env[NO_TELEMETRY] ??= '1';
     this.#worker = startThread(import.meta.url, 'silero-thread');
     this.#worker.on('message', (message: FromSilero) => this.#onMessage(message));
     this.#worker.once('error', (error) => this.#down(error.message));
