@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
@@ -26,12 +27,32 @@ interface ComposeService {
   readonly security_opt?: string[];
 }
 
+/** The program of compose v2: VF_COMPOSE, or the plugin of Docker. */
+function compose(...args: string[]) {
+  const own = process.env['VF_COMPOSE'];
+  const [program, ...first] = own ? [own] : ['docker', 'compose'];
+  const env = { ...process.env, VOXTRAL_API_KEY: 'any' };
+  return spawnSync(program, [...first, ...args], { cwd: REPO, encoding: 'utf8', env });
+}
+
+const reads = compose('version').status === 0;
+if (!reads) process.stderr.write('skipped: compose.yaml read by compose, which is not there\n');
+
 describe('compose.yaml', () => {
   const yaml = createRequire(import.meta.url)('js-yaml') as { load(source: string): unknown };
   const { services, volumes } = yaml.load(text('docker/compose.yaml')) as {
     services: Record<string, ComposeService>;
     volumes: Record<string, unknown>;
   };
+
+  (reads ? it : it.skip)('is taken by compose, whatever the profile', () => {
+    const profiles = ['demo', 'gpu', 'clients', 'monitoring'].flatMap((name) => [
+      '--profile',
+      name,
+    ]);
+    const done = compose('-f', 'docker/compose.yaml', ...profiles, 'config', '--quiet');
+    expect([done.status, done.stderr]).toEqual([0, '']);
+  });
 
   it('holds the fleet', () => {
     expect(Object.keys(services).sort()).toEqual([
