@@ -352,12 +352,13 @@ describe('vllm.ts run', () => {
       VLLM_API_KEY: 'own',
       VLLM_PORT: '9001',
     };
-    await launch(['run'], { ...env, CUDA_VISIBLE_DEVICES: '', VLLM_LOGGING_LEVEL: 'DEBUG' }).ended;
+    const meant = { VLLM_LOGGING_LEVEL: 'DEBUG', HF_HUB_OFFLINE: '1' };
+    await launch(['run'], { ...env, ...meant, CUDA_VISIBLE_DEVICES: '' }).ended;
     const { args, env: seen } = call('vllm');
     expect(args).toEqual(expect.arrayContaining(['serve', modelDir, '--port', '9001']));
     expect(seen).toMatchObject({
+      ...meant,
       VLLM_API_KEY: 'own',
-      VLLM_LOGGING_LEVEL: 'DEBUG',
       VLLM_ENGINE_ITERATION_TIMEOUT_S: '3600',
     });
     expect(Object.keys(seen)).not.toEqual(
