@@ -42,27 +42,48 @@ spec:
   ports:
     - port: 6379
       protocol: TCP
-{{- else if .Values.networkPolicy.redisPorts }}
+{{- else }}
+{{- $ports := list }}
+{{- range .Values.networkPolicy.redisPorts }}{{ $ports = append $ports (int .) }}{{ end }}
+{{- with .Values.redis.url }}{{ $ports = append $ports (include "voice.portOf" . | int) }}{{ end }}
+{{- with $ports | uniq }}
 - ports:
-    {{- range .Values.networkPolicy.redisPorts }}
+    {{- range . }}
     - port: {{ . }}
       protocol: TCP
     {{- end }}
-  {{- with .Values.networkPolicy.redis }}
+  {{- with $.Values.networkPolicy.redis }}
   to:
     {{- toYaml . | nindent 4 }}
   {{- end }}
 {{- end }}
+{{- end }}
 {{- end -}}
 
+{{/* (root, addresses): the ports of networkPolicy.egressPorts, and those of addresses that values name. */}}
 {{- define "voice.toAnywhere" -}}
-{{- with .Values.networkPolicy.egressPorts }}
+{{- $ports := list -}}
+{{- range (index . 0).Values.networkPolicy.egressPorts }}{{ $ports = append $ports (int .) }}{{ end -}}
+{{- range compact (index . 1) }}{{ $ports = append $ports (include "voice.portOf" . | int) }}{{ end -}}
+{{- with $ports | uniq }}
 - ports:
     {{- range . }}
     - port: {{ . }}
       protocol: TCP
     {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/* The port of an address: its own, or that of its protocol. */}}
+{{- define "voice.portOf" -}}
+{{- $address := urlParse . -}}
+{{- $port := regexFind ":[0-9]+$" $address.host | trimPrefix ":" -}}
+{{- default (get (dict "http" "80" "https" "443" "redis" "6379" "rediss" "6379") $address.scheme) $port -}}
+{{- end -}}
+
+{{/* As JSON: addresses of the store of recordings and of the collector, where they are used. */}}
+{{- define "voice.sharedAddresses" -}}
+{{- list (ternary .Values.jobs.s3.endpoint "" .Values.jobs.enabled) (ternary .Values.tracing.endpoint "" .Values.tracing.enabled) | toJson -}}
 {{- end -}}
 
 {{- define "voice.extraEgress" -}}
