@@ -220,7 +220,12 @@ describe('the way to gateways', () => {
 });
 
 describe('autoscaling of a pool', () => {
-  const scaling = { enabled: true, prometheusAddress: 'http://p:9090', minReplicas: 2 };
+  const scaling = {
+    enabled: true,
+    prometheusAddress: 'http://p:9090',
+    minReplicas: 2,
+    targetUtilization: 0.7,
+  };
   const scaler = (
     objects: readonly KubernetesObject[],
     kind: string,
