@@ -23,7 +23,7 @@ template:
         securityContext:
           {{- include "voice.containerSecurity" . | nindent 10 }}
         args:
-          {{- toYaml (concat (list "loadtest" "--json" "--metrics-port" "9300") $load.args) | nindent 10 }}
+          {{- toYaml (concat (list "loadtest" "--json" "--metrics-port" "9300" "--linger" "60") $load.args) | nindent 10 }}
         env:
           {{- include "voice.clientEnv" (list . $load.apiKey.existingSecret $load.apiKey.key) | nindent 10 }}
         ports:
