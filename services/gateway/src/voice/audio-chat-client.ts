@@ -69,7 +69,8 @@ async function post(
   try {
     response = await fetch(url, {
       method: 'POST',
-      headers: { accept: 'text/event-stream' },
+      // A kept connection may lead to a pod that is told to stop, and takes no more.
+      headers: { accept: 'text/event-stream', connection: 'close' },
       body: form,
       signal,
     });

@@ -39,6 +39,8 @@ export class TurnClient implements Turns {
         headers: {
           'content-type': 'application/json',
           accept: NDJSON,
+          // A kept one may lead to a pod that is told to stop, and takes no more turns.
+          connection: 'close',
           ...(traceparent !== undefined && { traceparent }),
         },
         body: JSON.stringify(request),
