@@ -124,7 +124,9 @@ initContainers:
     securityContext:
       {{- include "voice.containerSecurity" $root | nindent 6 }}
     args: [prepare]
-    {{- $download := deepCopy $env }}
+    {{- $download := omit $env "VOXTRAL_SNAPSHOT_DIR" }}
+    {{- $_ := set $download "VOXTRAL_MODEL_DIR" (include "voice.modelFolder" $pool) }}
+    {{- with $pool.model.revision }}{{ $_ := set $download "VOXTRAL_MODEL_REVISION" . }}{{ end }}
     {{- with $pool.model.token.existingSecret }}
     {{- $_ := set $download "HF_TOKEN" (dict "secret" . "key" $pool.model.token.key) }}
     {{- end }}
@@ -134,7 +136,7 @@ initContainers:
       requests: { cpu: 500m, memory: 1Gi }
       limits: { memory: 4Gi }
     volumeMounts:
-      {{- include "voice.vllmMounts" $pool | nindent 6 }}
+      {{- include "voice.vllmMounts" false | nindent 6 }}
   {{- end }}
   - name: vllm
     # A sidecar: it is up before the worker starts, and goes on until the worker has ended.
@@ -167,13 +169,14 @@ initContainers:
         {{- end }}
       {{- end }}
     volumeMounts:
-      {{- include "voice.vllmMounts" $pool | nindent 6 }}
+      {{- include "voice.vllmMounts" true | nindent 6 }}
 {{- end -}}
 
 {{- define "voice.cards" -}}
 {{- if gt (int .gpu.count) 0 }}{{ dict .gpu.resourceName (toString .gpu.count) | toJson }}{{ else }}{}{{ end -}}
 {{- end -}}
 
+{{/* Whether the model is only read. */}}
 {{- define "voice.vllmMounts" -}}
 - name: shm
   mountPath: /dev/shm
@@ -184,7 +187,7 @@ initContainers:
   subPath: tmp
 - name: models
   mountPath: /models
-  {{- if ne .model.source "hub" }}
+  {{- if . }}
   readOnly: true
   {{- end }}
 {{- end -}}

@@ -104,18 +104,28 @@
 {{- $_ := set $env "VLLM_PORT" 8300 -}}
 {{- $_ := set $env "VOXTRAL_MODEL_ID" $pool.model.id -}}
 {{- $_ := set $env "HOME" "/scratch" -}}
-{{- if eq $pool.model.source "hub" -}}
-{{- $_ := set $env "VOXTRAL_MODEL_DIR" "/models/voxtral" -}}
-{{- with $pool.model.revision }}{{ $_ := set $env "VOXTRAL_MODEL_REVISION" . }}{{ end -}}
-{{- else -}}
+{{- /* A view of its own, with its own delay, of what other pods may read too. */ -}}
 {{- $_ := set $env "VOXTRAL_SNAPSHOT_DIR" (include "voice.modelFolder" $pool) -}}
 {{- $_ := set $env "VOXTRAL_MODEL_DIR" "/scratch/model" -}}
-{{- end -}}
-{{- with $pool.vllm.extraArgs }}{{ $_ := set $env "VLLM_EXTRA_ARGS" (join " " .) }}{{ end -}}
+{{- with $pool.vllm.extraArgs }}{{ $_ := set $env "VLLM_EXTRA_ARGS" (include "voice.words" .) }}{{ end -}}
 {{- $env | toJson -}}
 {{- end -}}
 
+{{/* (pool): where the model is. A download has a folder of its own for each revision: one that is there is never asked for again. */}}
 {{- define "voice.modelFolder" -}}
+{{- if eq .model.source "hub" -}}
+/models/{{ printf "%s@%s" .model.id (default "newest" .model.revision) | replace "/" "--" }}
+{{- else -}}
 {{- $subPath := (ternary .model.image .model.volume (eq .model.source "image")).subPath -}}
 {{- with $subPath }}/models/{{ trimSuffix "/" . }}{{ else }}/models{{ end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* (list of words): one line that a shell reads back as these words. */}}
+{{- define "voice.words" -}}
+{{- $words := list -}}
+{{- range . -}}
+{{- $words = append $words (ternary . (printf "'%s'" (replace "'" "'\\''" .)) (regexMatch "^[A-Za-z0-9_@%+=:,./-]+$" .)) -}}
+{{- end -}}
+{{- join " " $words -}}
 {{- end -}}
