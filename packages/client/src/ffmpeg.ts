@@ -14,12 +14,12 @@ export function decodeWithFfmpeg(
   // `file:` keeps a path with a colon in it from being read as a protocol.
   const args = ['-nostdin', '-v', 'error', '-i', `file:${path}`];
   args.push('-f', 's16le', '-ac', '1', '-ar', String(SAMPLE_RATE), 'pipe:1');
-  const timeout = AbortSignal.timeout(DECODE_TIMEOUT_MS);
-  const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout;
   return new Promise((resolve, reject) => {
     const child = spawn(options.command ?? 'ffmpeg', args, {
       stdio: ['ignore', 'pipe', 'pipe'],
-      signal,
+      timeout: DECODE_TIMEOUT_MS,
+      killSignal: 'SIGKILL',
+      ...(options.signal && { signal: options.signal }),
     });
     const chunks: Buffer[] = [];
     let bytes = 0;
@@ -40,9 +40,10 @@ export function decodeWithFfmpeg(
     child.once('error', (cause: NodeJS.ErrnoException) => {
       reject(cause.code === 'ENOENT' ? ffmpegMissing(path, cause) : cause);
     });
-    child.once('close', (status) => {
+    child.once('close', (status, killedBy) => {
       if (status === 0) return resolve(Buffer.concat(chunks));
-      reject(new Error(`ffmpeg cannot decode ${path}: ${complaint.trim() || `status ${status}`}`));
+      const why = complaint.trim() || `status ${status ?? killedBy}`;
+      reject(new Error(`ffmpeg cannot decode ${path}: ${why}`));
     });
   });
 }

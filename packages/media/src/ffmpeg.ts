@@ -1,5 +1,6 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { VoiceError } from '@voice-fleet/protocol/errors';
+import { systemClock } from '@voice-fleet/runtime/clock';
 import { BYTES_PER_SAMPLE, SAMPLE_RATE } from '@voice-fleet/speech/pcm';
 
 /** It reads many times faster than anybody speaks: one that takes longer hangs. */
@@ -34,11 +35,7 @@ export function decodeWithFfmpeg(
   args.push('-f', 's16le', '-ac', '1', '-ar', String(SAMPLE_RATE), 'pipe:1');
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(new VoiceError('cancelled'));
-    const child = startFfmpeg(
-      ffmpeg,
-      args,
-      AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
-    );
+    const child = startFfmpeg(ffmpeg, args, signal);
     if (child === undefined) return reject(new NoFfmpeg());
     const { stdin, stdout, stderr } = child;
     let pieces: Buffer[] = [];
@@ -46,10 +43,16 @@ export function decodeWithFfmpeg(
     let complaint = '';
     /** Whoever else holds its ends of the pipes is not heard any more. */
     const fail = (error: Error): void => {
+      late.cancel();
       reject(error);
       pieces = [];
       for (const pipe of [stdin, stdout, stderr]) pipe.destroy();
     };
+    // No AbortSignal.timeout within AbortSignal.any: in Node 20 that is collected as garbage, and then never fires.
+    const late = systemClock.after(timeoutMs, () => {
+      child.kill('SIGKILL');
+      fail(undecodable('it takes too long'));
+    });
     stdout.on('data', (piece: Buffer) => {
       length += piece.length;
       if (length <= maxBytes) return void pieces.push(piece);
@@ -63,10 +66,10 @@ export function decodeWithFfmpeg(
     // It may have seen enough and be gone.
     stdin.on('error', () => undefined);
     child.once('error', (error) => {
-      if (signal.aborted) return fail(new VoiceError('cancelled'));
-      return fail(error.name === 'AbortError' ? undecodable('it takes too long') : new NoFfmpeg());
+      fail(error.name === 'AbortError' ? new VoiceError('cancelled') : new NoFfmpeg());
     });
     child.once('close', (status) => {
+      late.cancel();
       const pcm = Buffer.concat(pieces);
       const samples = Math.floor(pcm.length / BYTES_PER_SAMPLE);
       const why = complaint.trim().split('\n')[0];

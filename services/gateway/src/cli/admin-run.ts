@@ -2,6 +2,7 @@ import { fleetEnv } from '@voice-fleet/fleet/env';
 import { connectRedis, RedisUnavailable, untilReady } from '@voice-fleet/fleet/redis';
 import { TenantError } from '@voice-fleet/fleet/tenants/tenant-error';
 import { TenantStore } from '@voice-fleet/fleet/tenants/tenant-store';
+import { systemClock } from '@voice-fleet/runtime/clock';
 import { ConfigError, parseEnv } from '@voice-fleet/runtime/env';
 import { z } from 'zod';
 import { ADMIN_COMMANDS, type AdminCommand, type Said } from './admin-commands.ts';
@@ -69,13 +70,14 @@ async function withStore(
   const redis = connectRedis(parseEnv(AdminEnv, env).REDIS_URL, {
     onError: (error) => failed.abort(error),
   });
-  const patience = AbortSignal.any([failed.signal, AbortSignal.timeout(CONNECT_TIMEOUT_MS)]);
+  const late = systemClock.after(CONNECT_TIMEOUT_MS, () => failed.abort(new Error('no answer')));
   try {
-    await untilReady(redis, patience).catch((error: unknown) => {
+    await untilReady(redis, failed.signal).catch((error: unknown) => {
       throw new RedisUnavailable(error);
     });
     return await act(new TenantStore(redis));
   } finally {
+    late.cancel();
     redis.disconnect();
   }
 }
