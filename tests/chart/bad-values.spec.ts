@@ -41,6 +41,39 @@ const BAD: readonly (readonly [what: string, values: JsonObject, ...says: string
     'auth.apiKeyKey or auth.adminKeyKey',
   ],
   [
+    'one port for both doors of the gateway',
+    { gateway: { tls: { existingSecret: 't' }, service: { port: 8443 } } },
+    'port and tlsPort are the same',
+  ],
+  [
+    'autoscaling by CPU of which none is requested',
+    { gateway: { autoscaling: { enabled: true }, resources: { requests: { cpu: null } } } },
+    'set resources.requests.cpu',
+  ],
+  [
+    'a variable that is named twice',
+    {
+      gateway: {
+        extraEnv: [
+          { name: 'A', value: '1' },
+          { name: 'A', value: '2' },
+        ],
+      },
+    },
+    'extraEnv names A',
+  ],
+  [
+    'a label of the chart',
+    { commonLabels: { 'app.kubernetes.io/name': 'x' } },
+    'app.kubernetes.io/name',
+  ],
+  ['a name that no Secret has', { auth: { existingSecret: 'My_Keys' } }, '/auth/existingSecret'],
+  [
+    'an image with its tag in its name',
+    { images: { gateway: { repository: 'a/b:1' } } },
+    'repository',
+  ],
+  [
     'vLLM without a card',
     pool({ engine: 'vllm', gpu: { count: 0 } }),
     'pools.main',

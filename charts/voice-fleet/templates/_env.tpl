@@ -14,10 +14,12 @@
 {{- end -}}
 {{- $_ := set $all $name $value -}}
 {{- end -}}
+{{- $seen := deepCopy $all -}}
 {{- range index . 2 -}}
-{{- if hasKey $all .name -}}
+{{- if hasKey $seen .name -}}
 {{- fail (printf "%s: extraEnv names %s, which is set already" $what .name) -}}
 {{- end -}}
+{{- $_ := set $seen .name true -}}
 {{- end -}}
 {{- range $name := keys $all | sortAlpha }}
 {{- $value := index $all $name }}
@@ -42,7 +44,7 @@
 
 {{/* Helm reads numbers as floats: 1000000 would be told as 1e+06. */}}
 {{- define "voice.text" -}}
-{{- if and (kindIs "float64" .) (eq . (floor .)) -}}{{ int64 . }}{{- else -}}{{ toString . }}{{- end -}}
+{{- if and (kindIs "float64" .) (eq . (floor .)) (lt . 9e15) (gt . -9e15) -}}{{ int64 . }}{{- else -}}{{ toString . }}{{- end -}}
 {{- end -}}
 
 {{- define "voice.anyAddress" -}}{{ ternary "::" "0.0.0.0" (eq .Values.ipFamily "IPv6") }}{{- end -}}

@@ -3,7 +3,11 @@
 {{/* The name of the release, at most 24 characters, so that the StatefulSet of a pool (…-asr-worker-POOL) has at most 52: its
      pods carry a hash in a label. What must be cut ends in a hash of the whole, so that two long releases do not become one. */}}
 {{- define "voice.fullname" -}}
-{{- include "voice.short" (list (default .Release.Name .Values.fullnameOverride) 24) -}}
+{{- $name := default .Release.Name .Values.fullnameOverride -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) -}}
+{{- fail (printf "%s cannot be in the name of a Service, which begins with a letter and has no dot: set fullnameOverride to another name" $name) -}}
+{{- end -}}
+{{- include "voice.short" (list $name 24) -}}
 {{- end -}}
 
 {{/* (text, most characters): cut, with seven characters of a hash. */}}
@@ -49,6 +53,11 @@ helm.sh/chart: {{ include "voice.short" (list (printf "%s-%s" $root.Chart.Name $
 {{- with $root.Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* (root, component, pool or "", more labels, which count first) */}}
+{{- define "voice.labelsWith" -}}
+{{- toYaml (mergeOverwrite (include "voice.labels" (slice . 0 3) | fromYaml) (index . 3)) -}}
 {{- end -}}
 
 {{/* (root, component, pool or "", podLabels) */}}

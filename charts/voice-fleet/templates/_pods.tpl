@@ -81,6 +81,22 @@ httpGet:
 {{- toYaml (index . 2) | nindent 0 }}
 {{- end -}}
 
+{{/* (requests, limits and claims of a container, more of both): each quantity a text, also one that was written as a number. */}}
+{{- define "voice.resources" -}}
+{{- $resources := default dict (index . 0) -}}
+{{- $more := index . 1 -}}
+{{- $told := dict -}}
+{{- range $kind := list "requests" "limits" -}}
+{{- $quantities := dict -}}
+{{- range $name, $quantity := merge (dict) $more (get $resources $kind | default dict) -}}
+{{- $_ := set $quantities $name (include "voice.text" $quantity) -}}
+{{- end -}}
+{{- if $quantities }}{{ $_ := set $told $kind $quantities }}{{ end -}}
+{{- end -}}
+{{- with $resources.claims }}{{ $_ := set $told "claims" . }}{{ end -}}
+{{- toYaml $told -}}
+{{- end -}}
+
 {{/* A PodDisruptionBudget: (root, name, component, pool or "", pdb). Zero counts, so what is set is looked at by kind. */}}
 {{- define "voice.pdb" -}}
 {{- $root := index . 0 -}}
@@ -109,12 +125,15 @@ spec:
       {{- include "voice.selector" (list $root (index . 2) (index . 3)) | nindent 6 }}
 {{- end -}}
 
-{{/* A HorizontalPodAutoscaler by CPU: (root, name, component, autoscaling) */}}
+{{/* A HorizontalPodAutoscaler by CPU: (root, name, component, autoscaling, resources of its container) */}}
 {{- define "voice.cpuAutoscaler" -}}
 {{- $root := index . 0 -}}
 {{- $scaling := index . 3 -}}
 {{- if gt (int $scaling.minReplicas) (int $scaling.maxReplicas) -}}
 {{- fail (printf "autoscaling of %s: minReplicas (%d) is more than maxReplicas (%d)" (index . 1) (int $scaling.minReplicas) (int $scaling.maxReplicas)) -}}
+{{- end -}}
+{{- if not (dig "requests" "cpu" "" (default dict (index . 4))) -}}
+{{- fail (printf "autoscaling of %s reckons in percent of the requested CPU: set resources.requests.cpu" (index . 1)) -}}
 {{- end -}}
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler

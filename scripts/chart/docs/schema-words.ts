@@ -9,9 +9,22 @@ const STRING_MAP: JsonObject = { type: 'object', additionalProperties: { type: '
 const ANY_MAP: JsonObject = { type: 'object', additionalProperties: true };
 const QUANTITIES: JsonObject = { type: 'object', additionalProperties: QUANTITY };
 
+/** Labels that the chart gives to objects and pods, and selects pods by. */
+const OWN_LABELS =
+  '^(app[.]kubernetes[.]io/(name|instance|component|version|part-of|managed-by)|helm[.]sh/chart|voice-fleet/pool)$';
+
 /** What `{$ref: NAME}` in a comment of values.yaml stands for. */
 export const SCHEMA_WORDS: Readonly<Record<string, JsonObject>> = {
   stringMap: STRING_MAP,
+  labels: {
+    type: 'object',
+    propertyNames: { not: { pattern: OWN_LABELS } },
+    additionalProperties: {
+      type: 'string',
+      maxLength: 63,
+      pattern: '^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$',
+    },
+  },
   anyMap: ANY_MAP,
   objects: { type: 'array', items: ANY_MAP },
   objectsOrText: { type: 'array', items: { type: ['object', 'string'] } },
@@ -56,6 +69,11 @@ export const SCHEMA_WORDS: Readonly<Record<string, JsonObject>> = {
     },
   },
   name: { type: 'string', pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$', maxLength: 63 },
+  objectName: {
+    type: 'string',
+    pattern: '^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$',
+    maxLength: 253,
+  },
   port: { type: 'integer', minimum: 1, maximum: 65_535 },
   intOrPercent: { type: ['integer', 'string'], minimum: 0, pattern: '^(100|[0-9]{1,2})%$' },
   pullPolicy: { enum: ['', 'Always', 'IfNotPresent', 'Never'] },

@@ -30,5 +30,5 @@ template:
           - name: metrics
             containerPort: 9300
         resources:
-          {{- toYaml $load.resources | nindent 10 }}
+          {{- include "voice.resources" (list $load.resources dict) | nindent 10 }}
 {{- end -}}

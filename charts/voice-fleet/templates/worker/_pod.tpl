@@ -71,7 +71,7 @@ spec:
       livenessProbe:
         {{- include "voice.probe" (list "/livez" "internal" (dict "periodSeconds" 10 "failureThreshold" 6 "timeoutSeconds" 5)) | nindent 8 }}
       resources:
-        {{- toYaml $pool.resources | nindent 8 }}
+        {{- include "voice.resources" (list $pool.resources dict) | nindent 8 }}
       volumeMounts:
         - name: tmp
           mountPath: /tmp
@@ -158,16 +158,9 @@ initContainers:
     livenessProbe:
       {{- include "voice.probe" (list "/health" "vllm" (dict "periodSeconds" 10 "timeoutSeconds" 5 "failureThreshold" 6)) | nindent 6 }}
     resources:
-      requests:
-        {{- toYaml (merge (deepCopy (default dict $pool.vllm.resources.requests)) (include "voice.cards" $pool | fromJson)) | nindent 8 }}
-      limits:
-        {{- toYaml (merge (deepCopy (default dict $pool.vllm.resources.limits)) (include "voice.cards" $pool | fromJson)) | nindent 8 }}
-      {{- with $pool.gpu.resourceClaims }}
-      claims:
-        {{- range . }}
-        - name: {{ .name }}
-        {{- end }}
-      {{- end }}
+      {{- $claims := list }}
+      {{- range $pool.gpu.resourceClaims }}{{ $claims = append $claims (dict "name" .name) }}{{ end }}
+      {{- include "voice.resources" (list (set (deepCopy $pool.vllm.resources) "claims" $claims) (include "voice.cards" $pool | fromJson)) | nindent 6 }}
     volumeMounts:
       {{- include "voice.vllmMounts" true | nindent 6 }}
 {{- end -}}
