@@ -38,10 +38,10 @@ async function main(processes) {
   const results = Object.entries(skipped).map(([name, why]) => ({ name, outcome: 'skipped', why }));
   const rest = names.filter((name) => skipped[name] === undefined);
   if (rest.length > 0) {
-    if (!options.pull) await makeBase(nodeImage());
+    const base = options.pull ? undefined : await makeBase(nodeImage());
     const built = [];
     for (const name of rest) {
-      const result = await attempt(name, () => buildImage(name, options.pull));
+      const result = await attempt(name, () => buildImage(name, base));
       if (result.outcome === 'passed') built.push(result);
       else results.push(result);
     }
@@ -75,11 +75,13 @@ function nodeImage() {
   return /^ARG NODE_IMAGE=(\S+)$/m.exec(source)[1];
 }
 
-async function buildImage(name, pull) {
-  const { file, args } = IMAGES[name];
+/** Without a base, on the real one. */
+async function buildImage(name, base) {
+  const { file, args: own } = IMAGES[name];
+  const args = base === undefined ? own : { ...own, NODE_IMAGE: base };
   const tag = `localhost/voice-fleet/${name}:check`;
   const started = performance.now();
-  await build({ name, tag, context: repoRoot, file, args, pull });
+  await build({ name, tag, context: repoRoot, file, args, pull: base === undefined });
   const seconds = Math.round((performance.now() - started) / 1_000);
   const config = await readImage(tag);
   return { tag, config, seconds, size: config.size };

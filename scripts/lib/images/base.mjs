@@ -31,10 +31,10 @@ export function cannotMakeBase(has) {
   return undefined;
 }
 
-/** Makes the stand-in once, and gives it the short name of the real base, which Docker's registry is meant by. */
+/** Makes the stand-in for a base once; its name. */
 export async function makeBase(image) {
-  const tag = `docker.io/library/${image}`;
-  if (await hasImage(tag)) return;
+  const tag = `localhost/${image}`;
+  if (await hasImage(tag)) return tag;
   mkdirSync(FOLDER, { recursive: true });
   const rootfs = join(FOLDER, ROOTFS);
   if (!existsSync(rootfs)) {
@@ -48,4 +48,5 @@ export async function makeBase(image) {
   const file = join(FOLDER, 'Dockerfile');
   writeFileSync(file, DOCKERFILE + (trusts ? TRUST : ''));
   await build({ name: 'base', tag, context: FOLDER, file });
+  return tag;
 }
