@@ -169,6 +169,20 @@ describe('the end of a pod', () => {
 });
 
 describe('what components take beside their own', () => {
+  it('is an identity of a cloud for the workers of a pool, and flags for the test', () => {
+    const annotations = { 'example.org/role': 'reader' };
+    const around = { tests: { args: ['--http', '--strict'] } };
+    const { objects } = pool({ serviceAccount: { annotations } }, around);
+    const account = objects.find(
+      ({ kind, metadata }) =>
+        kind === 'ServiceAccount' && metadata.name === 'voice-asr-worker-card',
+    );
+    expect(at(account, 'metadata', 'annotations')).toEqual(annotations);
+    const test = objects.find(({ kind }) => kind === 'Pod');
+    const args = ['smoke', '--timeout', '120', '--http', '--strict'];
+    expect(at(test, 'spec', 'containers', 0, 'args')).toEqual(args);
+  });
+
   it.each([
     ['voice-gateway', 'gateway'],
     ['voice-llm-tts', 'llm-tts'],
