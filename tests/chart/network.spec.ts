@@ -151,6 +151,18 @@ describe('the network of a release', () => {
     expect(network.between(worker, gateway, 9100)).toBe(false);
   });
 
+  it('keeps vLLM, which asks for no key, from all but its pod until somebody is to scrape it', () => {
+    const scraper: Peer = { labels: { app: 'prometheus' }, namespace: { name: 'monitoring' } };
+    const vllm = { ...ownRedis.values, pools: { card: {} } };
+    const open = (more: JsonObject): boolean => {
+      const one = new Network(renderChart({ values: { ...vllm, ...more } }));
+      return one.into(one.pod('asr-worker', 'card'), 8300, scraper);
+    };
+    expect(open({})).toBe(false);
+    expect(open({ networkPolicy: { monitoringNamespace: { name: 'monitoring' } } })).toBe(true);
+    expect(open({ crdChecks: false, monitoring: { scrape: { enabled: true } } })).toBe(true);
+  });
+
   it('lets clients of the release reach gateways and nothing else', () => {
     for (const component of ['test', 'loadtest']) {
       const client = network.pod(component);

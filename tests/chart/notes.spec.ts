@@ -39,6 +39,16 @@ describe('what people are told after an installation', () => {
     ]) {
       expect(warned).toContain(word);
     }
+    const autoscaling = { enabled: true, prometheusAddress: 'http://p:9090' };
+    const blind = renderNotes({
+      values: {
+        ...base,
+        redis: { url: 'redis://r' },
+        crdChecks: false,
+        pools: { l40s: { slotsPerPod: 32, autoscaling } },
+      },
+    });
+    expect(blind).toContain('Pool l40s is scaled by metrics with the label `fleet`');
     const calm = renderNotes({
       values: {
         ...base,

@@ -278,6 +278,10 @@ describe('autoscaling of a pool', () => {
       replicas: 2,
       behavior: 'currentReplicasIfHigher',
     });
+    // Nobody would wake a pool without pods.
+    const none = { slotsPerPod: 32, autoscaling: { ...scaling, minReplicas: 0 } };
+    const asleep = scaler(pool(none).objects, 'ScaledObject');
+    expect(at(asleep, 'spec', 'fallback', 'replicas')).toBe(1);
     const down = mapAt(
       found,
       'spec',
