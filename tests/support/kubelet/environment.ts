@@ -1,3 +1,4 @@
+import { quantity } from '../../../scripts/chart/quantity.ts';
 import type { Container, EnvVar } from './objects.ts';
 
 /** Keys of ConfigMaps and Secrets by the name of the object. */
@@ -76,27 +77,7 @@ function resourceOf(
   { resource, divisor = '1' }: { resource: string; divisor?: string | number | undefined },
 ): string {
   const [side, what = ''] = resource.split('.') as [string, string?];
-  const quantity = (side === 'limits' ? resources.limits : resources.requests)?.[what];
-  if (quantity === undefined) throw new Error(`${where} asks for ${resource}, which is not set`);
-  return String(Math.ceil(numberOf(quantity) / (numberOf(divisor) || 1)));
-}
-
-const UNITS: Readonly<Record<string, number>> = {
-  m: 1e-3,
-  k: 1e3,
-  M: 1e6,
-  G: 1e9,
-  T: 1e12,
-  Ki: 2 ** 10,
-  Mi: 2 ** 20,
-  Gi: 2 ** 30,
-  Ti: 2 ** 40,
-};
-
-/** A quantity of Kubernetes, such as 500m or 2Gi. */
-export function numberOf(quantity: string | number): number {
-  const match = /^(\d+(?:\.\d+)?)([a-zA-Z]{0,2})$/.exec(String(quantity));
-  const unit = match?.[2] ? UNITS[match[2]] : 1;
-  if (match === null || unit === undefined) throw new Error(`${quantity} is no quantity`);
-  return Number(match[1]) * unit;
+  const asked = (side === 'limits' ? resources.limits : resources.requests)?.[what];
+  if (asked === undefined) throw new Error(`${where} asks for ${resource}, which is not set`);
+  return String(Math.ceil(quantity(asked) / (quantity(divisor) || 1)));
 }
